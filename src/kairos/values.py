@@ -1,0 +1,252 @@
+"""The values that every room speaks in: windows, digests, intervals, verdicts, and JSON with one form only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from typing import Any, Literal, NewType
+
+from kairos.errors import UsageError
+
+__all__ = [
+    "Digest",
+    "Distance",
+    "Interval",
+    "Json",
+    "PValue",
+    "Verdict",
+    "VersionRef",
+    "Window",
+    "canonical_json",
+    "duration_text",
+    "parse_duration",
+    "parse_moment",
+    "plain",
+    "unplain",
+]
+
+Json = Any
+"""A value that JSON can hold; ``plain`` makes one and ``canonical_json`` writes it."""
+
+Digest = NewType("Digest", str)
+"""The name of bytes: 32 lower-case hexadecimal digits (MD5, DVC's layout); a folder's name ends in ``.dir``."""
+
+PValue = NewType("PValue", float)
+"""A probability under the null hypothesis, in [0, 1]; smaller is stronger evidence."""
+
+Distance = NewType("Distance", float)
+"""How far apart two distributions are, 0 or more; larger is further."""
+
+Verdict = Literal["pass", "fail", "hold"]
+"""``hold`` means "not enough evidence": never a pass, never a zero."""
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*$")
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Reads a length of time such as ``"90s"``, ``"15m"``, ``"1h"``, ``"7d"`` or ``"2w"``.
+
+    >>> parse_duration("7d").days
+    7
+    """
+    match = _DURATION.match(text)
+    if match is None:
+        raise UsageError("A length of time cannot be read.", given=text, accepted="a number and s, m, h, d or w, as in '7d'")
+    return timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
+
+
+def duration_text(length: timedelta) -> str:
+    """Writes a length of time in its largest whole unit.
+
+    >>> duration_text(timedelta(hours=48))
+    '2d'
+    """
+    seconds = length.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds >= _UNITS_S[unit] and seconds % _UNITS_S[unit] == 0:
+            return f"{int(seconds // _UNITS_S[unit])}{unit}"
+    return f"{seconds:g}s"
+
+
+def parse_moment(text: str) -> datetime:
+    """Reads an ISO date or time; a time without a zone is UTC.
+
+    >>> parse_moment("2012-03-03").isoformat()
+    '2012-03-03T00:00:00+00:00'
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            "A moment cannot be read.", given=text, accepted="an ISO date or time, as in '2012-03-03' or '2012-03-03T14:00Z'"
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A stretch of time, ``start`` included and ``end`` not; both aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise UsageError("A window needs aware times.", given=f"{self.start} .. {self.end}", accepted="datetimes with tzinfo")
+        if self.end < self.start:
+            raise UsageError("A window ends before it starts.", given=f"{self.start} .. {self.end}", accepted="start <= end")
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """Reads ``START..END``. A bare date as the end includes that day; a time as the end does not include itself.
+
+        >>> Window.parse("2011-01-01..2011-01-31").days
+        31.0
+        """
+        left, dots, right = text.partition("..")
+        if not dots:
+            raise UsageError("A window cannot be read.", given=text, accepted="START..END, as in '2011-01-01..2011-06-30'")
+        end = parse_moment(right)
+        if _is_bare_date(right):
+            end += timedelta(days=1)
+        return cls(parse_moment(left), end)
+
+    @property
+    def days(self) -> float:
+        """Length in days."""
+        return (self.end - self.start).total_seconds() / 86400
+
+    def split(self, every: timedelta) -> Iterator[Window]:
+        """Cuts the window at multiples of ``every`` since Monday 1970-01-05 UTC; the first and last may be shorter."""
+        origin = datetime(1970, 1, 5, tzinfo=UTC)
+        at = self.start
+        while at < self.end:
+            edge = origin + ((at - origin) // every + 1) * every
+            yield Window(at, min(edge, self.end))
+            at = edge
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def __str__(self) -> str:
+        return f"{_moment_text(self.start)}..{_moment_text(self.end)}"
+
+
+def _is_bare_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _moment_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate with its uncertainty, in ``unit``; an infinite bound means "not known on that side"."""
+
+    estimate: float
+    lower: float
+    upper: float
+    level: float
+    """Coverage in (0, 1), for instance 0.95."""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionRef:
+    """A model and the number of one of its versions: ``demand@3``."""
+
+    model: str
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> VersionRef:
+        """Reads ``MODEL@NUMBER``.
+
+        >>> VersionRef.parse("demand@3")
+        VersionRef(model='demand', number=3)
+        """
+        model, at, number = text.partition("@")
+        if not at or not _NAME.match(model) or not number.isdigit() or int(number) < 1:
+            raise UsageError("A version cannot be read.", given=text, accepted="MODEL@NUMBER, as in 'demand@3'")
+        return cls(model, int(number))
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.number}"
+
+
+def plain(value: object) -> Json:
+    """Turns values into what JSON can hold: dataclasses become objects, times ISO text, NaN and infinity tagged.
+
+    Raises:
+        UsageError: the value has no plain form (a function, an open file, ...).
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"$float": str(float(value))}
+    if isinstance(value, datetime):
+        return _moment_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, (Window, VersionRef)):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {_key(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(v) for v in value), key=lambda v: json.dumps(v, sort_keys=True))
+    if isinstance(value, Sequence):
+        return [plain(v) for v in value]
+    item = getattr(value, "item", None)  # a numpy scalar
+    if callable(item) and getattr(value, "ndim", 1) == 0:
+        return plain(item())
+    to_list = getattr(value, "tolist", None)  # a numpy array
+    if callable(to_list):
+        return plain(to_list())
+    raise UsageError(f"A {type(value).__name__} has no JSON form.", given=value)
+
+
+def unplain(value: Json) -> Json:
+    """Undoes the tags that ``plain`` writes for NaN and infinity; everything else comes back as JSON gives it."""
+    if isinstance(value, dict):
+        if value.keys() == {"$float"}:
+            return float(value["$float"])
+        return {k: unplain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [unplain(v) for v in value]
+    return value
+
+
+def canonical_json(value: object) -> bytes:
+    """Writes a value as JSON in its one form: sorted keys, no blanks, UTF-8. Equal values give equal bytes.
+
+    >>> canonical_json({"b": 1, "a": float("nan")})
+    b'{"a":{"$float":"nan"},"b":1}'
+    """
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise UsageError("A JSON object needs text as keys.", given=key)
+    return key
