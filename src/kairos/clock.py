@@ -46,7 +46,9 @@ class ReplayClock:
 
     def __init__(self, start: datetime) -> None:
         if start.tzinfo is None:
-            raise UsageError("A replay clock needs an aware start time.", given=start, accepted="a datetime with tzinfo")
+            raise UsageError(
+                "A replay clock needs an aware start time.", given=start, accepted="a datetime with tzinfo"
+            )
         self._start = start.astimezone(UTC)
         self._now = self._start
 

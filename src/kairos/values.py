@@ -59,7 +59,9 @@ def parse_duration(text: str) -> timedelta:
     """
     match = _DURATION.match(text)
     if match is None:
-        raise UsageError("A length of time cannot be read.", given=text, accepted="a number and s, m, h, d or w, as in '7d'")
+        raise UsageError(
+            "A length of time cannot be read.", given=text, accepted="a number and s, m, h, d or w, as in '7d'"
+        )
     return timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
 
 
@@ -86,7 +88,9 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            "A moment cannot be read.", given=text, accepted="an ISO date or time, as in '2012-03-03' or '2012-03-03T14:00Z'"
+            "A moment cannot be read.",
+            given=text,
+            accepted="an ISO date or time, as in '2012-03-03' or '2012-03-03T14:00Z'",
         ) from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -100,9 +104,13 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
-            raise UsageError("A window needs aware times.", given=f"{self.start} .. {self.end}", accepted="datetimes with tzinfo")
+            raise UsageError(
+                "A window needs aware times.", given=f"{self.start} .. {self.end}", accepted="datetimes with tzinfo"
+            )
         if self.end < self.start:
-            raise UsageError("A window ends before it starts.", given=f"{self.start} .. {self.end}", accepted="start <= end")
+            raise UsageError(
+                "A window ends before it starts.", given=f"{self.start} .. {self.end}", accepted="start <= end"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Window:
@@ -113,7 +121,9 @@ class Window:
         """
         left, dots, right = text.partition("..")
         if not dots:
-            raise UsageError("A window cannot be read.", given=text, accepted="START..END, as in '2011-01-01..2011-06-30'")
+            raise UsageError(
+                "A window cannot be read.", given=text, accepted="START..END, as in '2011-01-01..2011-06-30'"
+            )
         end = parse_moment(right)
         if _is_bare_date(right):
             end += timedelta(days=1)

@@ -1,0 +1,203 @@
+"""The embedded ledger: one SQLite file with a write-ahead log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from kairos.errors import LedgerBroken, LedgerBusy, LedgerError, LedgerMoved, UsageError
+from kairos.ledger.entry import GENESIS, Entry, entry_hash
+from kairos.ledger.ports import Verification
+from kairos.values import Json, canonical_json, parse_moment, plain
+
+__all__ = ["SqliteLedger"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    body TEXT NOT NULL,
+    prev TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_kind ON entries (kind, seq);
+CREATE INDEX IF NOT EXISTS by_subject ON entries (subject, seq);
+CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+_COLUMNS = "seq, at, kind, subject, actor, body, prev, hash"
+
+
+class SqliteLedger:
+    """A ledger in one file; see :class:`kairos.ledger.ports.Ledger` for what it promises.
+
+    Every append is a transaction of its own with ``synchronous=FULL``: when it returns, the fact survives a power failure.
+
+    Args:
+        path: The file; made, with its folder, when it is not there.
+        busy_timeout_s: How long an append waits for another writer before it raises ``LedgerBusy``.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = 30.0) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._local = threading.local()  # SQLite connections stay in the thread that made them
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = self._connection()
+            exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'no_delete'").fetchone()
+            if exists is None:
+                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(
+                f"The ledger {path.name} cannot be opened.", given=str(error), hint="Is the file a Kairos ledger?"
+            ) from error
+
+    def append(
+        self,
+        kind: str,
+        *,
+        subject: str,
+        body: Mapping[str, Json],
+        actor: str,
+        at: datetime,
+        expect: int | None = None,
+    ) -> Entry:
+        """Adds a fact and returns it once it is durable."""
+        if at.tzinfo is None:
+            raise UsageError(f"The fact {kind!r} about {subject!r} needs an aware time.", given=str(at))
+        moment = parse_moment(at.isoformat())
+        fact = plain(dict(body))
+        connection = self._connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                last = connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+                seq, prev = (last[0] + 1, last[1]) if last else (1, GENESIS)
+                if expect is not None and seq - 1 != expect:
+                    raise LedgerMoved(
+                        f"Somebody else wrote to the ledger before {kind!r} about {subject!r}.",
+                        given=f"decided on entry {expect}, the ledger is at {seq - 1}",
+                        hint="Read the new facts and decide again.",
+                    )
+                link = entry_hash(seq=seq, at=moment, kind=kind, subject=subject, actor=actor, body=fact, prev=prev)
+                entry = Entry(
+                    seq=seq, at=moment, kind=kind, subject=subject, actor=actor, body=fact, prev=prev, hash=link
+                )
+                connection.execute(
+                    f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (seq, plain(moment), kind, subject, actor, canonical_json(fact).decode(), prev, link),
+                )
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise LedgerError(f"The ledger {self.path.name} cannot be written.", given=str(error)) from error
+            raise LedgerBusy(
+                f"Another process has been writing to {self.path.name} for more than {self._busy_timeout_s:g} s.",
+                hint="Look for a stopped kairos process and end it.",
+            ) from error
+        return entry
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        until: datetime | None = None,
+        kinds: Collection[str] | None = None,
+        subject: str | None = None,
+    ) -> Iterator[Entry]:
+        """Yields entries in order; those that are written meanwhile are not seen."""
+        where, values = ["seq > ?"], [after]
+        bound: list[object] = list(values)
+        if kinds is not None:
+            where.append(f"kind IN ({', '.join('?' * len(kinds))})")
+            bound.extend(sorted(kinds))
+        if subject is not None:
+            where.append("subject = ?")
+            bound.append(subject)
+        query = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq"
+        for row in self._connection().execute(query, bound).fetchall():
+            entry = _entry(row)
+            if until is None or entry.at <= until:
+                yield entry
+
+    def head(self) -> int:
+        """``seq`` of the last entry, 0 when empty."""
+        row = self._connection().execute("SELECT max(seq) FROM entries").fetchone()
+        return int(row[0] or 0)
+
+    def verify(self) -> Verification:
+        """Recomputes every hash and names the first entry that does not fit."""
+        count, prev = 0, GENESIS
+        for row in self._connection().execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq"):
+            problem = _problem(row, seq=count + 1, prev=prev)
+            if problem is not None:
+                return Verification(entries=count, head=prev, broken_seq=count + 1, problem=problem)
+            count, prev = count + 1, row[7]
+        return Verification(entries=count, head=prev)
+
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            del self._local.connection
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("PRAGMA journal_mode = WAL")
+                cursor.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+        return connection
+
+
+def _entry(row: tuple[int, str, str, str, str, str, str, str]) -> Entry:
+    seq, at, kind, subject, actor, body, prev, link = row
+    try:
+        return Entry(
+            seq=seq,
+            at=parse_moment(at),
+            kind=kind,
+            subject=subject,
+            actor=actor,
+            body=json.loads(body),
+            prev=prev,
+            hash=link,
+        )
+    except ValueError as error:
+        raise LedgerBroken(
+            f"Entry {seq} of the ledger cannot be read.", given=str(error), hint="Type: kairos ledger verify", seq=seq
+        ) from error
+
+
+def _problem(row: tuple[int, str, str, str, str, str, str, str], *, seq: int, prev: str) -> str | None:
+    if row[0] != seq:
+        return f"entry {seq} is missing; the next one is {row[0]}"
+    try:
+        entry = _entry(row)
+    except LedgerBroken as error:
+        return str(error)
+    if entry.prev != prev:
+        return f"entry {seq} does not name the hash of the entry before it"
+    found = entry_hash(
+        seq=seq, at=entry.at, kind=entry.kind, subject=entry.subject, actor=entry.actor, body=entry.body, prev=prev
+    )
+    if found != entry.hash:
+        return f"entry {seq} ({entry.kind} about {entry.subject}) does not match its hash"
+    return None
