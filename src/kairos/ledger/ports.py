@@ -74,7 +74,7 @@ class Ledger(Protocol):
         kinds: Collection[str] | None = None,
         subject: str | None = None,
     ) -> Iterator[Entry]:
-        """Yields entries in order: those with ``seq > after`` and ``at <= until``, of these kinds, about this subject."""
+        """Yields, in order, the entries after ``after``, not later than ``until``, of these kinds, about this subject."""
         ...
 
     def head(self) -> int:

@@ -41,7 +41,7 @@ _COLUMNS = "seq, at, kind, subject, actor, body, prev, hash"
 class SqliteLedger:
     """A ledger in one file; see :class:`kairos.ledger.ports.Ledger` for what it promises.
 
-    Every append is a transaction of its own with ``synchronous=FULL``: when it returns, the fact survives a power failure.
+    Every append is a durable transaction of its own: when it returns, the fact survives a power failure.
 
     Args:
         path: The file; made, with its folder, when it is not there.
