@@ -74,7 +74,7 @@ class Ledger(Protocol):
         kinds: Collection[str] | None = None,
         subject: str | None = None,
     ) -> Iterator[Entry]:
-        """Yields, in order, the entries after ``after``, not later than ``until``, of these kinds, about this subject."""
+        """Yields, in order, entries after ``after``, not later than ``until``, of these kinds, about the subject."""
         ...
 
     def head(self) -> int:
