@@ -75,7 +75,7 @@ def duration_text(length: timedelta) -> str:
     for unit in ("d", "h", "m"):
         if seconds >= _UNITS_S[unit] and seconds % _UNITS_S[unit] == 0:
             return f"{int(seconds // _UNITS_S[unit])}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def parse_moment(text: str) -> datetime:
