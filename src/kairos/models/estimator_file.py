@@ -1,0 +1,136 @@
+"""Estimators as bytes: skops with a fixed allow-list, and the same bytes for equal estimators.
+
+skops names objects by their address in memory and stamps the hour; both are replaced here, so that training twice gives
+one digest. Pickle is read and written only where the project's settings allow it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Collection
+from typing import Any
+
+import skops.io
+
+from kairos.errors import PackageError
+from kairos.models.spec import Serialization
+from kairos.values import Json
+
+__all__ = ["TRUSTED_TYPES", "read_estimator", "untrusted_types", "write_estimator"]
+
+TRUSTED_TYPES: tuple[str, ...] = (
+    "collections.OrderedDict",
+    "functools.partial",  # the function inside is checked by itself
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+)
+"""Trusted besides what skops itself trusts. A crafted tree can crash the process that loads it; it runs no code."""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_estimator(estimator: object, *, allow_pickle: bool = False) -> tuple[bytes, Serialization]:
+    """Returns the estimator's bytes and their form: skops, or pickle if skops cannot and ``allow_pickle``.
+
+    Raises:
+        PackageError: the estimator holds types outside the allow-list, and pickle is not allowed.
+    """
+    try:
+        data = _same_bytes(skops.io.dumps(estimator))
+        outside = untrusted_types(data)
+    except Exception as error:  # skops raises many kinds for what it cannot write
+        outside = [f"{type(error).__name__}: {error}"]
+    if not outside:
+        return data, "skops"
+    if allow_pickle:
+        return pickle.dumps(estimator, protocol=5), "pickle"
+    raise PackageError(
+        f"An estimator of type {type(estimator).__name__} cannot be packaged without pickle.",
+        given=", ".join(outside),
+        accepted="types of scikit-learn, numpy and LightGBM",
+        hint="Loading a pickle runs code. If you accept that for this model, set allow_pickle = true.",
+        types=outside,
+    )
+
+
+def read_estimator(data: bytes, serialization: str, *, allow_pickle: bool = False) -> Any:
+    """Returns the estimator that ``write_estimator`` wrote.
+
+    Raises:
+        PackageError: the bytes are damaged, hold types outside the allow-list, or are a pickle that is not allowed.
+    """
+    if serialization == "pickle":
+        if not allow_pickle:
+            raise PackageError(
+                "This package holds a pickle, and loading one runs code.",
+                accepted="packages in the skops form",
+                hint="Set allow_pickle = true for this model if you trust who made it.",
+            )
+        return pickle.loads(data)
+    if serialization != "skops":
+        raise PackageError("An estimator's form is not known.", given=serialization, accepted="'skops' or 'pickle'")
+    try:
+        outside = untrusted_types(data)
+        if not outside:
+            return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+    except Exception as error:
+        raise PackageError("An estimator cannot be read.", given=f"{type(error).__name__}: {error}") from error
+    raise PackageError(
+        "A package holds types that are not trusted; nothing of it was loaded.",
+        given=", ".join(outside),
+        accepted="types of scikit-learn, numpy and LightGBM",
+        types=outside,
+    )
+
+
+def untrusted_types(data: bytes, *, trusted: Collection[str] = TRUSTED_TYPES) -> list[str]:
+    """Names the types in skops bytes that are neither trusted by skops nor in ``trusted``, sorted."""
+    return sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
+
+
+def _same_bytes(data: bytes) -> bytes:
+    """Renames the members of a skops archive by order of appearance and takes the time out."""
+    with zipfile.ZipFile(io.BytesIO(data)) as source:
+        schema = json.loads(source.read("schema.json"))
+        numbers: dict[object, int] = {}
+        files: dict[str, str] = {}
+        _renumber(schema, numbers, files)
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for old, new in files.items():
+                _write(archive, new, source.read(old))
+            _write(archive, "schema.json", json.dumps(schema, separators=(",", ":")).encode())
+    return target.getvalue()
+
+
+def _renumber(node: Json, numbers: dict[object, int], files: dict[str, str]) -> None:
+    """Gives ``__id__`` and ``file`` names by order of appearance; plain values never share a number."""
+    if isinstance(node, dict):
+        if "__id__" in node:
+            # Whether two equal constants are one object is chance; only shared containers and arrays matter on load.
+            key = object() if node.get("is_json") else node["__id__"]
+            node["__id__"] = numbers.setdefault(key, len(numbers) + 1)
+        if isinstance(node.get("file"), str) and "__loader__" in node:
+            old = node["file"]
+            node["file"] = files.setdefault(old, f"{len(files) + 1}{old[old.rindex('.') :]}")
+        for value in node.values():
+            _renumber(value, numbers, files)
+    elif isinstance(node, list):
+        for value in node:
+            _renumber(value, numbers, files)
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, date_time=_EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    archive.writestr(info, data, compresslevel=1)

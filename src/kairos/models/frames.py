@@ -1,0 +1,188 @@
+"""Data frames as plain arrays and back: Polars or pandas, whichever the project's step returned.
+
+Neither library is imported before a frame of it is met: the model server usually needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from kairos.errors import PackageError
+from kairos.models.signature import ColumnKind
+
+__all__ = ["MOST_LEVELS", "FrameColumn", "FrameKind", "build_frame", "frame_kind", "read_column", "select"]
+
+FrameKind = Literal["polars", "pandas"]
+
+MOST_LEVELS = 100
+"""A text column with more distinct values than this is text, not a category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameColumn:
+    """One column of a training frame."""
+
+    name: str
+    kind: ColumnKind
+    dtype: str
+    """The frame library's own name of the data type."""
+    values: np.ndarray[Any, Any]
+    """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``)."""
+    levels: tuple[str, ...] = ()
+
+
+def frame_kind(frame: object) -> FrameKind:
+    """Tells whose data frame this is.
+
+    Raises:
+        PackageError: it is neither a Polars nor a pandas data frame.
+    """
+    root = type(frame).__module__.partition(".")[0]
+    if type(frame).__name__ == "DataFrame" and root == "polars":
+        return "polars"
+    if type(frame).__name__ == "DataFrame" and root == "pandas":
+        return "pandas"
+    raise PackageError(
+        "A model needs a table to train on.",
+        given=f"{type(frame).__module__}.{type(frame).__qualname__}",
+        accepted="a polars.DataFrame or a pandas.DataFrame",
+    )
+
+
+def select(frame: Any, names: Sequence[str]) -> Any:
+    """Returns the frame with these columns only, in this order."""
+    return frame.select(list(names)) if frame_kind(frame) == "polars" else frame[list(names)]
+
+
+def read_column(frame: Any, name: str) -> FrameColumn:
+    """Returns one column as a plain array with its kind.
+
+    Raises:
+        PackageError: the column holds neither numbers, booleans nor text.
+    """
+    column = frame[name]
+    return _read_polars(name, column) if frame_kind(frame) == "polars" else _read_pandas(name, column)
+
+
+def _read_polars(name: str, column: Any) -> FrameColumn:
+    import polars as pl  # met only when a Polars frame is
+
+    dtype = column.dtype
+    shown = str(dtype.base_type())
+    if dtype.is_integer():
+        has_null = column.null_count() > 0
+        values = column.cast(pl.Float64 if has_null else pl.Int64).to_numpy()
+        return FrameColumn(name=name, kind="integer", dtype=shown, values=values)
+    if dtype.is_numeric():
+        values = column.cast(pl.Float64).to_numpy()
+        return FrameColumn(name=name, kind="number", dtype="Float64" if dtype.is_decimal() else shown, values=values)
+    if dtype == pl.Boolean:
+        values = _objects(column.to_list()) if column.null_count() else column.to_numpy()
+        return FrameColumn(name=name, kind="boolean", dtype=shown, values=values)
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        values = _objects(column.cast(pl.String).to_list())
+        levels = tuple(dtype.categories.to_list()) if isinstance(dtype, pl.Enum) else None
+        return _text_column(name, shown, values, levels, is_category=dtype != pl.String)
+    raise _unsupported(name, str(dtype))
+
+
+def _read_pandas(name: str, column: Any) -> FrameColumn:
+    dtype = column.dtype
+    shown = str(dtype)
+    letter = getattr(dtype, "kind", "O")
+    if shown == "category":
+        levels = tuple(dtype.categories)
+        if not all(isinstance(level, str) for level in levels):
+            raise _unsupported(name, "category of values that are not text")
+        values = _objects([None if value != value else value for value in column.tolist()])
+        return _text_column(name, shown, values, levels, is_category=True)
+    has_null = bool(column.isna().any())
+    if letter in "iu":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan) if has_null else column.to_numpy(dtype=np.int64)
+        return FrameColumn(name=name, kind="integer", dtype=shown, values=values)
+    if letter == "f":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return FrameColumn(name=name, kind="number", dtype=shown, values=values)
+    if letter == "b":
+        values = (
+            _objects(column.astype(object).where(column.notna(), None)) if has_null else column.to_numpy(dtype=bool)
+        )
+        return FrameColumn(name=name, kind="boolean", dtype=shown, values=values)
+    if letter == "O":
+        values = _objects(column.astype(object).where(column.notna(), None))
+        if all(value is None or isinstance(value, str) for value in values):
+            return _text_column(name, shown, values, None, is_category=False)
+    raise _unsupported(name, shown)
+
+
+def _text_column(
+    name: str, dtype: str, values: np.ndarray[Any, Any], levels: tuple[str, ...] | None, *, is_category: bool
+) -> FrameColumn:
+    found = levels if levels is not None else tuple(sorted({value for value in values if value is not None}))
+    if not is_category and len(found) > MOST_LEVELS:
+        return FrameColumn(name=name, kind="text", dtype=dtype, values=values)
+    return FrameColumn(name=name, kind="category", dtype=dtype, values=values, levels=found)
+
+
+def _objects(values: Any) -> np.ndarray[Any, Any]:
+    items = list(values)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _unsupported(name: str, dtype: str) -> PackageError:
+    return PackageError(
+        f"The model cannot take the column {name!r}.",
+        given=dtype,
+        accepted="numbers, booleans and text",
+        hint=f"Derive a feature from it, or leave it out: @model(..., drop=[{name!r}]).",
+    )
+
+
+def build_frame(
+    kind: FrameKind,
+    columns: Mapping[str, np.ndarray[Any, Any]],
+    dtypes: Mapping[str, str],
+    levels: Mapping[str, tuple[str, ...]],
+) -> Any:
+    """Builds a frame with the data types of training; undoes ``read_column``.
+
+    A level that a fixed data type (``Enum``, ``category``) does not hold becomes a missing value.
+    """
+    if kind == "polars":
+        import polars as pl  # met only when a Polars frame is
+
+        return pl.DataFrame([_polars_series(pl, name, columns[name], dtypes[name], levels) for name in dtypes])
+    import pandas as pd  # met only when a pandas frame is
+
+    return pd.DataFrame({name: _pandas_series(pd, columns[name], dtypes[name], levels.get(name)) for name in dtypes})
+
+
+def _polars_series(
+    pl: Any, name: str, values: np.ndarray[Any, Any], dtype: str, levels: Mapping[str, tuple[str, ...]]
+) -> Any:
+    if dtype == "Enum":
+        known = set(levels[name])
+        return pl.Series(name, [v if v in known else None for v in values], dtype=pl.Enum(levels[name]))
+    if values.dtype == np.object_:
+        return pl.Series(name, values.tolist(), dtype=getattr(pl, dtype))
+    series = pl.Series(name, values)
+    if values.dtype == np.float64:
+        series = series.fill_nan(None)
+    return series.cast(getattr(pl, dtype))
+
+
+def _pandas_series(pd: Any, values: np.ndarray[Any, Any], dtype: str, levels: tuple[str, ...] | None) -> Any:
+    if dtype == "category":
+        known = set(levels or ())
+        return pd.Series(pd.Categorical([v if v in known else None for v in values], categories=list(levels or ())))
+    if values.dtype == np.float64 and dtype[:1] in "IU":  # nullable Int64, UInt8, ...
+        return pd.Series(pd.array([None if v != v else int(v) for v in values], dtype=dtype))
+    return (
+        pd.Series(values, dtype=object).astype(dtype) if values.dtype == np.object_ else pd.Series(values).astype(dtype)
+    )

@@ -1,0 +1,110 @@
+"""The files that make a package an MLflow model folder. Written here, without MLflow, and the same for equal models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+
+import yaml
+
+from kairos.models.signature import Column
+from kairos.models.spec import PackageSpec
+from kairos.values import Json, plain
+
+__all__ = ["INPUT_EXAMPLE", "MODEL_FILES", "mlflow_files"]
+
+MODEL_FILES = {"skops": "model.skops", "pickle": "model.pkl"}
+"""Where the estimator lies in the folder, by its form."""
+
+INPUT_EXAMPLE = "input_example.json"
+_SERVING_EXAMPLE = "serving_input_example.json"
+_PYTHON = platform.python_version()
+
+
+def mlflow_files(
+    spec: PackageSpec, estimator: bytes, *, trusted: Sequence[str], example: Mapping[str, Json]
+) -> dict[str, bytes]:
+    """Returns the folder's files by name, without the estimator's own.
+
+    No time of making is written: the run that made the package records it.
+
+    Args:
+        spec: Of the package.
+        estimator: Its bytes.
+        trusted: Types in the bytes that MLflow has to be told to trust.
+        example: One row that the model accepts.
+    """
+    split: Json = {"columns": list(example), "data": [[plain(value) for value in example.values()]]}
+    requirements = [f"{name}=={version}" for name, version in sorted(spec.libraries.items())]
+    return {
+        "MLmodel": _yaml(_mlmodel(spec, estimator, trusted)),
+        INPUT_EXAMPLE: _json(split),
+        _SERVING_EXAMPLE: _json({"dataframe_split": split}),
+        "requirements.txt": ("\n".join(requirements) + "\n").encode(),
+        "python_env.yaml": _yaml(
+            {"python": _PYTHON, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+        ),
+        "conda.yaml": _yaml(
+            {
+                "name": "mlflow-env",
+                "channels": ["conda-forge"],
+                "dependencies": [f"python={_PYTHON}", "pip", {"pip": requirements}],
+            }
+        ),
+    }
+
+
+def _mlmodel(spec: PackageSpec, estimator: bytes, trusted: Sequence[str]) -> Json:
+    path = MODEL_FILES[spec.serialization]
+    return {
+        "flavors": {
+            "python_function": {
+                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+                "loader_module": "mlflow.sklearn",
+                "model_path": path,
+                "predict_fn": spec.method,
+                "python_version": _PYTHON,
+            },
+            "sklearn": {
+                "code": None,
+                "pickled_model": path,
+                "serialization_format": spec.serialization,
+                "sklearn_version": spec.libraries.get("scikit-learn"),
+                "skops_trusted_types": list(trusted) if spec.serialization == "skops" else None,
+            },
+        },
+        "metadata": {"kairos": {"model": spec.model, "target": spec.target, "loss": spec.loss}},
+        "model_size_bytes": len(estimator),
+        "model_uuid": hashlib.sha256(estimator).hexdigest()[:32],
+        "saved_input_example_info": {
+            "artifact_path": INPUT_EXAMPLE,
+            "pandas_orient": "split",
+            "serving_input_path": _SERVING_EXAMPLE,
+            "type": "dataframe",
+        },
+        "signature": {
+            "inputs": json.dumps([_input(column) for column in spec.signature.columns]),
+            "outputs": json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": _shape(spec)}}]),
+            "params": None,
+        },
+    }
+
+
+def _shape(spec: PackageSpec) -> list[int]:
+    return [-1, 2] if spec.method == "predict_proba" else [-1]  # MLflow gives both classes' probabilities
+
+
+def _input(column: Column) -> Json:
+    kind = {"number": "double", "integer": "long", "boolean": "boolean", "category": "string", "text": "string"}
+    mlflow_type = "double" if column.kind == "integer" and column.nullable else kind[column.kind]
+    return {"type": mlflow_type, "name": column.name, "required": column.required and not column.nullable}
+
+
+def _yaml(value: Json) -> bytes:
+    return yaml.safe_dump(value, sort_keys=True).encode()
+
+
+def _json(value: Json) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,152 @@
+"""A model package: an MLflow model folder with our own ``kairos/`` beside it. Equal models give equal bytes.
+
+Opening a package reads its spec, profile and lineage and loads no scikit-learn; asking for its runner does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kairos.errors import PackageError
+from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
+from kairos.models.ports import Runner
+from kairos.models.profile import Profile
+from kairos.models.spec import FORMAT, PackageSpec
+from kairos.values import Json, canonical_json, plain, unplain
+
+__all__ = ["Package", "open_package", "read_package", "write_package"]
+
+_SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An opened package."""
+
+    spec: PackageSpec
+    profile: Profile
+    lineage: dict[str, Json]
+    """What the model came from: step fingerprints and input digests."""
+    example: dict[str, Json]
+    """One row that the model accepts, made of medians and most frequent levels; nobody's real row."""
+    read: Callable[[str], bytes] = field(repr=False, compare=False)
+    """Returns one of the package's files by its relative path."""
+    allow_pickle: bool = False
+
+    def estimator(self) -> Any:
+        """Loads the estimator.
+
+        Raises:
+            PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
+        """
+        from kairos.models.estimator_file import (
+            read_estimator,
+        )  # scikit-learn takes a second; the spec does not need it
+
+        data = self.read(MODEL_FILES[self.spec.serialization])
+        return read_estimator(data, self.spec.serialization, allow_pickle=self.allow_pickle)
+
+    def runner(self) -> Runner:
+        """Loads the estimator and returns what predicts with it."""
+        from kairos.models.runner import SklearnRunner  # the same
+
+        return SklearnRunner(
+            self.estimator(), signature=self.spec.signature, form=self.spec.form, method=self.spec.method
+        )
+
+
+def write_package(
+    folder: Path,
+    estimator: object,
+    *,
+    spec: PackageSpec,
+    profile: Profile,
+    lineage: Mapping[str, Json],
+    example: Mapping[str, Json],
+    allow_pickle: bool = False,
+) -> PackageSpec:
+    """Writes a package into ``folder``, which must be empty or not there; returns the spec as written.
+
+    The spec is written last: a folder without it is not a package.
+
+    Raises:
+        PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
+    """
+    from kairos.models.estimator_file import untrusted_types, write_estimator  # see Package.estimator
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise PackageError("A package is written into an empty folder.", given=folder.name)
+    data, serialization = write_estimator(estimator, allow_pickle=allow_pickle)
+    spec = replace(spec, serialization=serialization)
+    trusted = untrusted_types(data, trusted=()) if serialization == "skops" else []
+    files = mlflow_files(spec, data, trusted=trusted, example=example)
+    files[MODEL_FILES[serialization]] = data
+    files[_PROFILE] = canonical_json(profile)
+    files[_LINEAGE] = canonical_json(lineage)
+    files[_SPEC] = canonical_json({"format": FORMAT, **plain(spec)})
+    (folder / "kairos").mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return spec
+
+
+def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
+    """Opens the package in a folder.
+
+    Args:
+        folder: Written by ``write_package``.
+        allow_pickle: Whether ``runner`` may load a pickle, which runs code.
+
+    Raises:
+        PackageError: the folder is not a package that this version reads.
+    """
+
+    def read(name: str) -> bytes:
+        try:
+            return (folder / name).read_bytes()
+        except OSError as error:
+            raise PackageError(
+                f"A model package lacks {name!r}.", given=folder.name, accepted="a folder that write_package wrote"
+            ) from error
+
+    return read_package(read, allow_pickle=allow_pickle)
+
+
+def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) -> Package:
+    """Opens a package wherever its files are, for instance in the store.
+
+    Args:
+        read: Returns one of the package's files by its relative path.
+        allow_pickle: Whether ``runner`` may load a pickle, which runs code.
+
+    Raises:
+        PackageError: the files are not a package that this version reads.
+    """
+    spec = _read_json(read, _SPEC)
+    found = spec.pop("format", None)
+    if found != FORMAT:
+        raise PackageError("A model package has a format that is not known.", given=found, accepted=repr(FORMAT))
+    split = _read_json(read, INPUT_EXAMPLE)
+    return Package(
+        spec=PackageSpec.from_plain(spec),
+        profile=Profile.from_plain(_read_json(read, _PROFILE)),
+        lineage=_read_json(read, _LINEAGE),
+        example=dict(zip(split["columns"], split["data"][0], strict=True)),
+        read=read,
+        allow_pickle=allow_pickle,
+    )
+
+
+def _read_json(read: Callable[[str], bytes], name: str) -> dict[str, Json]:
+    try:
+        value = unplain(json.loads(read(name)))
+    except ValueError as error:
+        raise PackageError(f"{name!r} in a model package is not JSON.", given=str(error)) from error
+    if not isinstance(value, dict):
+        raise PackageError(f"{name!r} in a model package is not a JSON object.", given=type(value).__name__)
+    return value

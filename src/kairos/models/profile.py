@@ -1,0 +1,135 @@
+"""The profile: what the training data, the target and the predictions looked like, in bins that live counts add to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kairos.errors import PackageError
+from kairos.models.signature import ColumnKind
+from kairos.stats.bins import CategoryBins, NumberBins
+from kairos.values import Json, unplain
+
+__all__ = ["QUANTILES", "ColumnProfile", "Profile"]
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""Quantiles that a profile keeps of each number column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnProfile:
+    """One column's distribution in training."""
+
+    kind: ColumnKind
+    edges: tuple[float, ...] = ()
+    """Of ``NumberBins``; empty for categories, and for a number column that was missing in every row."""
+    levels: tuple[str, ...] = ()
+    """Of ``CategoryBins``, most frequent first."""
+    counts: tuple[int, ...]
+    """Rows per cell of ``bins``."""
+    missing: int
+    mean: float | None = None
+    """Of the finite values; ``None`` for categories."""
+    sd: float | None = None
+    """Sample standard deviation (n - 1); ``None`` for categories and for fewer than two values."""
+    quantiles: tuple[float, ...] = ()
+    """At ``QUANTILES``; empty for categories."""
+
+    @property
+    def bins(self) -> NumberBins | CategoryBins:
+        """The fixed bins that live values are counted in."""
+        return NumberBins(edges=self.edges) if self.edges else CategoryBins(levels=self.levels)
+
+    @classmethod
+    def fit(cls, kind: ColumnKind, values: np.ndarray[Any, Any]) -> ColumnProfile:
+        """Describes one column.
+
+        Args:
+            kind: Of the column.
+            values: Shape (n,); NaN or ``None`` where missing.
+        """
+        if kind not in ("number", "integer"):
+            levels = CategoryBins.fit(values)
+            return cls(
+                kind=kind,
+                levels=levels.levels,
+                counts=tuple(levels.counts(values).tolist()),
+                missing=sum(value is None for value in values),
+            )
+        numbers = np.asarray(values, dtype=np.float64)
+        finite = numbers[np.isfinite(numbers)]
+        missing = int(np.isnan(numbers).sum())
+        if not finite.size:
+            return cls(kind=kind, counts=tuple(CategoryBins(levels=()).counts(numbers).tolist()), missing=missing)
+        bins = NumberBins.fit(finite)
+        return cls(
+            kind=kind,
+            edges=bins.edges,
+            counts=tuple(bins.counts(numbers).tolist()),
+            missing=missing,
+            mean=float(finite.mean()),
+            sd=float(finite.std(ddof=1)) if finite.size > 1 else None,
+            quantiles=tuple(np.quantile(finite, QUANTILES).tolist()),
+        )
+
+    @classmethod
+    def from_plain(cls, value: Json) -> ColumnProfile:
+        """Reads what ``plain`` wrote."""
+        tuples = {name: tuple(value[name]) for name in ("edges", "levels", "counts", "quantiles")}
+        return cls(**{**value, **tuples})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a version was trained on, and what it answered."""
+
+    rows: int
+    """Rows of training."""
+    columns: dict[str, ColumnProfile]
+    """One for each input of the model."""
+    prediction: ColumnProfile
+    """Predictions on the holdout if there was one, else on the training rows (then sharper than live ones)."""
+    prediction_on: str
+    """``"holdout"`` or ``"train"``."""
+    target: ColumnProfile
+    """The target in training."""
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Mapping[str, tuple[ColumnKind, np.ndarray[Any, Any]]],
+        *,
+        target: np.ndarray[Any, Any],
+        prediction: np.ndarray[Any, Any],
+        prediction_on: str,
+    ) -> Profile:
+        """Describes the training columns, the target and the predictions, each of shape (n,)."""
+        return cls(
+            rows=len(target),
+            columns={name: ColumnProfile.fit(kind, values) for name, (kind, values) in columns.items()},
+            prediction=ColumnProfile.fit("number", prediction),
+            prediction_on=prediction_on,
+            target=ColumnProfile.fit("number", target),
+        )
+
+    @classmethod
+    def from_plain(cls, value: Json) -> Profile:
+        """Reads what ``plain`` wrote.
+
+        Raises:
+            PackageError: the value is not a profile of this format.
+        """
+        try:
+            value = unplain(value)
+            return cls(
+                rows=value["rows"],
+                columns={name: ColumnProfile.from_plain(item) for name, item in value["columns"].items()},
+                prediction=ColumnProfile.from_plain(value["prediction"]),
+                prediction_on=value["prediction_on"],
+                target=ColumnProfile.from_plain(value["target"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PackageError("A model's profile cannot be read.", given=str(error)) from error

@@ -1,0 +1,142 @@
+"""Runners: they predict from plain arrays as the estimator does on the frame it was trained on.
+
+Where every input is a number, a runner gives the estimator a matrix instead of a frame: the server then builds no frame
+and imports no frame library. Whether that is the same is not assumed but tried (``choose_form``) when packaging.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from kairos.errors import PackageError
+from kairos.models.frames import FrameKind, build_frame
+from kairos.models.signature import Signature
+from kairos.models.spec import InputForm, Method, TrainingForm
+
+__all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "one_number_a_row"]
+
+
+TOLERANCE = 1e-12
+"""Largest difference to the training table's predictions, relative to the largest of them: trees agree to the last bit,
+sums of products depend on how the linear-algebra library orders them."""
+
+
+class SklearnRunner:
+    """Runs a fitted scikit-learn estimator, or one that behaves like it."""
+
+    def __init__(self, estimator: Any, *, signature: Signature, form: TrainingForm, method: Method) -> None:
+        """Takes the estimator as its own: with a matrix form, its memory of column names is taken out."""
+        self._estimator = _without_names(estimator) if form.kind == "matrix" else estimator
+        self._signature = signature
+        self._form = form
+        self._method = method
+        self._levels = {column.name: column.levels for column in signature.columns}
+
+    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        """Returns one number a row, shape (n,), float64: a value, or the positive class's probability."""
+        rows = len(next(iter(columns.values())))
+        if rows == 0:
+            return np.empty(0)
+        answer = np.asarray(getattr(self._estimator, self._method)(self._inputs(columns)))
+        return one_number_a_row(answer, rows)
+
+    def _inputs(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+        if self._form.kind != "matrix":
+            return build_frame(self._form.kind, columns, self._form.dtypes, self._levels)
+        names = self._signature.names
+        matrix = np.empty((len(columns[names[0]]), len(names)), order="F")  # as frames give it
+        for index, name in enumerate(names):
+            matrix[:, index] = columns[name]
+        return matrix
+
+
+def choose_form(
+    estimator: Any,
+    frame: Any,
+    kind: FrameKind,
+    columns: Mapping[str, np.ndarray[Any, Any]],
+    dtypes: dict[str, str],
+    signature: Signature,
+    method: Method,
+) -> TrainingForm:
+    """Returns the fastest form whose predictions equal those on ``frame`` within ``TOLERANCE``, without a warning.
+
+    Args:
+        estimator: Fitted; it is not changed.
+        frame: Rows in the form of training.
+        kind: Whose frame it is.
+        columns: The same rows as plain arrays.
+        dtypes: Data type of each column of the frame.
+        signature: Of the model.
+        method: Of the estimator, that answers.
+
+    Raises:
+        PackageError: no form gives the same predictions.
+    """
+    expected = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
+    kinds: list[InputForm] = [kind]
+    if all(column.kind in ("number", "integer", "boolean") for column in signature.columns):
+        kinds.insert(0, "matrix")
+    failure = "other predictions"
+    for candidate in kinds:
+        form = TrainingForm(kind=candidate, dtypes=dtypes)
+        runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                answer = runner.predict(columns)
+        except Exception as error:  # an estimator may refuse a matrix in any way it likes: it then gets its frame
+            failure = f"{type(error).__name__}: {error}"
+            continue
+        scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
+        if np.allclose(answer, expected, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True):
+            return form
+    raise PackageError(
+        "The estimator does not predict the same from a request as from its training table.",
+        given=failure,
+        accepted="an estimator whose prediction of a row depends on that row alone",
+    )
+
+
+def one_number_a_row(answer: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
+    """Returns predictions as float64 of shape (rows,): of two classes' probabilities the second.
+
+    Raises:
+        PackageError: the estimator gives something else than one number a row.
+    """
+    if answer.shape == (rows, 2):
+        answer = answer[:, 1]
+    elif answer.shape == (rows, 1):
+        answer = answer[:, 0]
+    if answer.shape != (rows,) or answer.dtype.kind not in "iufb":
+        raise PackageError(
+            "A model has to give one number a row.",
+            given=f"{answer.dtype} of shape {answer.shape} for {rows} rows",
+            accepted=f"numbers of shape ({rows},), or the probabilities of two classes",
+        )
+    return np.ascontiguousarray(answer, dtype=np.float64)
+
+
+def _without_names(estimator: Any) -> Any:
+    """Deletes ``feature_names_in_`` in the estimator and in all it holds, so that a matrix raises no warning."""
+    seen: set[int] = set()
+    waiting = [estimator]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, BaseEstimator):
+            vars(item).pop("feature_names_in_", None)
+            waiting.extend(vars(item).values())
+        elif isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            waiting.extend(item)
+    return estimator

@@ -1,0 +1,227 @@
+"""The three decorators of a project: ``source``, ``step`` and ``model``.
+
+A decorated function stays the same function: call it in a test or a notebook as if the decorator were not there.
+What was declared is kept on it as ``__kairos__``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, overload
+
+from kairos.errors import GraphError, UsageError
+from kairos.values import parse_duration
+
+__all__ = ["REQUIRED", "Kind", "StepSpec", "find_spec", "model", "source", "step"]
+
+Kind = Literal["source", "step", "model"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Required:
+    """Marks a param that has no default."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """What a decorator declared and what the function's signature says."""
+
+    name: str
+    kind: Kind
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    """Names of upstream artifacts, in the order of the positional parameters; empty for a source."""
+    takes_window: bool
+    takes_seed: bool
+    params: Mapping[str, Any]
+    """Keyword-only parameters and their defaults; ``REQUIRED`` where there is none. ``seed`` is not among them."""
+    seed: int
+    cpus: int
+    every: timedelta | None = None
+    """Length of the aligned partitions that a source is pulled in."""
+    files: tuple[str, ...] = ()
+    """Files or folders, relative to the project, that a source reads."""
+    settles_after: timedelta | None = None
+    """A partition that ended longer ago than this will not change any more."""
+    target: str | None = None
+    drop: tuple[str, ...] = ()
+
+
+def find_spec(thing: object) -> StepSpec | None:
+    """What was declared on ``thing``, or ``None`` if it is not a decorated function."""
+    spec = getattr(thing, "__kairos__", None) if inspect.isfunction(thing) else None
+    return spec if isinstance(spec, StepSpec) else None
+
+
+@overload
+def source(function: F, /) -> F: ...
+@overload
+def source(
+    *,
+    every: str | None = None,
+    files: Sequence[str] = (),
+    settles_after: str | None = None,
+    cpus: int = 1,
+    seed: int | None = None,
+) -> Callable[[F], F]: ...
+def source(
+    function: F | None = None,
+    /,
+    *,
+    every: str | None = None,
+    files: Sequence[str] = (),
+    settles_after: str | None = None,
+    cpus: int = 1,
+    seed: int | None = None,
+) -> F | Callable[[F], F]:
+    """Declares a step with no inputs that pulls raw data for a window of time.
+
+    Its only positional parameter, if any, is ``window``. What it returned is reused only if ``files`` names what it
+    reads (the files' digests then decide), or if the window ended longer ago than ``settles_after``; otherwise it is
+    pulled again in each run. Steps after it still run only if the data differ.
+
+    Args:
+        every: Pull in partitions of this length (``"7d"``), each reused on its own; the tables are concatenated.
+        files: Files or folders it reads, relative to the project's folder.
+        settles_after: How long after its end a window may still change (``"1d"``).
+        cpus: Threads that numeric libraries may use.
+        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+    """
+    options: dict[str, Any] = {
+        "every": _duration(every),
+        "files": (files,) if isinstance(files, str) else tuple(files),
+        "settles_after": _duration(settles_after),
+    }
+    return _decorate(function, "source", cpus=cpus, seed=seed, options=options)
+
+
+@overload
+def step(function: F, /) -> F: ...
+@overload
+def step(*, cpus: int = 1, seed: int | None = None) -> Callable[[F], F]: ...
+def step(function: F | None = None, /, *, cpus: int = 1, seed: int | None = None) -> F | Callable[[F], F]:
+    """Declares a function from artifacts to artifacts.
+
+    Positional parameters name upstream artifacts (a step, or a field of a step that returns a ``NamedTuple``);
+    keyword-only parameters are params, with values that JSON can hold.
+
+    Args:
+        cpus: Threads that numeric libraries may use.
+        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+
+    >>> @step
+    ... def doubled(rentals: int, *, times: int = 2) -> int:
+    ...     return rentals * times
+    >>> doubled(4)
+    8
+    """
+    return _decorate(function, "step", cpus=cpus, seed=seed, options={})
+
+
+@overload
+def model(function: F, /) -> F: ...
+@overload
+def model(
+    *, target: str | None = None, drop: Sequence[str] = (), cpus: int = 1, seed: int | None = None
+) -> Callable[[F], F]: ...
+def model(
+    function: F | None = None,
+    /,
+    *,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+    cpus: int = 1,
+    seed: int | None = None,
+) -> F | Callable[[F], F]:
+    """Declares a step that returns an estimator; it is fitted if it is not yet, checked, and packaged.
+
+    Args:
+        target: The column to predict.
+        drop: Columns that are not features.
+        cpus: Threads that numeric libraries may use.
+        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+    """
+    options: dict[str, Any] = {"target": target, "drop": (drop,) if isinstance(drop, str) else tuple(drop)}
+    return _decorate(function, "model", cpus=cpus, seed=seed, options=options)
+
+
+def _decorate(
+    function: F | None, kind: Kind, *, cpus: int, seed: int | None, options: Mapping[str, Any]
+) -> F | Callable[[F], F]:
+    if not isinstance(cpus, int) or isinstance(cpus, bool) or cpus < 1:
+        raise UsageError(f"@{kind} needs a whole number of processors.", given=cpus, accepted="cpus=1 or more")
+
+    def attach(target: F) -> F:
+        target.__kairos__ = _read(target, kind, cpus=cpus, seed=seed, options=options)  # type: ignore[attr-defined]
+        return target
+
+    if function is None:
+        return attach
+    if not inspect.isfunction(function):
+        raise UsageError(
+            f"@{kind} takes its options by name.", given=function, hint=f"Write @{kind} or @{kind}(option=...)."
+        )
+    return attach(function)
+
+
+def _read(
+    function: Callable[..., Any], kind: Kind, *, cpus: int, seed: int | None, options: Mapping[str, Any]
+) -> StepSpec:
+    name = getattr(function, "__name__", repr(function))
+    if not inspect.isfunction(function) or not name.isidentifier():
+        raise GraphError(f"@{kind} takes a function.", given=function, accepted="def NAME(...): at the top of a module")
+    positional: list[str] = []
+    params: dict[str, Any] = {}
+    for typed_parameter in inspect.signature(function).parameters.values():
+        parameter = typed_parameter.replace(annotation=inspect.Parameter.empty)
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise GraphError(
+                f"Step {name!r} has the parameter {str(parameter)!r}, so its inputs and params cannot be known.",
+                accepted="named parameters only",
+            )
+        default = REQUIRED if parameter.default is parameter.empty else parameter.default
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            params[parameter.name] = default
+        elif default is not REQUIRED:
+            raise GraphError(
+                f"Step {name!r} gives the positional parameter {parameter.name!r} a default.",
+                given=str(parameter),
+                accepted="positional parameters name upstream artifacts; params are keyword-only",
+                hint=f"Put '*' before it: def {name}(..., *, {parameter}).",
+            )
+        else:
+            positional.append(parameter.name)
+    takes_seed = "seed" in params
+    own_seed = params.pop("seed", None)
+    takes_window = kind == "source" and positional == ["window"]
+    if kind == "source" and positional and not takes_window:
+        raise GraphError(
+            f"Source {name!r} may have one positional parameter, 'window'.",
+            given=", ".join(positional),
+            hint="A function of upstream artifacts is a @step; a setting of a source is keyword-only.",
+        )
+    return StepSpec(
+        name=name,
+        kind=kind,
+        function=function,
+        inputs=() if kind == "source" else tuple(positional),
+        takes_window=takes_window,
+        takes_seed=takes_seed,
+        params=params,
+        seed=seed if seed is not None else own_seed if isinstance(own_seed, int) else 0,
+        cpus=cpus,
+        **options,
+    )
+
+
+def _duration(text: str | None) -> timedelta | None:
+    return None if text is None else parse_duration(text)

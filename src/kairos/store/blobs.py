@@ -1,0 +1,246 @@
+"""Bytes by their digest, in the layout of DVC 3's cache: ``files/md5/ab/cdef…``, folders as ``.dir`` listings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
+from kairos.store.files import Link, clone_file, new_file, sync_folder, write_all
+from kairos.store.folders import check_digest, is_folder, listing_bytes, parse_listing, walk_files
+from kairos.values import Digest
+
+__all__ = ["Damage", "Store"]
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """A blob that cannot be used, as ``Store.verify`` found it."""
+
+    digest: Digest
+    how: Literal["missing", "changed"]
+    within: Digest | None = None
+    """The folder that needs the blob, if it was found through one."""
+
+
+class Store:
+    """Blobs below one folder. Safe from several threads and processes: equal bytes have equal names.
+
+    Args:
+        root: Folder of the store, ``.dvc/cache`` in a project; made when the first blob is put.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put_bytes(self, data: bytes) -> Digest:
+        """Stores bytes and returns their digest; on return they survive a power cut."""
+        return self._put_bytes(data, suffix="")
+
+    def put_file(self, path: Path) -> Digest:
+        """Stores a file's bytes, read in pieces; a file that changes meanwhile is stored as it was read.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        if not path.is_file():
+            raise NotFound("There is no file to store.", given=path.name, accepted="a path to a file")
+        digest = Digest(_digest_file(path))
+        if self._holds_intact(digest):
+            return digest
+        with new_file(self.root / "tmp") as (handle, temporary):
+            md5 = hashlib.md5(usedforsecurity=False)
+            with path.open("rb") as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    md5.update(chunk)
+                    write_all(handle, chunk)
+            digest = Digest(md5.hexdigest())
+            self._keep(handle, temporary, digest)
+        return digest
+
+    def put_folder(self, path: Path) -> Digest:
+        """Stores every file of a folder, then the folder's listing; a crash in between leaves no half folder.
+
+        Empty folders inside it are not kept: DVC's format has no place for them.
+
+        Raises:
+            NotFound: there is no such folder.
+            StoreError: the folder holds something that is neither file nor folder.
+        """
+        if not path.is_dir():
+            raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
+        files = {name: self.put_file(file) for name, file in walk_files(path).items()}
+        return self._put_bytes(listing_bytes(files), suffix=".dir")
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is here; for a folder, whether all its files are here too."""
+        if not self._place(digest).is_file():
+            return False
+        return not is_folder(digest) or all(self._place(leaf).is_file() for leaf in self.listing(digest).values())
+
+    def path(self, digest: Digest) -> Path:
+        """The blob's own file, which is read-only and must not be changed.
+
+        Raises:
+            BlobMissing: the store does not hold it.
+        """
+        place = self._place(digest)
+        if not place.is_file():
+            raise BlobMissing(f"The store holds no blob {digest}.", hint="Try `dvc fetch`.", digest=digest)
+        return place
+
+    def get_bytes(self, digest: Digest, *, verify: bool = False) -> bytes:
+        """The blob's bytes; for a folder, its listing.
+
+        Raises:
+            BlobMissing: the store does not hold it.
+            BlobDamaged: ``verify`` is set and the bytes do not match the digest.
+        """
+        data = self.path(digest).read_bytes()
+        if verify and _digest_bytes(data) != digest.removesuffix(".dir"):
+            raise _damaged(digest)
+        return data
+
+    def listing(self, digest: Digest) -> dict[str, Digest]:
+        """Digest of every file of a folder by its path inside it, sorted.
+
+        Raises:
+            UsageError: the digest names a file.
+            BlobMissing: the store does not hold the listing.
+            BlobDamaged: the listing's bytes do not match its digest.
+        """
+        if not is_folder(digest):
+            raise UsageError(
+                "A file has no listing.", given=digest, accepted="the digest of a folder, ending in '.dir'"
+            )
+        return parse_listing(self.get_bytes(digest, verify=True), digest)
+
+    def checkout(self, digest: Digest, target: Path, *, link: Link = "copy") -> None:
+        """Puts a file or folder at ``target``, replacing what is there.
+
+        Everything is made beside ``target`` first and then renamed, so nobody sees a part. Replacing a folder takes
+        two renames: a crash exactly between them leaves the old one beside it under a name starting with a dot.
+
+        Args:
+            digest: What to check out; its bytes are verified before they are used.
+            target: Where; its parent is made if absent.
+            link: ``hardlink`` shares the store's read-only files, ``reflink`` shares blocks until one is changed; both
+                fall back to a copy where the file system cannot.
+
+        Raises:
+            BlobMissing: the blob, or a file of the folder, is not here; ``target`` is left as it was.
+            BlobDamaged: bytes do not match their digest; ``target`` is left as it was.
+        """
+        damages = list(self._check(digest, None))
+        if damages and damages[0].how == "missing":
+            self.path(damages[0].digest)
+        if damages:
+            raise _damaged(damages[0].digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        desk = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            self._build(digest, desk / "new", link)
+            if target.is_dir() and not target.is_symlink():
+                os.rename(target, desk / "old")
+            elif is_folder(digest):
+                target.unlink(missing_ok=True)
+            os.replace(desk / "new", target)
+            sync_folder(target.parent)
+        finally:
+            if (desk / "old").exists() and not target.exists():
+                os.rename(desk / "old", target)
+            shutil.rmtree(desk)
+
+    def verify(self, digests: Iterable[Digest] | None = None) -> list[Damage]:
+        """Reads blobs again and names those that are missing or changed; a folder's files are read with it.
+
+        Args:
+            digests: What to read; everything in the store if ``None``.
+        """
+        found: dict[Digest, Damage] = {}
+        for digest in self.digests() if digests is None else digests:
+            for damage in self._check(digest, None):
+                found.setdefault(damage.digest, damage)
+        return list(found.values())
+
+    def digests(self) -> Iterator[Digest]:
+        """Every blob the store holds, sorted."""
+        for folder in sorted(self._files.glob("[0-9a-f][0-9a-f]")):
+            for file in sorted(folder.iterdir()):
+                name = folder.name + file.name
+                if len(name.removesuffix(".dir")) == 32:
+                    yield Digest(name)
+
+    @property
+    def _files(self) -> Path:
+        return self.root / "files" / "md5"
+
+    def _place(self, digest: Digest) -> Path:
+        check_digest(digest)
+        return self._files / digest[:2] / digest[2:]
+
+    def _put_bytes(self, data: bytes, *, suffix: str) -> Digest:
+        digest = Digest(_digest_bytes(data) + suffix)
+        if not self._holds_intact(digest):
+            with new_file(self.root / "tmp") as (handle, temporary):
+                write_all(handle, data)
+                self._keep(handle, temporary, digest)
+        return digest
+
+    def _holds_intact(self, digest: Digest) -> bool:
+        """Whether the blob is here with the right bytes; a put of the same bytes thus heals a damaged blob."""
+        place = self._place(digest)
+        return place.is_file() and _digest_file(place) == digest.removesuffix(".dir")
+
+    def _keep(self, handle: int, temporary: Path, digest: Digest) -> None:
+        os.fchmod(handle, 0o444)
+        os.fsync(handle)
+        place = self._place(digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary, place)
+        sync_folder(place.parent)
+
+    def _check(self, digest: Digest, within: Digest | None) -> Iterator[Damage]:
+        place = self._place(digest)
+        if not place.is_file():
+            yield Damage(digest=digest, how="missing", within=within)
+        elif _digest_file(place) != digest.removesuffix(".dir"):
+            yield Damage(digest=digest, how="changed", within=within)
+        elif is_folder(digest):
+            for leaf in sorted(set(self.listing(digest).values())):
+                yield from self._check(leaf, digest)
+
+    def _build(self, digest: Digest, target: Path, link: Link) -> None:
+        if not is_folder(digest):
+            clone_file(self.path(digest), target, link)
+            return
+        target.mkdir()
+        for name, leaf in self.listing(digest).items():
+            place = target / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            clone_file(self.path(leaf), place, link)
+
+
+def _damaged(digest: Digest) -> BlobDamaged:
+    return BlobDamaged(
+        f"The blob {digest} is damaged: its bytes do not match its name.",
+        hint="It was not used. Remove it and run `dvc fetch`, or store the same data again.",
+        digest=digest,
+    )
+
+
+def _digest_bytes(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

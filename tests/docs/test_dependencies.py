@@ -1,0 +1,43 @@
+"""No dependency without a reason: ``pyproject.toml`` and ``docs/dependencies.md`` name the same ones."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(requirements: list[str]) -> list[str]:
+    return [re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in requirements]
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    section = (ROOT / "docs/dependencies.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {name.strip("`"): rest for name, *rest in cells}
+
+
+def test_every_dependency_is_justified_and_no_other_is_listed() -> None:
+    """The two lists agree, line by line and in the same order, at run time and for developing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert list(rows("At run time")) == names(project["project"]["dependencies"])
+    assert list(rows("For developing")) == names(project["dependency-groups"]["dev"])
+
+
+def test_every_extra_is_named() -> None:
+    """An extra is explained by name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    text = (ROOT / "docs/dependencies.md").read_text()
+    for extra in project["project"]["optional-dependencies"]:
+        assert f"Extra `{extra}`" in text
+
+
+def test_every_line_has_a_reason_and_a_licence() -> None:
+    """Neither cell is empty."""
+    for heading in ("At run time", "For developing"):
+        for name, (reason, licence) in rows(heading).items():
+            assert reason, name
+            assert licence, name

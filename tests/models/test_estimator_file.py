@@ -1,0 +1,121 @@
+"""Estimators survive as bytes, equal ones give equal bytes, and nothing untrusted is loaded."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from kairos.errors import PackageError
+from kairos.models.estimator_file import read_estimator, untrusted_types, write_estimator
+
+X = np.random.default_rng(0).normal(size=(200, 3))
+Y = X @ [1.0, 2.0, 3.0] + X[:, 0] ** 2
+
+ESTIMATORS = [
+    HistGradientBoostingRegressor(max_iter=5, random_state=0),
+    RandomForestRegressor(3, random_state=0),
+    LinearRegression(),
+    make_pipeline(StandardScaler(), FunctionTransformer(np.tanh), LinearRegression()),
+]
+
+
+class Exploit:
+    """A pickle of this creates a file when it is loaded."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, (self.path, "w"))
+
+
+class OwnEstimator(BaseEstimator):  # type: ignore[misc]
+    """A project's own class, which no allow-list knows."""
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_an_estimator_predicts_the_same_after_a_round_trip(estimator: Any) -> None:
+    """Bit by bit, and without pickle."""
+    data, form = write_estimator(estimator.fit(X, Y))
+    assert form == "skops"
+    assert untrusted_types(data) == []
+    np.testing.assert_array_equal(read_estimator(data, form).predict(X), estimator.predict(X))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_training_twice_gives_the_same_bytes(estimator: Any) -> None:
+    """Neither memory addresses nor the time of day are in the bytes."""
+    first, _ = write_estimator(estimator.fit(X, Y))
+    copy = pickle.loads(pickle.dumps(estimator))
+    second, _ = write_estimator(copy.fit(X, Y))
+    assert first == second
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    """The digest of a trained estimator does not depend on the process that trained it."""
+    program = (
+        "import numpy as np, sys, hashlib; from sklearn.ensemble import HistGradientBoostingRegressor as H;"
+        "from kairos.models.estimator_file import write_estimator;"
+        "x = np.random.default_rng(0).normal(size=(200, 3)); y = x @ [1., 2., 3.];"
+        "print(hashlib.md5(write_estimator(H(max_iter=3, random_state=0).fit(x, y))[0]).hexdigest())"
+    )
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_a_type_outside_the_allow_list_is_refused_at_writing() -> None:
+    """The error names the type and says how to allow pickle."""
+    with pytest.raises(PackageError, match="OwnEstimator") as caught:
+        write_estimator(OwnEstimator())
+    assert "allow_pickle" in str(caught.value)
+
+
+def test_a_type_outside_the_allow_list_goes_through_pickle_if_allowed() -> None:
+    """And it comes back only if reading allows it too."""
+    data, form = write_estimator(OwnEstimator(), allow_pickle=True)
+    assert form == "pickle"
+    assert isinstance(read_estimator(data, form, allow_pickle=True), OwnEstimator)
+    with pytest.raises(PackageError, match="runs code"):
+        read_estimator(data, form)
+
+
+def test_bytes_with_an_untrusted_type_are_refused_and_run_nothing(tmp_path: Any) -> None:
+    """skops bytes that would call ``os.system`` load nothing."""
+    import skops.io
+
+    target = tmp_path / "made"
+    data = skops.io.dumps(functools.partial(os.system, f"touch {target}"))
+    with pytest.raises(PackageError, match="not trusted"):
+        read_estimator(data, "skops")
+    with pytest.raises(PackageError):
+        read_estimator(pickle.dumps(Exploit(str(target))), "skops")
+    assert not target.exists()
+
+
+def test_damaged_bytes_are_a_package_error() -> None:
+    """Not a zip error from somewhere inside."""
+    with pytest.raises(PackageError, match="cannot be read"):
+        read_estimator(b"PK\x03\x04 nothing", "skops")
+    with pytest.raises(PackageError, match="not known"):
+        read_estimator(b"", "joblib")

@@ -1,0 +1,65 @@
+"""A profile describes training data in bins that live counts can be added to."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kairos.errors import PackageError
+from kairos.models.profile import ColumnProfile, Profile
+from kairos.values import canonical_json, plain
+
+
+def test_number_columns_have_bins_moments_and_quantiles() -> None:
+    """NaN counts as missing and nowhere else."""
+    profile = ColumnProfile.fit("number", np.array([*range(101), math.nan]))
+    assert sum(profile.counts) == 102
+    assert profile.missing == 1
+    assert profile.mean == 50.0
+    assert profile.quantiles[3] == 50.0
+    assert profile.bins.counts(np.array([-1.0, math.nan, 1e9])).sum() == 3
+
+
+def test_categories_have_levels_and_counts() -> None:
+    """Most frequent first; None is missing."""
+    profile = ColumnProfile.fit("category", np.array(["a", "b", "b", None], dtype=object))
+    assert profile.levels == ("b", "a")
+    assert profile.counts == (2, 1, 0, 1)
+    assert (profile.missing, profile.mean, profile.quantiles) == (1, None, ())
+
+
+def test_booleans_are_counted_as_levels() -> None:
+    """A live ``true`` falls in the same cell as a training ``True``."""
+    profile = ColumnProfile.fit("boolean", np.array([True, False, True]))
+    assert profile.levels == ("true", "false")
+    assert profile.bins.counts([True]).tolist() == [1, 0, 0, 0]
+
+
+def test_a_column_that_is_always_missing_still_has_cells() -> None:
+    """A value that turns up later is "other", so that the change can be seen."""
+    profile = ColumnProfile.fit("number", np.array([math.nan, math.nan]))
+    assert profile.counts == (0, 2)
+    assert profile.bins.counts([3.0]).tolist() == [1, 0]
+
+
+numbers = st.lists(st.floats(-1e15, 1e15) | st.just(math.nan), min_size=1, max_size=40)
+
+
+@given(numbers)
+def test_a_profile_survives_json(values: list[float]) -> None:
+    """Through bytes and back, whatever the values."""
+    array = np.array(values)
+    profile = Profile.fit({"x": ("number", array)}, target=array, prediction=array, prediction_on="train")
+    assert Profile.from_plain(json.loads(canonical_json(profile))) == profile
+    assert profile.rows == len(values) == sum(profile.columns["x"].counts)
+
+
+def test_what_is_no_profile_is_a_package_error() -> None:
+    """A profile of another format names what is missing."""
+    with pytest.raises(PackageError, match="rows"):
+        Profile.from_plain(plain({}))

@@ -1,0 +1,105 @@
+"""The paired mean difference and the sample sizes that go with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as distributions
+
+from kairos.errors import ShapeMismatch, UsageError
+from kairos.stats.paired import paired_mean
+from kairos.stats.samplesize import provable_margin, rows_for_margin
+
+
+def test_independent_rows_give_the_paired_t_interval() -> None:
+    """With independent rows the bounds are those of scipy's paired t-test."""
+    rng = np.random.default_rng(1)
+    a, b = rng.gamma(2, 3, 50), rng.gamma(2, 2.5, 50)
+    got = paired_mean(a, b, alpha=0.05)
+    want = distributions.ttest_rel(a, b).confidence_interval(0.90)
+    assert (got.lower, got.upper) == pytest.approx((want.low, want.high))
+    assert got.design_effect == 1.0
+    assert got.method == "independent"
+    assert got.p_below(0.0) == pytest.approx(distributions.ttest_rel(a, b, alternative="less").pvalue)
+
+
+def test_copies_of_rows_in_one_block_are_no_new_evidence() -> None:
+    """Ten copies of each row, declared as blocks, give nearly the interval of the single rows."""
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(5, 1, 60), rng.normal(4.8, 1, 60)
+    single = paired_mean(a, b, alpha=0.05)
+    copies = paired_mean(np.repeat(a, 10), np.repeat(b, 10), alpha=0.05, blocks=np.repeat(np.arange(60), 10))
+    assert copies.lower == pytest.approx(single.lower)
+    assert copies.design_effect == pytest.approx(10, rel=0.02)
+    assert copies.block_length == 10
+
+
+def test_neighbours_in_time_widen_the_interval() -> None:
+    """A loss difference that moves slowly counts for less than its number of rows; its order is not its rows' order."""
+    rng = np.random.default_rng(3)
+    drift = np.convolve(rng.normal(0, 1, 420), np.ones(20) / 20, mode="valid")[:400]
+    zero = np.zeros(400)
+    plain, ordered = paired_mean(drift, zero, alpha=0.05), paired_mean(drift, zero, alpha=0.05, ordered=True)
+    assert ordered.design_effect > 3
+    assert ordered.lower < plain.lower
+    assert ordered.block_length == 9
+    mix = rng.permutation(400)
+    shuffled = paired_mean(drift[mix], zero, alpha=0.05, blocks=np.arange(400)[mix], ordered=True)
+    assert shuffled.lower == pytest.approx(ordered.lower)
+
+
+def test_no_rows_or_one_block_is_not_certainty() -> None:
+    """Without two independent blocks nothing is known: infinite bounds, not a standard error of 0."""
+    for got in (
+        paired_mean([], [], alpha=0.05),
+        paired_mean([1.0], [2.0], alpha=0.05),
+        paired_mean([1.0, 2.0], [1.0, 3.0], alpha=0.05, blocks=np.array(["a", "a"])),
+    ):
+        assert (got.lower, got.upper, got.se) == (-math.inf, math.inf, math.inf)
+        assert got.p_below(0.0) == 1.0
+
+
+def test_what_cannot_be_paired_is_refused() -> None:
+    """Unequal lengths, NaN and an impossible alpha are named in the error."""
+    with pytest.raises(ShapeMismatch, match="2 and 1 rows"):
+        paired_mean([1.0, 2.0], [1.0], alpha=0.05)
+    with pytest.raises(UsageError, match="the first at index 1"):
+        paired_mean([1.0, math.nan], [1.0, 2.0], alpha=0.05)
+    with pytest.raises(UsageError, match="alpha"):
+        paired_mean([1.0], [1.0], alpha=0.0)
+
+
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=2, max_size=30))
+def test_swapping_the_models_mirrors_the_interval(rows: list[tuple[float, float]]) -> None:
+    """Which model is called the challenger changes the sign and nothing else."""
+    a, b = (np.array(column) for column in zip(*rows, strict=True))
+    one, two = paired_mean(a, b, alpha=0.1), paired_mean(b, a, alpha=0.1)
+    assert one.lower == pytest.approx(-two.upper, abs=1e-9)
+    assert one.difference == pytest.approx(-two.difference, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("discordance", "rows"),
+    [
+        (0.02, (30_913, 4_947, 1_237, 310)),
+        (0.05, (77_282, 12_366, 3_092, 773)),
+        (0.10, (154_564, 24_731, 6_183, 1_546)),
+        (0.20, (309_128, 49_461, 12_366, 3_092)),
+    ],
+)
+def test_sample_sizes_are_those_of_the_table(discordance: float, rows: tuple[int, ...]) -> None:
+    """Power 0.8, one-sided 0.05, equal models with a 0/1 loss."""
+    got = tuple(rows_for_margin(math.sqrt(discordance), delta, 0.05) for delta in (0.002, 0.005, 0.01, 0.02))
+    assert got == rows
+
+
+def test_the_provable_margin_undoes_the_sample_size() -> None:
+    """The margin that n rows prove needs n rows."""
+    assert rows_for_margin(3.0, provable_margin(500, 3.0, 0.05), 0.05) == 500
+    assert provable_margin(0, 3.0, 0.05) == math.inf
+    with pytest.raises(UsageError, match="positive margin"):
+        rows_for_margin(1.0, 0.0, 0.05)
