@@ -86,13 +86,13 @@ def parse_moment(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: the year 1, east of Greenwich
         raise UsageError(
             "A moment cannot be read.",
             given=text,
             accepted="an ISO date or time, as in '2012-03-03' or '2012-03-03T14:00Z'",
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -187,7 +187,7 @@ def test_listing_has_one_form(files: dict[str, Digest]) -> None:
     assert listing_bytes(dict(reversed(files.items()))) == data
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "é"]), st.binary(max_size=3)),
     st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "é"]), st.binary(max_size=3)),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
-from kairos.store.files import Link, clone_file, new_file, sync_folder, write_all
+from kairos.store.files import Link, clone_file, make_folder, new_file, sync_folder, write_all
 from kairos.store.folders import check_digest, is_folder, listing_bytes, parse_listing, walk_files
 from kairos.values import Digest
 
@@ -204,7 +204,7 @@ class Store:
         os.fchmod(handle, 0o444)
         os.fsync(handle)
         place = self._place(digest)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         os.replace(temporary, place)
         sync_folder(place.parent)
 

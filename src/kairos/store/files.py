@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Link", "clone_file", "new_file", "sync_folder", "write_all", "write_atomically"]
+__all__ = ["Link", "clone_file", "make_folder", "new_file", "sync_folder", "write_all", "write_atomically"]
 
 Link = Literal["reflink", "hardlink", "copy"]
 """How a file gets a second place: sharing blocks until one is changed, sharing everything, or sharing nothing."""
@@ -24,7 +24,7 @@ _NOT_HERE = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EP
 @contextmanager
 def new_file(folder: Path) -> Iterator[tuple[int, Path]]:
     """Opens a new temporary file in ``folder`` (made if absent); removed at the end unless it has been renamed away."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     handle, name = tempfile.mkstemp(dir=folder)
     try:
         yield handle, Path(name)
@@ -40,6 +40,14 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
         rest = rest[os.write(handle, rest) :]
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, if absent, so that their names survive a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in ``folder`` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -51,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Writes a small file: a reader sees the old bytes or the new ones, never a part; both survive a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kairos.errors import StoreError, UsageError
-from kairos.store.files import sync_folder, write_all
+from kairos.store.files import make_folder, sync_folder, write_all
 
 __all__ = ["JournalWriter", "read_journal"]
 
@@ -34,7 +34,7 @@ class JournalWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self.path = path
         self._lock = threading.Lock()  # protects the file's end: one append at a time
         self._handle = _open_locked(path)
@@ -43,7 +43,7 @@ class JournalWriter:
         except BaseException:
             os.close(self._handle)
             raise
-        self._closed = False
+        self.closed = False
 
     def append(self, payloads: Sequence[bytes]) -> int:
         """Appends one frame for each payload, all in one write, and returns the journal's length in bytes after it.
@@ -53,7 +53,7 @@ class JournalWriter:
         """
         data = b"".join(_frame(payload) for payload in payloads)
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise StoreError("The journal is closed.", given=self.path.name)
             try:
                 write_all(self._handle, data)
@@ -68,14 +68,14 @@ class JournalWriter:
     def sync(self) -> None:
         """Makes everything appended so far survive a power cut too."""
         with self._lock:
-            if not self._closed:
+            if not self.closed:
                 os.fsync(self._handle)
 
     def close(self) -> None:
         """Syncs and closes; closing twice does nothing."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
+            if not self.closed:
+                self.closed = True
                 os.fsync(self._handle)
                 os.close(self._handle)
 

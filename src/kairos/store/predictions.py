@@ -1,0 +1,239 @@
+"""The prediction log: every served answer and every late label, from append-only spools into Parquet by day."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from kairos.store.journal import read_journal
+from kairos.store.partitions import Shelf, files_with_id, read_files, stack, write_partitions
+from kairos.store.records import (
+    LABEL_SCHEMA,
+    PREDICTION_SCHEMA,
+    Label,
+    Prediction,
+    decode,
+    label_frame,
+    prediction_frame,
+    predictions_of,
+)
+from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState, remove_if_finished, split_name, spools
+from kairos.values import Window
+
+__all__ = ["Label", "Prediction", "PredictionLog", "PredictionWriter", "SpoolDamage"]
+
+T = TypeVar("T")
+_TRIES = 5
+
+
+class PredictionLog:
+    """Writes and reads the log below one folder; safe from several threads and processes.
+
+    Args:
+        root: Folder of the log, ``.kairos/predictions`` in a project; made when something is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock = threading.RLock()  # protects what has been read and is kept in memory
+        self._shelves: dict[str, Shelf] = {}
+        self._labels = Shelf(root / "labels", LABEL_SCHEMA)
+        self._tails: dict[str, tuple[int, int, list[Prediction | Label]]] = {}
+
+    def writer(self, worker: str) -> PredictionWriter:
+        """A writer with a spool of its own; ``worker`` names the process that writes."""
+        return PredictionWriter(self.root, worker)
+
+    def roll(self) -> int:
+        """Moves whole records from the spools into Parquet and returns how many.
+
+        A crash anywhere neither loses nor doubles a record. Bytes of a spool that cannot be read are skipped, kept, and
+        named by ``damages``.
+        """
+        if not (self.root / "spool").is_dir():
+            return 0
+        with self._one_at_a_time():
+            state = SpoolState.read(self.root)
+            offsets, records, damages = dict(state.offsets), list[Prediction | Label](), list(state.damages)
+            for path in spools(self.root):
+                start = offsets.get(path.name, 0)
+                end, found = _read_spool(path, start, damages)
+                records += found
+                offsets[path.name] = end
+            if records or len(damages) > len(state.damages):
+                self._write(state.roll + 1, records)
+                state = replace(state, roll=state.roll + 1, offsets=offsets, damages=tuple(damages))
+                state.write(self.root)
+            self._remove_finished(state)
+            return len(records)
+
+    def predictions(self, model: str, window: Window, *, versions: Collection[int] | None = None) -> pl.DataFrame:
+        """Predictions of a model in a window, rolled or not, sorted by time, id and version.
+
+        Args:
+            model: The model's name; one that has no predictions gives an empty table.
+            window: Which ``at`` to give.
+            versions: Which versions to give; all of them if ``None``.
+        """
+
+        def gather(state: SpoolState) -> pl.DataFrame:
+            shelf = self._shelf(model)
+            parts = shelf.rows(window.start, window.end, roll=state.roll, edition=(state.roll, state.prune))
+            tail = [row for row in self._tail(state) if isinstance(row, Prediction) and row.model == model]
+            wanted = pl.col("at").is_between(window.start, window.end, closed="left")
+            if versions is not None:
+                wanted &= pl.col("version").is_in(sorted(versions))
+            return stack([part.filter(wanted) for part in [*parts, prediction_frame(tail)]], PREDICTION_SCHEMA)
+
+        rows = self._consistent(gather)
+        inputs = sorted(set(rows.columns) - set(PREDICTION_SCHEMA))  # in whatever order the files named them
+        return rows.select(*PREDICTION_SCHEMA, *inputs).sort("at", "id", "version")
+
+    def labels(self, *, until: datetime | None = None) -> pl.DataFrame:
+        """The latest label of each prediction among those that arrived by ``until``, sorted by arrival and id.
+
+        Of labels with equal ``at`` the one appended later wins (in the order of the spools if several workers wrote).
+        """
+        return self._label_rows(None, until)
+
+    def labelled(self, model: str, window: Window, *, as_of: datetime) -> pl.DataFrame:
+        """Predictions of a window whose label had arrived by ``as_of``, with columns ``label`` and ``label_at``."""
+        truths = self._label_rows(window.start - timedelta(days=1), as_of).rename({"value": "label", "at": "label_at"})
+        rows = self.predictions(model, window)
+        return rows.join(truths, left_on="id", right_on="prediction_id", how="inner", maintain_order="left")
+
+    def find(self, prediction_id: str) -> list[Prediction]:
+        """Every row of that id, sorted by time and version; empty if the log holds none."""
+
+        def gather(state: SpoolState) -> list[Prediction]:
+            found = [row for row in self._tail(state) if isinstance(row, Prediction) and row.id == prediction_id]
+            files = [file for model in self._models() for file in self._shelf(model).files()]
+            for file in files_with_id([file for file in files if int(file.stem) <= state.roll], prediction_id):
+                found += predictions_of(read_files([file], PREDICTION_SCHEMA).filter(pl.col("id") == prediction_id))
+            return sorted(found, key=lambda row: (row.at, row.version))
+
+        return self._consistent(gather)
+
+    def prune(self, before: datetime) -> int:
+        """Rolls, then removes the days of predictions and labels that ended by ``before``; returns how many.
+
+        A spool that is still open keeps its bytes until it is closed or full, and is then removed by the next roll.
+        """
+        self.roll()
+        limit = before.astimezone(UTC).date()
+        with self._lock, self._one_at_a_time():
+            shelves = [self._labels, *(self._shelf(model) for model in self._models())]
+            removed = sum(shelf.remove_days(lambda day: day < limit) for shelf in shelves)
+            if removed:
+                state = SpoolState.read(self.root)
+                replace(state, prune=state.prune + 1).write(self.root)
+            return removed
+
+    def damages(self) -> tuple[SpoolDamage, ...]:
+        """Every stretch of a spool that could not be read, as far as the log has been rolled."""
+        return SpoolState.read(self.root).damages
+
+    def _write(self, roll: int, records: list[Prediction | Label]) -> None:
+        labels = [row for row in records if isinstance(row, Label)]
+        write_partitions(self.root / "labels", roll, label_frame(labels))
+        by_model: dict[str, list[Prediction]] = {}
+        for row in records:
+            if isinstance(row, Prediction):
+                by_model.setdefault(row.model, []).append(row)
+        for model, rows in by_model.items():
+            frame = prediction_frame(rows).sort("at", "id", "version")
+            write_partitions(self.root / "rows" / model, roll, frame)
+
+    def _remove_finished(self, state: SpoolState) -> None:
+        here = {path.name: path for path in spools(self.root)}
+        gone = state.offsets.keys() - here.keys()  # removed by a roll that was cut before it could say so
+        kept = {damage.spool for damage in state.damages}
+        for name, path in here.items():
+            if name not in kept and remove_if_finished(path, state.offsets.get(name, 0)):
+                gone.add(name)
+        if gone:
+            used = dict(state.used)
+            for worker, number in map(split_name, gone):
+                used[worker] = max(used.get(worker, 0), number)
+            offsets = {name: offset for name, offset in state.offsets.items() if name not in gone}
+            replace(state, offsets=offsets, used=used).write(self.root)
+
+    def _label_rows(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+        def gather(state: SpoolState) -> pl.DataFrame:
+            parts = self._labels.rows(since, until, roll=state.roll, edition=(state.roll, state.prune))
+            tail = label_frame([row for row in self._tail(state) if isinstance(row, Label)])
+            return stack([*parts, tail], LABEL_SCHEMA)
+
+        rows = self._consistent(gather)
+        if until is not None:
+            rows = rows.filter(pl.col("at") <= until)
+        rows = rows.sort("at", maintain_order=True).unique("prediction_id", keep="last", maintain_order=True)
+        return rows.sort("at", "prediction_id")
+
+    def _tail(self, state: SpoolState) -> list[Prediction | Label]:
+        """Records not rolled yet; what was read before is not read again."""
+        tails: dict[str, tuple[int, int, list[Prediction | Label]]] = {}
+        for path in spools(self.root):
+            start = state.offsets.get(path.name, 0)
+            known_start, end, records = self._tails.get(path.name, (-1, 0, []))
+            if known_start != start:
+                end, records = start, []
+            end, more = _read_spool(path, end, [])
+            tails[path.name] = (start, end, records + more)
+        self._tails = tails
+        return [record for _, _, records in tails.values() for record in records]
+
+    def _consistent(self, gather: Callable[[SpoolState], T]) -> T:
+        """Reads everything as of one state; starts again if a roll or a prune came in between, then keeps them out."""
+        with self._lock:
+            for _ in range(_TRIES):
+                state = SpoolState.read(self.root)
+                try:
+                    result = gather(state)
+                except FileNotFoundError:
+                    self._labels.forget()
+                    for shelf in self._shelves.values():
+                        shelf.forget()
+                    continue
+                now = SpoolState.read(self.root)
+                if (now.roll, now.prune) == (state.roll, state.prune):
+                    return result
+            with self._one_at_a_time():
+                return gather(SpoolState.read(self.root))
+
+    def _shelf(self, model: str) -> Shelf:
+        return self._shelves.setdefault(model, Shelf(self.root / "rows" / model, PREDICTION_SCHEMA))
+
+    def _models(self) -> list[str]:
+        return sorted(folder.name for folder in (self.root / "rows").glob("*"))
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.root / "roll.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _read_spool(path: Path, start: int, damages: list[SpoolDamage]) -> tuple[int, list[Prediction | Label]]:
+    """Where the last whole record ends, and the records from ``start`` on; damage is added to ``damages``."""
+
+    def note(first: int, last: int) -> None:
+        damages.append(SpoolDamage(spool=path.name, start=first, end=last))
+
+    end, records = start, list[Prediction | Label]()
+    for end, payload in read_journal(path, start=start, on_damage=note):  # noqa: B007 - the last end is the result
+        records += decode(payload)
+    return max([end, *(damage.end for damage in damages if damage.spool == path.name)]), records

@@ -1,0 +1,207 @@
+"""One served answer and one late truth: as bytes in a spool, and as rows of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+
+from kairos.errors import StoreError, UsageError
+
+__all__ = [
+    "INPUT_PREFIX",
+    "LABEL_SCHEMA",
+    "PREDICTION_SCHEMA",
+    "Label",
+    "Prediction",
+    "decode",
+    "encode",
+    "label_frame",
+    "prediction_frame",
+    "predictions_of",
+]
+
+INPUT_PREFIX = "in."
+"""What the name of an input's column starts with."""
+
+_MODEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOMENT = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One answer of one version. In shadow and canary both versions predict, so an ``id`` may have a row for each."""
+
+    id: str
+    at: datetime
+    """When the request came in; aware, kept to the microsecond."""
+    model: str
+    version: int
+    role: Literal["champion", "challenger", "previous"]
+    answered: bool
+    """Whether the user got this version's answer."""
+    share: float
+    """The challenger's share of requests at that time, in [0, 1]."""
+    key: str | None = None
+    """What the request was routed by, or its pseudonym."""
+    inputs: dict[str, float | int | str | bool | None]
+    """What the capture policy let through."""
+    raw: float | None
+    """The model's own output; ``None`` if it gave none."""
+    output: float | None
+    """What left after the output guard; ``None`` if nothing did."""
+    violation: str | None = None
+    """How ``raw`` broke the model's output range."""
+    action: str | None = None
+    """What the guard did about it: ``clip``, ``flag``, ``fallback`` or ``refuse``."""
+    error: str | None = None
+    """The error's code if the version failed."""
+    latency_us: int
+    """Time the version took, in microseconds."""
+
+    def __post_init__(self) -> None:
+        _check_moment("prediction", self.id, self.at)
+        if _MODEL.fullmatch(self.model) is None:
+            raise UsageError(
+                "A prediction's model cannot be the name of a folder.",
+                given=self.model,
+                accepted="letters, digits and _, not starting with a digit",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """The truth about one prediction."""
+
+    prediction_id: str
+    value: float
+    at: datetime
+    """When the label arrived; aware, kept to the microsecond."""
+
+    def __post_init__(self) -> None:
+        _check_moment("label", self.prediction_id, self.at)
+
+
+def _check_moment(what: str, name: str, at: datetime) -> None:
+    if at.tzinfo is None:
+        raise UsageError(f"The {what} {name!r} has a time without a zone.", given=at, accepted="an aware datetime")
+
+
+PREDICTION_SCHEMA: dict[str, Any] = {
+    "id": pl.String,
+    "at": _MOMENT,
+    "model": pl.String,
+    "version": pl.Int64,
+    "role": pl.String,
+    "answered": pl.Boolean,
+    "share": pl.Float64,
+    "key": pl.String,
+    "raw": pl.Float64,
+    "output": pl.Float64,
+    "violation": pl.String,
+    "action": pl.String,
+    "error": pl.String,
+    "latency_us": pl.Int64,
+}
+"""Columns of every table of predictions; the inputs follow, as ``in.<name>``."""
+
+LABEL_SCHEMA: dict[str, Any] = {"prediction_id": pl.String, "value": pl.Float64, "at": _MOMENT}
+"""Columns of every table of labels."""
+
+# The first byte of a payload says what the array behind it holds; a new format gets a new letter, so old spools stay
+# readable.
+_PREDICTIONS, _LABELS = b"p", b"l"
+_ENCODER = msgspec.msgpack.Encoder()
+_PREDICTIONS_DECODER = msgspec.msgpack.Decoder(list[Prediction])
+_LABELS_DECODER = msgspec.msgpack.Decoder(list[Label])
+
+
+def encode(records: Sequence[Prediction] | Sequence[Label]) -> bytes:
+    """Writes records of one kind, at least one, as one payload of the spool.
+
+    Raises:
+        UsageError: a field holds what cannot be stored, such as an integer of more than 64 bits.
+    """
+    kind = _PREDICTIONS if isinstance(records[0], Prediction) else _LABELS
+    return kind + _ENCODER.encode([msgspec.Raw(_encode_one(record)) for record in records])
+
+
+def _encode_one(record: Prediction | Label) -> bytes:
+    try:
+        return _ENCODER.encode(record)
+    except (OverflowError, TypeError, ValueError) as error:
+        name = record.id if isinstance(record, Prediction) else record.prediction_id
+        raise UsageError(f"The record {name!r} cannot be written to the prediction log.", given=str(error)) from error
+
+
+def decode(payload: bytes) -> Sequence[Prediction | Label]:
+    """Reads a payload of the spool; times come back in UTC.
+
+    Raises:
+        StoreError: the payload is sound but of a format that this release does not know.
+    """
+    kind, body = payload[:1], memoryview(payload)[1:]
+    try:
+        if kind == _PREDICTIONS:
+            return _PREDICTIONS_DECODER.decode(body)
+        if kind == _LABELS:
+            return _LABELS_DECODER.decode(body)
+    except msgspec.MsgspecError as error:
+        raise StoreError("Records of the prediction log cannot be read.", given=str(error)) from error
+    raise StoreError("Records of the prediction log have an unknown format.", given=kind, accepted="b'p' or b'l'")
+
+
+def prediction_frame(predictions: Sequence[Prediction]) -> pl.DataFrame:
+    """The predictions as a table: ``PREDICTION_SCHEMA`` and a column ``in.<name>`` for each input, sorted by name.
+
+    An input that is a number in one row and text in another becomes text; integers among floats become floats.
+    """
+    base = {name: [getattr(row, name) for row in predictions] for name in PREDICTION_SCHEMA}
+    base["at"] = [row.at.astimezone(UTC) for row in predictions]
+    frame = pl.DataFrame(base, schema=PREDICTION_SCHEMA)
+    names = sorted({name for row in predictions for name in row.inputs})
+    return frame.with_columns(_input_column(name, [row.inputs.get(name) for row in predictions]) for name in names)
+
+
+def label_frame(labels: Sequence[Label]) -> pl.DataFrame:
+    """The labels as a table of ``LABEL_SCHEMA``, in the order given."""
+    return pl.DataFrame(
+        {
+            "prediction_id": [row.prediction_id for row in labels],
+            "value": [row.value for row in labels],
+            "at": [row.at.astimezone(UTC) for row in labels],
+        },
+        schema=LABEL_SCHEMA,
+    )
+
+
+def predictions_of(frame: pl.DataFrame) -> list[Prediction]:
+    """The rows of a table as predictions. An input that the row did not have reads as ``None``."""
+    names = [column for column in frame.columns if column.startswith(INPUT_PREFIX)]
+    own = [field.name for field in fields(Prediction) if field.name != "inputs"]
+    return [
+        Prediction(
+            **{name: row[name] for name in own},
+            inputs={name.removeprefix(INPUT_PREFIX): row[name] for name in names},
+        )
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _input_column(name: str, values: list[Any]) -> pl.Series:
+    kinds = {type(value) for value in values} - {type(None)}
+    column = INPUT_PREFIX + name
+    if not kinds:
+        return pl.Series(column, values, dtype=pl.Null)
+    if kinds == {bool}:
+        return pl.Series(column, values, dtype=pl.Boolean)
+    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pl.Series(column, values, dtype=pl.Int64)
+    if kinds <= {int, float, bool}:
+        return pl.Series(column, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+    return pl.Series(column, [None if value is None else str(value) for value in values], dtype=pl.String)

@@ -1,0 +1,159 @@
+"""Where predictions and labels land first: one journal for each worker, ``spool/<worker>-<number>.journal``.
+
+``state.json`` says how much of each journal has been rolled into partitions. It is the one place where a roll becomes
+true: partitions of a roll that it does not name are ignored, and written again by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kairos.errors import StoreError, UsageError
+from kairos.store.files import write_atomically
+from kairos.store.journal import JournalWriter, read_journal
+from kairos.store.records import Label, Prediction, encode
+from kairos.values import canonical_json
+
+__all__ = ["PredictionWriter", "SpoolDamage", "SpoolState", "remove_if_finished", "split_name", "spools"]
+
+_LARGEST_SPOOL_BYTES = 32 << 20
+_WORKER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_SUFFIX = ".journal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolDamage:
+    """Bytes of a spool that could not be read; the file is kept."""
+
+    spool: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolState:
+    """How far the spools have been rolled."""
+
+    roll: int = 0
+    """Number of the last finished roll."""
+    prune: int = 0
+    """Number of times old partitions were removed."""
+    offsets: dict[str, int] = field(default_factory=dict)
+    """Bytes rolled, by spool."""
+    used: dict[str, int] = field(default_factory=dict)
+    """Highest number whose spool has been removed, by worker; numbers are never used again."""
+    damages: tuple[SpoolDamage, ...] = ()
+
+    @classmethod
+    def read(cls, root: Path) -> SpoolState:
+        """Reads the state; a log that was never rolled has the first state."""
+        try:
+            data = (root / "state.json").read_bytes()
+        except FileNotFoundError:
+            return cls()
+        try:
+            plain = json.loads(data)
+            if plain.pop("format") != 1:
+                raise StoreError("The prediction log was written by a newer release.", accepted="format 1")
+            damages = tuple(SpoolDamage(**damage) for damage in plain.pop("damages"))
+            return cls(**plain, damages=damages)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError("The prediction log's state.json cannot be read.", given=str(error)) from error
+
+    def write(self, root: Path) -> None:
+        """Makes this the state, at once and for good."""
+        fields = {"roll": self.roll, "prune": self.prune, "offsets": self.offsets, "used": self.used}
+        write_atomically(root / "state.json", canonical_json({"format": 1, **fields, "damages": self.damages}))
+
+
+class PredictionWriter:
+    """Appends to a spool of its own; safe from several threads. What ``append`` returned from survives ``kill -9``."""
+
+    def __init__(self, root: Path, worker: str) -> None:
+        if _WORKER.fullmatch(worker) is None:
+            raise UsageError(
+                "A worker's name cannot be the name of a file.", given=worker, accepted="A-Z a-z 0-9 _ . -"
+            )
+        self._root = root
+        self._worker = worker
+        self._lock = threading.Lock()  # protects the change to the next journal
+        self._journal = self._next_journal()
+        self._size_bytes = 0
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Appends predictions: all or, after an error or a crash, none.
+
+        Raises:
+            StoreError: the disk is full, or the writer is closed.
+        """
+        self._append(predictions)
+
+    def append_labels(self, labels: Sequence[Label]) -> None:
+        """Appends labels: all or, after an error or a crash, none.
+
+        Raises:
+            StoreError: the disk is full, or the writer is closed.
+        """
+        self._append(labels)
+
+    def close(self) -> None:
+        """Syncs and closes the spool; it can then be removed once it is rolled."""
+        with self._lock:
+            self._journal.close()
+
+    def _append(self, records: Sequence[Prediction] | Sequence[Label]) -> None:
+        if not records:
+            return
+        payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part
+        with self._lock:
+            if self._size_bytes > _LARGEST_SPOOL_BYTES and not self._journal.closed:
+                following = self._next_journal()
+                self._journal.close()
+                self._journal = following
+            self._size_bytes = self._journal.append([payload])
+
+    def _next_journal(self) -> JournalWriter:
+        here = [path.name for path in spools(self._root)]
+        state = SpoolState.read(self._root)  # after looking: a spool that had gone by then is named in the state
+        names = map(split_name, [*here, *state.offsets])
+        taken = [number for worker, number in names if worker == self._worker]
+        first = max([state.used.get(self._worker, 0), *taken]) + 1
+        for number in range(first, first + 100):
+            try:
+                return JournalWriter(self._root / "spool" / f"{self._worker}-{number}{_SUFFIX}")
+            except StoreError:  # another writer of the same name took the number, or a roll was looking at it
+                continue
+        raise StoreError("No new spool can be opened.", given=f"worker {self._worker!r}, numbers from {first}")
+
+
+def spools(root: Path) -> list[Path]:
+    """Every spool of the log, sorted by worker and number."""
+    return sorted((root / "spool").glob(f"*{_SUFFIX}"), key=lambda path: split_name(path.name))
+
+
+def split_name(name: str) -> tuple[str, int]:
+    """The worker and number in a spool's name; what is not named as one has number 0."""
+    worker, _, number = name.removesuffix(_SUFFIX).rpartition("-")
+    return worker, int(number) if number.isdigit() else 0
+
+
+def remove_if_finished(path: Path, rolled: int) -> bool:
+    """Removes a spool whose writer is gone and whose frames are all rolled; ``rolled`` is how many bytes were."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if next(read_journal(path, start=rolled), None) is not None:
+            return False
+        path.unlink()
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)

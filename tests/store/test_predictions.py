@@ -1,0 +1,295 @@
+"""The prediction log: nothing acknowledged is lost or doubled, whoever dies, and a query sees one moment."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from kairos.errors import StoreError, UsageError
+from kairos.store import spool
+from kairos.store.predictions import Label, Prediction, PredictionLog, SpoolDamage
+from kairos.store.records import PREDICTION_SCHEMA
+from kairos.values import Window
+
+START = datetime(2011, 1, 1, tzinfo=UTC)
+ALL = Window(START - timedelta(days=1000), START + timedelta(days=2000))
+
+
+def prediction(number: int, **changes: Any) -> Prediction:
+    given: dict[str, Any] = {
+        "id": f"p{number}",
+        "at": START + timedelta(hours=number),
+        "model": "demand",
+        "version": 1,
+        "role": "champion",
+        "answered": True,
+        "share": 0.0,
+        "inputs": {"temp": number / 2, "holiday": False},
+        "raw": -1.5,
+        "output": 0.0,
+        "violation": "below",
+        "action": "clip",
+        "latency_us": 120,
+    }
+    return Prediction(**given | changes)
+
+
+def label(number: int, value: float, hours: float) -> Label:
+    return Label(prediction_id=f"p{number}", value=value, at=START + timedelta(hours=hours))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> PredictionLog:
+    """An empty log."""
+    return PredictionLog(tmp_path / "predictions")
+
+
+def write(log: PredictionLog, records: Sequence[Prediction | Label], worker: str = "w") -> None:
+    writer = log.writer(worker)
+    writer.append([row for row in records if isinstance(row, Prediction)])
+    writer.append_labels([row for row in records if isinstance(row, Label)])
+    writer.close()
+
+
+def ids(frame: pl.DataFrame) -> list[str]:
+    return frame.get_column("id").to_list()
+
+
+def test_empty_log_answers_with_empty_tables(log: PredictionLog) -> None:
+    """Reading creates nothing, and an unknown model has the columns of a known one."""
+    assert log.predictions("demand", ALL).schema == pl.Schema(PREDICTION_SCHEMA)
+    assert log.labels().columns == ["prediction_id", "value", "at"]
+    assert log.labelled("demand", ALL, as_of=START).is_empty()
+    assert (log.roll(), log.find("p1"), log.damages(), log.root.exists()) == (0, [], (), False)
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_row_comes_back_as_it_was(log: PredictionLog, rolled: bool) -> None:
+    """Every field survives, rolled or not, as a row and as a value."""
+    full = prediction(3, key="user-7", error="boom", inputs={"a": 1, "b": 0.5, "c": "x", "d": True, "e": None})
+    poor = prediction(3, version=2, role="challenger", answered=False, share=0.1, inputs={}, raw=None, output=None)
+    write(log, [full, poor])
+    if rolled:
+        assert log.roll() == 2
+    frame = log.predictions("demand", ALL)
+    assert frame.columns == [*PREDICTION_SCHEMA, "in.a", "in.b", "in.c", "in.d", "in.e"]
+    assert frame.row(0, named=True)["in.a"] == 1
+    found = log.find("p3")
+    assert found[0] == full
+    assert replace(found[1], inputs={}) == poor
+    assert set(found[1].inputs.values()) <= {None}  # beside rows that have inputs, one without has them as None
+
+
+def test_window_versions_and_order(log: PredictionLog) -> None:
+    """The start belongs to a window and the end does not; rows come by time, id and version, from all workers."""
+    write(log, [prediction(n, version=v) for n in range(48, 0, -1) for v in (2, 1)], "a")
+    log.roll()
+    write(log, [prediction(n) for n in (5, 60)], "b")
+    window = Window(START + timedelta(hours=4), START + timedelta(hours=7))
+    frame = log.predictions("demand", window)
+    assert list(zip(ids(frame), frame["version"], strict=True)) == [
+        ("p4", 1), ("p4", 2), ("p5", 1), ("p5", 1), ("p5", 2), ("p6", 1), ("p6", 2),
+    ]  # fmt: skip
+    assert ids(log.predictions("demand", window, versions=[2])) == ["p4", "p5", "p6"]
+    assert ids(log.predictions("demand", Window(window.start + timedelta(days=2), ALL.end))) == ["p60"]
+    assert log.predictions("other", ALL).is_empty()
+
+
+def test_one_file_for_each_model_and_day_of_a_roll(log: PredictionLog) -> None:
+    """A roll packs what it gets, however many batches and workers it came in."""
+    for worker in ("a", "b"):
+        write(log, [prediction(n) for n in range(48)] + [prediction(n, model="other") for n in range(24)], worker)
+    log.roll()
+    files = sorted(path.relative_to(log.root).as_posix() for path in log.root.rglob("*.parquet"))
+    assert files == [
+        "rows/demand/2011-01-01/00000001.parquet",
+        "rows/demand/2011-01-02/00000001.parquet",
+        "rows/other/2011-01-01/00000001.parquet",
+    ]
+    assert log.roll() == 0
+    assert pl.scan_parquet(log.root / "rows" / "demand" / "*" / "*.parquet").collect().height == 96
+
+
+def test_a_day_costs_no_more_when_the_log_grows_old(log: PredictionLog) -> None:
+    """Rolled once a day, a query of a day reads its own month only: the files of all others may be gone."""
+    with contextlib.closing(log.writer("w")) as writer:
+        for day in range(90):
+            writer.append([prediction(24 * day + hour) for hour in range(24)])
+            assert log.roll() == 24
+    assert len(list(log.root.rglob("*.parquet"))) == 90
+    for file in log.root.rglob("*.parquet"):
+        if not file.parent.name.startswith("2011-02"):
+            file.unlink()
+    window = Window(datetime(2011, 2, 3, tzinfo=UTC), datetime(2011, 2, 4, tzinfo=UTC))
+    assert PredictionLog(log.root).predictions("demand", window).height == 24
+
+
+def test_inputs_that_change_their_type_stay_readable(log: PredictionLog) -> None:
+    """Integers become floats beside floats, and numbers text beside text, within a roll and across rolls."""
+    for number, value in enumerate([1, 2.5, None, "x"]):
+        write(log, [prediction(number, inputs={"a": value})])
+        log.roll()
+    write(log, [prediction(4, inputs={"a": 2**63, "b": True}), prediction(5, inputs={"a": True, "b": "t"})])
+    one, half, none, text, large, true = log.predictions("demand", ALL)["in.a"].to_list()
+    assert (none, text) == (None, "x")
+    assert [float(value) for value in (one, half, large, true)] == [1, 2.5, 2**63, 1]
+    assert log.predictions("demand", ALL)["in.b"].to_list() == [None] * 4 + ["True", "t"]
+
+
+def test_record_that_cannot_be_written_is_refused_by_name(log: PredictionLog) -> None:
+    """What does not fit the format is an error of the caller, and leaves nothing of its batch behind."""
+    writer = log.writer("w")
+    with pytest.raises(UsageError, match="'p2'"):
+        writer.append([prediction(1), prediction(2, inputs={"a": 2**70})])
+    writer.close()
+    assert log.roll() == 0
+
+
+def test_latest_label_wins_as_of_each_moment(log: PredictionLog) -> None:
+    """A corrected label counts from when it arrived; of two at the same moment, the one appended later."""
+    write(log, [prediction(1), prediction(2), label(1, 10, 5), label(1, 20, 9), label(2, 1, 7), label(2, 2, 7)])
+
+    def truths(hours: float) -> list[tuple[str, float]]:
+        rows = log.labelled("demand", ALL, as_of=START + timedelta(hours=hours))
+        return list(zip(ids(rows), rows["label"], strict=True))
+
+    for _ in range(2):
+        assert truths(4) == []
+        assert truths(5) == [("p1", 10)]
+        assert truths(8.9) == [("p1", 10), ("p2", 2)]
+        assert truths(9) == [("p1", 20), ("p2", 2)]
+        assert log.labels()["value"].to_list() == [2, 20]
+        log.roll()
+
+
+def test_times_are_kept_in_utc(log: PredictionLog) -> None:
+    """A time of another zone is the same moment in UTC; one without a zone is refused by name."""
+    zone = datetime.fromisoformat("2011-01-02T01:00+03:00")
+    write(log, [prediction(1, at=zone)])
+    log.roll()
+    assert log.find("p1")[0].at == zone
+    assert (log.root / "rows" / "demand" / "2011-01-01").is_dir()
+    with pytest.raises(UsageError, match="'p1'"):
+        prediction(1, at=datetime(2011, 1, 1))  # noqa: DTZ001
+    with pytest.raises(UsageError, match="'p1'"):
+        Label(prediction_id="p1", value=1, at=datetime(2011, 1, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "-x", "a b"])
+def test_names_that_are_no_file_names_are_refused(log: PredictionLog, name: str) -> None:
+    """Neither a worker nor a model can lead out of the log's folder."""
+    with pytest.raises(UsageError, match="worker"):
+        log.writer(name)
+    with pytest.raises(UsageError, match="model"):
+        prediction(1, model=name)
+
+
+def test_finished_spools_go_and_their_names_never_come_back(log: PredictionLog) -> None:
+    """A closed, rolled spool is removed; the open one stays; a later writer gets a new number."""
+    write(log, [prediction(1)])
+    open_writer = log.writer("w")
+    open_writer.append([prediction(2)])
+    assert log.roll() == 2
+    assert [path.name for path in spool.spools(log.root)] == ["w-2.journal"]
+    open_writer.append([prediction(3)])
+    open_writer.close()
+    assert log.roll() == 1
+    assert spool.spools(log.root) == []
+    write(PredictionLog(log.root), [prediction(4)])
+    assert [path.name for path in spool.spools(log.root)] == ["w-3.journal"]
+    assert ids(log.predictions("demand", ALL)) == ["p1", "p2", "p3", "p4"]
+
+
+def test_large_spool_is_followed_by_the_next(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that lives long does not keep one file for ever."""
+    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 2000)
+    writer = log.writer("w")
+    for number in range(30):
+        writer.append([prediction(number)])
+    assert len(spool.spools(log.root)) > 2
+    assert log.roll() == 30
+    assert len(spool.spools(log.root)) == 1
+    writer.close()
+    with pytest.raises(StoreError, match="closed"):
+        writer.append([prediction(1)])
+
+
+def test_prune_removes_whole_old_days_for_everyone(log: PredictionLog) -> None:
+    """Days before the limit go, labels too, also for a reader that had them in memory; the limit's own day stays."""
+    write(log, [prediction(n) for n in range(72)] + [label(n, 1, n) for n in range(72)])
+    other = PredictionLog(log.root)
+    assert other.predictions("demand", ALL).height == 72
+    log.roll()
+    assert other.predictions("demand", ALL).height == 72
+    assert log.prune(START + timedelta(days=1, hours=5)) == 2
+    assert other.predictions("demand", ALL).height == log.labels().height == 48
+    assert log.prune(START) == 0
+
+
+def test_damaged_bytes_are_named_and_the_rest_is_kept(log: PredictionLog) -> None:
+    """Damage in a spool costs the damaged append and no other; the file stays for whoever wants to look."""
+    with contextlib.closing(log.writer("w")) as writer:
+        for number in range(3):
+            writer.append([prediction(number)])
+    (path,) = spool.spools(log.root)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"p1")] ^= 1
+    path.write_bytes(data)
+    assert ids(log.predictions("demand", ALL)) == ["p0", "p2"]
+    assert log.roll() == 2
+    assert ids(log.predictions("demand", ALL)) == ["p0", "p2"]
+    third = len(data) // 3
+    assert log.damages() == (SpoolDamage(spool="w-1.journal", start=third, end=2 * third),)
+    assert log.roll() == 0
+    assert path.exists()
+
+
+@pytest.mark.parametrize("instruction", ["write_partitions", "SpoolState.write", "remove_if_finished"])
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_roll_cut_at_any_step_neither_loses_nor_doubles(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch, instruction: str, calls: int
+) -> None:
+    """Whatever step of a roll is the last one done, every row is there once, before and after the next roll."""
+
+    class Cut(BaseException):
+        """The power goes."""
+
+    for worker in ("a", "b"):
+        write(log, [prediction(n) for n in range(30)] + [label(1, 5, 3)], worker)
+    module, done = sys.modules["kairos.store.predictions"], 0
+    target: Any = module
+    *path, name = instruction.split(".")
+    for part in path:
+        target = getattr(target, part)
+    real = getattr(target, name)
+
+    def cutting(*args: Any) -> Any:
+        nonlocal done
+        if done == calls:
+            raise Cut
+        done += 1
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, cutting)
+        with contextlib.suppress(Cut):
+            log.roll()
+    write(log, [prediction(30)], "c")
+    expected = sorted([f"p{n}" for n in range(30)] * 2 + ["p30"])
+    for reader in (log, PredictionLog(log.root)):
+        assert sorted(ids(reader.predictions("demand", ALL))) == expected
+        assert reader.labels().height == 1
+    log.roll()
+    log.roll()
+    for reader in (log, PredictionLog(log.root)):
+        assert sorted(ids(reader.predictions("demand", ALL))) == expected
+        assert len(reader.find("p3")) == 2
+    assert spool.spools(log.root) == []
