@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from kairos.errors import ShapeMismatch, UsageError
 from kairos.stats.bins import CategoryBins, NumberBins
-from kairos.stats.psi import psi_test
+from kairos.stats.psi import psi, psi_test
 
 GRADES = [253, 302, 204, 134, 72, 26, 8]
 GRADES_NOW = [177, 262, 285, 158, 88, 25, 6]
@@ -73,6 +75,17 @@ def test_psi_agrees_with_the_pinned_example() -> None:
     assert (got.lower, got.upper) == pytest.approx((0.02637, 0.10002), abs=1e-5)
     assert got.alarm
     assert not psi_test(GRADES, GRADES_NOW, eps=0.10).alarm
+
+
+def test_the_critical_value_is_the_pinned_one() -> None:
+    """On the way from no change to the pinned example, the test turns at an index of 0.025183."""
+    unchanged = np.array(GRADES) / sum(GRADES) * sum(GRADES_NOW)
+
+    def window(part: float) -> NDArray[np.float64]:
+        return unchanged + part * (np.array(GRADES_NOW) - unchanged)
+
+    turn = brentq(lambda part: psi_test(GRADES, window(part), eps=0.0).p_value - 0.05, 0.1, 1.0)
+    assert psi(GRADES, window(turn)) == pytest.approx(0.025183, abs=1e-6)
 
 
 @pytest.mark.parametrize(("eps", "rows"), [(0.02, 1929), (0.05, 772), (0.10, 386), (0.25, 155)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats as distributions
 
 from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.paired import paired_mean
+from kairos.stats.paired import paired_mean, paired_zero_one
 from kairos.stats.samplesize import provable_margin, rows_for_margin
 
 
@@ -103,3 +103,27 @@ def test_the_provable_margin_undoes_the_sample_size() -> None:
     assert provable_margin(0, 3.0, 0.05) == math.inf
     with pytest.raises(UsageError, match="positive margin"):
         rows_for_margin(1.0, 0.0, 0.05)
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(10, 200))
+def test_right_or_wrong_losses_have_score_bounds_and_p_values(gained: int, lost: int, same: int) -> None:
+    """Bounds and p-value are of one test; the standard error is never 0, not even if the two models always agree."""
+    n = gained + lost + same
+    champion = np.r_[np.ones(gained), np.zeros(lost), np.zeros(same)]
+    challenger = np.r_[np.zeros(gained), np.ones(lost), np.zeros(same)]
+    got = paired_zero_one(champion, challenger, alpha=0.05)
+    assert (got.discordant, got.method) == (gained + lost, "tango")
+    assert got.difference == pytest.approx((gained - lost) / n)
+    assert got.p_below(got.upper) == pytest.approx(0.05, abs=1e-4)
+    assert got.p_below(got.lower) == pytest.approx(0.95, abs=1e-4)
+    assert (got.p_below(-2.0), got.p_below(2.0)) == pytest.approx((1.0, 0.0), abs=1e-6)
+    assert got.se > 0.0
+
+
+def test_only_right_and_wrong_have_score_bounds() -> None:
+    """A probability is no verdict, and no rows are no knowledge."""
+    with pytest.raises(UsageError, match="neither right nor wrong"):
+        paired_zero_one([0.5], [1.0], alpha=0.05)
+    with pytest.raises(UsageError, match="bound"):
+        paired_zero_one([0.0], [1.0], alpha=0.5)
+    assert paired_zero_one([], [], alpha=0.05).lower == -math.inf

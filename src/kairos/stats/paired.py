@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
 
-from kairos.errors import ShapeMismatch
+from kairos.errors import ShapeMismatch, UsageError
 from kairos.stats.arrays import Floats, check_alpha, pair
+from kairos.stats.tango import tango_interval, tango_z
 
-__all__ = ["PairedMean", "paired_mean"]
+__all__ = ["PairedMean", "paired_mean", "paired_zero_one"]
+
+
+_NEARLY_ONE = 1 - 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class PairedMean:
     """Variance with dependence over variance without; 1 for independent rows."""
     block_length: float
     """Rows in a block on average, or the number of neighbouring times treated as dependent."""
+    discordant: int
+    """Rows on which the two losses differ."""
     method: str
     """``independent``, ``blocks``, ``newey_west``, ``newey_west_blocks`` or ``tango``."""
 
@@ -51,6 +57,10 @@ class PairedMean:
         """P-value against "the true difference is at least ``difference``"; small means it is proven to be lower."""
         if not math.isfinite(self.se):
             return 1.0
+        if self.method == "tango":
+            gained = (self.discordant + round(self.n * self.difference)) / 2
+            within = min(max(difference, -_NEARLY_ONE), _NEARLY_ONE)
+            return float(distributions.norm.cdf(tango_z(gained, self.discordant - gained, self.n, within)))
         if self.se == 0.0:
             return 1.0 if self.difference >= difference else 0.0
         z = (self.difference - difference) / self.se
@@ -97,7 +107,7 @@ def paired_mean(
     a, b = pair("champion losses", champion, "challenger losses", challenger)
     n = a.size
     if n == 0:
-        return _unknown(0, math.nan, math.nan, "independent")
+        return _unknown(a, b, "independent")
     d = a - b
     mean = float(d.mean())
     sums = _block_sums(d - mean, blocks)
@@ -108,7 +118,7 @@ def paired_mean(
         else ("independent" if blocks is None else "blocks")
     )
     if groups < 2:
-        return _unknown(n, float(a.mean()), float(b.mean()), method)
+        return _unknown(a, b, method)
     lags = min(math.ceil(round(groups ** (1 / 3), 9)), groups - 1) if ordered else 0
     independent = float(np.sum((d - mean) ** 2)) / (n * (n - 1))
     variance = max(_long_run(sums, lags) / n**2, independent)
@@ -127,7 +137,54 @@ def paired_mean(
         df=df,
         design_effect=effect,
         block_length=float(lags + 1) if ordered else n / groups,
+        discordant=int(np.count_nonzero(d)),
         method=method,
+    )
+
+
+def paired_zero_one(champion: ArrayLike, challenger: ArrayLike, *, alpha: float) -> PairedMean:
+    """Compares two models' right-or-wrong losses on the same, independent rows, at one look.
+
+    Tango's score bounds: where few rows differ, a t interval is far too sure of itself. ``se`` is what the bounds
+    imply, so that it is not 0 when no row differs.
+
+    Args:
+        champion: 0 or 1 per row, shape (n,); 1 is wrong.
+        challenger: The same rows.
+        alpha: Chance of error of each bound, in (0, 0.5).
+
+    Raises:
+        ShapeMismatch: the arrays are not paired.
+        UsageError: a loss is neither 0 nor 1, or alpha is not in (0, 0.5).
+
+    Examples:
+        >>> p = paired_zero_one([1] * 12 + [0] * 88, [0] * 12 + [1] * 5 + [0] * 83, alpha=0.025)
+        >>> round(p.difference, 4), round(p.lower, 4), round(p.upper, 4)
+        (0.07, -0.0119, 0.1574)
+    """
+    if not 0.0 < alpha < 0.5:
+        raise UsageError("alpha is not a chance of error of a bound.", given=alpha, accepted="a number in (0, 0.5)")
+    a, b = pair("champion losses", champion, "challenger losses", challenger)
+    if not np.isin(np.concatenate([a, b]), (0.0, 1.0)).all():
+        raise UsageError("A loss is neither right nor wrong.", accepted="0 (right) or 1 (wrong)")
+    n = a.size
+    if n == 0:
+        return _unknown(a, b, "tango")
+    gained, lost = int((a > b).sum()), int((a < b).sum())
+    lower, upper = tango_interval(gained, lost, n, alpha)
+    return PairedMean(
+        n=n,
+        champion=float(a.mean()),
+        challenger=float(b.mean()),
+        difference=(gained - lost) / n,
+        lower=lower,
+        upper=upper,
+        se=(upper - lower) / (2 * float(distributions.norm.ppf(1 - alpha))),
+        df=math.inf,
+        design_effect=1.0,
+        block_length=1.0,
+        discordant=gained + lost,
+        method="tango",
     )
 
 
@@ -149,17 +206,19 @@ def _long_run(sums: Floats, lags: int) -> float:
     return max(total, 0.0) * sums.size / (sums.size - 1)
 
 
-def _unknown(n: int, champion: float, challenger: float, method: str) -> PairedMean:
+def _unknown(champion: Floats, challenger: Floats, method: str) -> PairedMean:
+    a, b = (float(losses.mean()) if losses.size else math.nan for losses in (champion, challenger))
     return PairedMean(
-        n=n,
-        champion=champion,
-        challenger=challenger,
-        difference=champion - challenger,
+        n=champion.size,
+        champion=a,
+        challenger=b,
+        difference=a - b,
         lower=-math.inf,
         upper=math.inf,
         se=math.inf,
         df=1.0,
         design_effect=1.0,
-        block_length=float(max(n, 1)),
+        block_length=float(max(champion.size, 1)),
+        discordant=int(np.count_nonzero(champion - challenger)),
         method=method,
     )
