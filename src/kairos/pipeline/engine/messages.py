@@ -1,0 +1,32 @@
+"""Messages between an engine and its worker: a length and so many bytes, over a pipe that nobody else has."""
+
+from __future__ import annotations
+
+import struct
+from typing import IO
+
+__all__ = ["read_message", "write_message"]
+
+_LENGTH = struct.Struct(">Q")
+
+
+def write_message(stream: IO[bytes], data: bytes) -> None:
+    """Sends one message."""
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def read_message(stream: IO[bytes]) -> bytes:
+    """Receives one message.
+
+    Raises:
+        EOFError: the other side is gone.
+    """
+    return _read(stream, _LENGTH.unpack(_read(stream, _LENGTH.size))[0])
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data

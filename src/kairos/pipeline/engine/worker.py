@@ -1,0 +1,167 @@
+"""A process that runs tasks one after the other: pickled tasks come in on stdin, pickled outcomes go out on stdout.
+
+What the user's code prints goes to stderr. When the parent is gone, for whatever reason, stdin ends and the worker
+ends with it, in the middle of a step if need be.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import random
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from kairos.errors import KairosError, OutputError, PipelineError, StepFailed
+from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
+from kairos.pipeline.declare import StepSpec, find_spec
+from kairos.pipeline.engine.messages import read_message, write_message
+from kairos.pipeline.ports import FinishRequest, Task
+from kairos.pipeline.project import PipelineSource, load_module, own_traceback, unload_module
+from kairos.store import Store
+
+__all__ = ["execute", "main"]
+
+_loaded: list[tuple[PipelineSource, str, ModuleType]] = []
+"""The project at hand, the digest of its code, and its module; one at most, as modules share their names."""
+
+
+def execute(task: Task) -> tuple[Artifact, ...]:
+    """Runs one task in this process.
+
+    Raises:
+        StepFailed: the user's code raised.
+        KairosError: its result cannot be stored, or the model cannot be finished.
+    """
+    store = Store(task.store)
+    with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
+        workdir = Path(folder)
+        if task.parts:
+            from kairos.pipeline.frames import concatenate  # loads Polars
+
+            whole = concatenate([decode(store, part, workdir=workdir) for part in task.parts], name=task.step)
+            return (encode(store, whole, name=task.outputs[0]),)
+        os.chdir(task.source.root)
+        spec = _spec(task)
+        inputs = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.inputs.items()}
+        random.seed(task.seed)
+        np.random.seed(task.seed % 2**32)
+        with threadpool_limits(task.cpus):
+            returned = _call(spec, task, inputs)
+            if spec.kind == "model":
+                return (_finished(store, spec, task, inputs, returned, workdir),)
+        return _encoded(store, task, returned)
+
+
+def main() -> None:
+    """Runs tasks until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    tasks, outcomes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(tasks, waiting), daemon=True).start()
+    while True:
+        outcome = _outcome(waiting.get())
+        sys.stdout.flush()
+        write_message(outcomes, outcome)
+
+
+def _receive(tasks: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
+    """Runs beside the step, so that the end of the parent is seen at once."""
+    while True:
+        try:
+            waiting.put(read_message(tasks))
+        except EOFError:
+            os._exit(1)
+
+
+def _outcome(message: bytes) -> bytes:
+    """Artifacts, or what went wrong; pickled."""
+    try:
+        return pickle.dumps(execute(pickle.loads(message)))  # from our own parent
+    except KairosError as error:
+        return pickle.dumps(error)
+    except BaseException as error:
+        return pickle.dumps(
+            StepFailed(
+                f"A worker could not run its task: {type(error).__name__}: {error}",
+                type=type(error).__name__,
+                traceback="".join(traceback.format_exception(error)),
+            )
+        )
+
+
+def _spec(task: Task) -> StepSpec:
+    if not _loaded or _loaded[0][:2] != (task.source, task.code):
+        while _loaded:
+            unload_module(_loaded.pop()[0])
+        module = load_module(task.source, keep=True)
+        if task.source.code_digest() != task.code:  # a result must not be kept under the name of other code
+            raise PipelineError("The project's files changed during the run.", hint="Run it again.")
+        _loaded.append((task.source, task.code, module))
+    specs = (find_spec(thing) for thing in vars(_loaded[0][2]).values())
+    return next(spec for spec in specs if spec is not None and spec.name == task.step)
+
+
+def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:
+    arguments = [task.window] if spec.takes_window else list(inputs.values())
+    params = {**task.params, **({"seed": task.seed} if spec.takes_seed else {})}
+    try:
+        return spec.function(*arguments, **params)
+    except BaseException as error:  # sys.exit() in a step must not end the worker without a word
+        raise StepFailed(
+            f"Step {task.step!r} failed: {type(error).__name__}: {error}",
+            step=task.step,
+            type=type(error).__name__,
+            traceback=own_traceback(error, task.source.root),
+        ) from error
+
+
+def _finished(
+    store: Store, spec: StepSpec, task: Task, inputs: Mapping[str, Any], returned: Any, workdir: Path
+) -> Artifact:
+    assert task.finish is not None  # every model task has one
+    folder = workdir / "model"
+    folder.mkdir()
+    request = FinishRequest(
+        step=task.step,
+        returned=returned,
+        inputs=inputs,
+        target=spec.target,
+        drop=spec.drop,
+        params=task.params,
+        seed=task.seed,
+        lineage=task.lineage,
+        workdir=folder,
+    )
+    return encode_package(store, task.finish(request), name=task.outputs[0])
+
+
+def _encoded(store: Store, task: Task, returned: Any) -> tuple[Artifact, ...]:
+    if len(task.outputs) == 1 and "." not in task.outputs[0]:
+        return (encode(store, returned, name=task.outputs[0]),)
+    fields: Sequence[str] = [name.partition(".")[2] for name in task.outputs]
+    if not all(hasattr(returned, name) for name in fields):
+        raise OutputError(
+            f"Step {task.step!r} did not return what it declares.",
+            given=type(returned).__qualname__,
+            accepted=f"a NamedTuple with {', '.join(fields)}",
+        )
+    names = zip(task.outputs, fields, strict=True)
+    return tuple(encode(store, getattr(returned, field), name=name) for name, field in names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""What a run will do, worked out from values alone: which steps, with which params, under which fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kairos import __version__
+from kairos.errors import UsageError, did_you_mean
+from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.code import Reached
+from kairos.pipeline.declare import REQUIRED, StepSpec
+from kairos.pipeline.fingerprint import Fingerprint, fingerprint
+from kairos.pipeline.graph import Graph, Node
+from kairos.pipeline.typed import ACCEPTED, typed
+from kairos.values import Digest, Json, Window, canonical_json
+
+__all__ = [
+    "Setting",
+    "can_be_reused",
+    "code_digest",
+    "fingerprint_of",
+    "partitions",
+    "select",
+    "settings_of",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A step with its params settled."""
+
+    node: Node
+    params: Mapping[str, Any]
+    seed: int
+
+
+def select(graph: Graph, targets: Sequence[str] | None) -> list[Node]:
+    """The steps that ``targets`` (steps or artifacts) need, in an order in which they can run; ``None``: all.
+
+    Raises:
+        UsageError: there is no such step or artifact.
+    """
+    if targets is None:
+        return list(graph.nodes.values())
+    wanted = [name if name in graph.nodes else graph.artifact(name).partition(".")[0] for name in targets]
+    needed: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        if name not in needed:
+            needed.add(name)
+            wanted += sorted(graph.node(name).upstream)
+    return [node for node in graph.nodes.values() if node.name in needed]
+
+
+def settings_of(
+    graph: Graph, nodes: Sequence[Node], params: Mapping[str, Mapping[str, Any]], force: Collection[str]
+) -> dict[str, Setting]:
+    """The params of every step: what was given, else the defaults.
+
+    Raises:
+        UsageError: a step or param is unknown (the nearest is named), or a param has no value.
+    """
+    for name in (*params, *force):
+        graph.node(name)
+    return {node.name: _setting(node, params.get(node.name, {})) for node in nodes}
+
+
+def partitions(spec: StepSpec, window: Window) -> list[Window]:
+    """The windows that a source is pulled in: aligned partitions, or the window as a whole."""
+    if spec.kind != "source" or spec.every is None or not spec.takes_window:
+        return [window]
+    return list(window.split(spec.every)) or [window]
+
+
+def can_be_reused(spec: StepSpec, window: Window, now: datetime) -> bool:
+    """Whether an earlier result may stand for this call.
+
+    A source's may if it names the files it reads, or if its window is settled; every other step's may.
+    """
+    if spec.kind != "source" or spec.files:
+        return True
+    return spec.settles_after is not None and window.end + spec.settles_after <= now
+
+
+def fingerprint_of(
+    setting: Setting,
+    *,
+    code: Reached,
+    inputs: Mapping[str, Artifact],
+    files: Mapping[str, Digest],
+    window: Window | None,
+    finish: Json = None,
+) -> Fingerprint:
+    """The name of one call of a step.
+
+    Args:
+        setting: The step.
+        code: What the step reaches.
+        inputs: Artifact by parameter.
+        files: Digests of the files that a source reads, by path.
+        window: For a source that takes one.
+        finish: For a model: what its finishing depends on.
+    """
+    spec = setting.node.spec
+    options: dict[str, Any] = {"kind": spec.kind, "cpus": spec.cpus}
+    libraries = dict(code.libraries)
+    if spec.kind == "model":
+        options |= {"target": spec.target, "drop": list(spec.drop), "finish": finish}
+        libraries["kairos-ml"] = __version__
+    return fingerprint(
+        setting.node.name,
+        code=code.code,
+        params=setting.params,
+        inputs={name: artifact.identity for name, artifact in inputs.items()}
+        | {f"file:{path}": digest for path, digest in files.items()},
+        libraries=libraries,
+        options=options,
+        seed=setting.seed,
+        window=None if window is None else str(window),
+    )
+
+
+def code_digest(made: Fingerprint) -> str:
+    """One digest for all the code that a step reaches: SHA-256, hexadecimal."""
+    return hashlib.sha256(canonical_json(made.code)).hexdigest()
+
+
+def _setting(node: Node, given: Mapping[str, Any]) -> Setting:
+    spec = node.spec
+    known = {**spec.params, **({"seed": spec.seed} if spec.takes_seed else {})}
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"Step {spec.name!r} has no param {name!r}.",
+                accepted=", ".join(known) or "it has none",
+                hint=did_you_mean(name, known),
+            )
+    params = {**known, **given}
+    missing = [name for name, value in params.items() if value is REQUIRED]
+    if missing:
+        raise UsageError(
+            f"Step {spec.name!r} needs a value for {missing[0]!r}.", hint=f"Type: -p {spec.name}.{missing[0]}=VALUE"
+        )
+    try:
+        typed(params)
+    except UsageError as error:
+        raise UsageError(
+            f"A param of step {spec.name!r} cannot be written down.", given=error.given, accepted=ACCEPTED
+        ) from None
+    seed = params.pop("seed", spec.seed) if spec.takes_seed else spec.seed
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UsageError(f"The seed of step {spec.name!r} is no whole number.", given=seed)
+    return Setting(node=node, params=params, seed=seed)

@@ -1,0 +1,89 @@
+"""What a run needs from others: something that runs tasks, and something that finishes models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.project import PipelineSource
+from kairos.values import Json, Window
+
+__all__ = ["Engine", "FinishRequest", "ModelFinisher", "Task"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRequest:
+    """What a ``@model`` function returned, and where its package goes."""
+
+    step: str
+    returned: object
+    inputs: Mapping[str, Any]
+    target: str | None
+    drop: Sequence[str]
+    params: Mapping[str, Json]
+    seed: int | None
+    lineage: Mapping[str, Json]
+    """Fingerprints of all steps behind the model, and the digests of its inputs."""
+    workdir: Path
+    """An empty folder."""
+
+
+class ModelFinisher(Protocol):
+    """Makes a package of a model; is sent to another process, so it has to survive pickling."""
+
+    def __call__(self, request: FinishRequest) -> Path:
+        """Fits the model if need be, writes its package below ``request.workdir``, and returns the folder.
+
+        Raises:
+            KairosError: the model cannot be packaged, or its data are refused.
+        """
+        ...
+
+    def facts(self, step: str) -> Json:
+        """What the outcome for this step depends on, beside the request; it enters the fingerprint."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One call of one step, as it is sent to where it runs."""
+
+    source: PipelineSource
+    code: str
+    """Digest of the project's files; the module is loaded anew when it changes."""
+    store: Path
+    """The store's root."""
+    step: str
+    outputs: Sequence[str]
+    """Names of the artifacts it makes."""
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    """By parameter, in the order of the parameters."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    window: Window | None = None
+    seed: int = 0
+    cpus: int = 1
+    parts: Sequence[Artifact] = ()
+    """If not empty: nothing is called, these tables are put below each other."""
+    finish: ModelFinisher | None = None
+    """For a model."""
+    lineage: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Runs tasks. A task may run anywhere, more than once, and beside others."""
+
+    def submit(self, task: Task) -> Future[tuple[Artifact, ...]]:
+        """Begins a task; the future gives its artifacts in the order of ``outputs``.
+
+        The future raises ``StepFailed`` with the user's own traceback if her code raised or its process died, and any
+        other ``KairosError`` as it was raised.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends what runs."""
+        ...

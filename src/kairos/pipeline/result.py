@@ -1,0 +1,129 @@
+"""What became of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from kairos.errors import NotFound, did_you_mean
+from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.code_state import CodeState
+from kairos.pipeline.typed import typed
+from kairos.values import Digest, Json, Window, canonical_json
+
+__all__ = ["Failure", "RunResult", "Status", "StepEvent", "StepResult"]
+
+Status = Literal["ran", "reused", "failed", "not_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent:
+    """Something that just happened to a step."""
+
+    step: str
+    what: Literal["started", "ran", "reused", "failed"]
+    why: tuple[str, ...] = ()
+    """On ``started``: what changed since the last time, one line each."""
+    elapsed_s: float = 0.0
+    """Since it started, by the run's clock."""
+    parts: int = 0
+    """Partitions of a source that were pulled; the others were reused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What became of one step."""
+
+    step: str
+    status: Status
+    fingerprint: str | None = None
+    """``None`` if it was never known, because something before it failed."""
+    code: str | None = None
+    """Digest of all the code that it reaches."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Digest] = field(default_factory=dict)
+    """Artifacts by name and files by path, with their whole digests."""
+    outputs: Sequence[Artifact] = ()
+
+    def plain(self) -> dict[str, Json]:
+        """A JSON object."""
+        return {
+            "step": self.step,
+            "status": self.status,
+            "fingerprint": self.fingerprint,
+            "code": self.code,
+            "params": {name: typed(value) for name, value in self.params.items()},
+            "inputs": dict(self.inputs),
+            "outputs": [output.plain() for output in self.outputs],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run stopped."""
+
+    step: str
+    type: str
+    """The exception's name."""
+    message: str
+    traceback: str
+    """The user's own, as text; empty if her code did not raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """One execution of a pipeline. What was finished is stored, whatever came later."""
+
+    started_at: datetime
+    window: Window
+    steps: Sequence[StepResult]
+    models: Mapping[str, Digest]
+    """Model step to the digest of its package."""
+    code: CodeState
+    libraries: Mapping[str, str]
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all steps have their result."""
+        return self.failure is None
+
+    @property
+    def id(self) -> str:
+        """The run's name: the same for the same computation begun at the same time."""
+        facts = {"fingerprints": [step.fingerprint for step in self.steps], "started_at": self.started_at}
+        return "r" + hashlib.sha256(canonical_json(facts)).hexdigest()[:10]
+
+    def artifact(self, name: str) -> Artifact:
+        """One of the outputs, such as ``split.holdout``.
+
+        Raises:
+            NotFound: the run has no such artifact.
+        """
+        outputs = {output.name: output for step in self.steps for output in step.outputs}
+        if name not in outputs:
+            raise NotFound(
+                f"The run {self.id} has no artifact {name!r}.",
+                accepted=", ".join(outputs) or "nothing: it failed",
+                hint=did_you_mean(name, outputs),
+            )
+        return outputs[name]
+
+    def plain(self) -> dict[str, Json]:
+        """The fact that the ledger keeps: no durations, no paths of this machine."""
+        failure = self.failure
+        return {
+            "id": self.id,
+            "started_at": self.started_at.isoformat(),
+            "window": str(self.window),
+            "steps": [step.plain() for step in self.steps],
+            "models": dict(self.models),
+            "code": self.code.plain(),
+            "libraries": dict(self.libraries),
+            "failure": None
+            if failure is None
+            else {"step": failure.step, "type": failure.type, "message": failure.message},
+        }

@@ -1,0 +1,255 @@
+"""The work of one run: starts steps as their inputs come, and keeps what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from kairos.clock import Clock
+from kairos.errors import DataRefused, KairosError
+from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.cache import StepCache
+from kairos.pipeline.code import Reached
+from kairos.pipeline.code_state import CodeState
+from kairos.pipeline.files import file_digests
+from kairos.pipeline.fingerprint import Fingerprint, explain_change
+from kairos.pipeline.plan import Setting, can_be_reused, code_digest, fingerprint_of, partitions
+from kairos.pipeline.ports import Engine, ModelFinisher, Task
+from kairos.pipeline.project import PipelineSource
+from kairos.pipeline.result import Failure, RunResult, Status, StepEvent, StepResult
+from kairos.store import Store
+from kairos.values import Digest, Json, Window
+
+__all__ = ["Work"]
+
+Outputs = tuple[Artifact, ...]
+
+
+@dataclass(slots=True)
+class Job:
+    """One step on its way."""
+
+    setting: Setting
+    made: Fingerprint
+    inputs: Mapping[str, Artifact]
+    files: Mapping[str, Digest]
+    started_s: float
+    windows: Sequence[Window] = ()
+    """Partitions of a source."""
+    parts: dict[Window, Artifact] = field(default_factory=dict)
+    """Those that are there."""
+    pulled: int = 0
+
+    @property
+    def name(self) -> str:
+        """The step's."""
+        return self.setting.node.name
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """The state of one run. Only this thread touches it; the engine's futures are all that is shared."""
+
+    project: PipelineSource
+    store: Store
+    cache: StepCache
+    engine: Engine
+    window: Window
+    clock: Clock
+    finish_model: ModelFinisher
+    force: frozenset[str]
+    on_event: Callable[[StepEvent], None]
+    settings: Mapping[str, Setting]
+    reached: Mapping[str, Reached]
+    files: str
+    """Digest of the project's Python files."""
+    code: CodeState
+    started_at: datetime
+    waiting: dict[str, Setting]
+    results: dict[str, StepResult] = field(default_factory=dict)
+    made: dict[str, Fingerprint] = field(default_factory=dict)
+    running: dict[Future[Outputs], tuple[Job, Window | None]] = field(default_factory=dict)
+    """What a future is for: a whole step, or the partition of a source."""
+    failure: Failure | None = None
+
+    def run(self) -> RunResult:
+        """Starts what can start, until nothing runs and nothing can."""
+        self._start_ready()
+        while self.running:
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda each: self.running[each][0].name):
+                self._finished(future, *self.running.pop(future))
+            self._start_ready()
+        libraries = {name: version for made in self.made.values() for name, version in made.libraries.items()}
+        models = {
+            name: result.outputs[0].digest
+            for name, result in self.results.items()
+            if result.outputs and self.settings[name].node.spec.kind == "model"
+        }
+        return RunResult(
+            started_at=self.started_at,
+            window=self.window,
+            steps=[self.results.get(name) or StepResult(step=name, status="not_run") for name in self.settings],
+            models=dict(sorted(models.items())),
+            code=self.code,
+            libraries=dict(sorted(libraries.items())),
+            failure=self.failure,
+        )
+
+    def _start_ready(self) -> None:
+        """Starts every step whose inputs are there; what is reused may make others ready at once."""
+        progress = True
+        while progress and self.failure is None:
+            progress = False
+            for name, setting in list(self.waiting.items()):
+                if all(self._has_outputs(upstream) for upstream in setting.node.upstream):
+                    del self.waiting[name]
+                    self._start(setting)
+                    progress = True
+
+    def _has_outputs(self, step: str) -> bool:
+        return step in self.results and bool(self.results[step].outputs)
+
+    def _start(self, setting: Setting) -> None:
+        node = setting.node
+        artifacts = {output.name: output for result in self.results.values() for output in result.outputs}
+        inputs = {parameter: artifacts[name] for parameter, name in node.inputs.items()}
+        job = Job(setting, Fingerprint(step=node.name), inputs, {}, self.clock.elapsed_s())
+        try:
+            job.files = file_digests(self.project.root, node.spec)
+        except KairosError as error:
+            self._failed(job, error)
+            return
+        job.made = self._fingerprint(job, self.window if node.spec.takes_window else None)
+        self.made[node.name] = job.made
+        known = self._known(job, job.made, self.window)
+        if known is not None:
+            self._settle(job, known, "reused")
+            return
+        why = explain_change(self.cache.last(node.name), job.made) or ["its result is gone or was not to be reused"]
+        self.on_event(StepEvent(step=node.name, what="started", why=tuple(why)))
+        job.windows = partitions(node.spec, self.window)
+        if len(job.windows) > 1:
+            self._pull(job)
+        else:
+            self._submit(job, self._task(job, self.window), None)
+
+    def _fingerprint(self, job: Job, window: Window | None) -> Fingerprint:
+        return fingerprint_of(
+            job.setting,
+            code=self.reached[job.name],
+            inputs=job.inputs,
+            files=job.files,
+            window=window,
+            finish=self.finish_model.facts(job.name) if job.setting.node.spec.kind == "model" else None,
+        )
+
+    def _known(self, job: Job, made: Fingerprint, window: Window) -> Outputs | None:
+        """An earlier result that may be reused and is all there."""
+        if job.name in self.force or not can_be_reused(job.setting.node.spec, window, self.clock.now()):
+            return None
+        outputs = self.cache.get(made.digest)
+        return outputs if outputs is not None and all(self.store.has(each.digest) for each in outputs) else None
+
+    def _pull(self, job: Job) -> None:
+        """Pulls the partitions that are not known yet."""
+        for window in job.windows:
+            known = self._known(job, self._fingerprint(job, window), window)
+            if known is not None:
+                job.parts[window] = known[0]
+            else:
+                job.pulled += 1
+                self._submit(job, self._task(job, window), window)
+        self._join(job)
+
+    def _join(self, job: Job) -> None:
+        """Puts the partitions below each other once all are there."""
+        if len(job.parts) == len(job.windows):
+            parts = [job.parts[window] for window in job.windows]
+            self._submit(job, self._task(job, self.window, parts=parts), None)
+
+    def _task(self, job: Job, window: Window, *, parts: Sequence[Artifact] = ()) -> Task:
+        node = job.setting.node
+        is_model = node.spec.kind == "model"
+        return Task(
+            source=self.project,
+            code=self.files,
+            store=self.store.root.absolute(),
+            step=node.name,
+            outputs=node.outputs,
+            inputs=job.inputs,
+            params=job.setting.params,
+            window=window if node.spec.takes_window else None,
+            seed=job.setting.seed,
+            cpus=node.spec.cpus,
+            parts=parts,
+            finish=self.finish_model if is_model else None,
+            lineage=self._lineage(job) if is_model else {},
+        )
+
+    def _lineage(self, job: Job) -> dict[str, Json]:
+        """All that a package says about where it came from."""
+        behind = {setting.node.name: setting.node.upstream for setting in self.settings.values()}
+        steps, wanted = set[str](), [job.name]
+        while wanted:
+            name = wanted.pop()
+            steps.add(name)
+            wanted += behind[name]
+        return {
+            "step": job.name,
+            "fingerprint": job.made.digest,
+            "inputs": {name: artifact.digest for name, artifact in job.inputs.items()},
+            "steps": {name: self.made[name].digest for name in sorted(steps)},
+        }
+
+    def _submit(self, job: Job, task: Task, part: Window | None) -> None:
+        self.running[self.engine.submit(task)] = (job, part)
+
+    def _finished(self, future: Future[Outputs], job: Job, part: Window | None) -> None:
+        try:
+            outputs = future.result()
+            if file_digests(self.project.root, job.setting.node.spec) != job.files:
+                raise DataRefused(f"Files of source {job.name!r} changed while it read them.", hint="Run it again.")
+        except KairosError as error:
+            self._failed(job, error)
+            return
+        if part is None:
+            self._settle(job, outputs, "ran")
+            return
+        self.cache.put(f"{job.name}[{part}]", self._fingerprint(job, part), outputs)
+        job.parts[part] = outputs[0]
+        if self.failure is None:
+            self._join(job)
+
+    def _settle(self, job: Job, outputs: Outputs, status: Literal["ran", "reused"]) -> None:
+        self.cache.put(job.name, job.made, outputs)  # a reused one too: it is this step's last now
+        self.results[job.name] = self._result(job, status, outputs)
+        elapsed_s = self.clock.elapsed_s() - job.started_s
+        self.on_event(StepEvent(step=job.name, what=status, elapsed_s=elapsed_s, parts=job.pulled))
+
+    def _failed(self, job: Job, error: KairosError) -> None:
+        if job.name not in self.results:
+            self.results[job.name] = self._result(job, "failed", ())
+            self.on_event(StepEvent(step=job.name, what="failed", elapsed_s=self.clock.elapsed_s() - job.started_s))
+        if self.failure is None:
+            self.failure = Failure(
+                step=job.name,
+                type=str(error.facts.get("type", type(error).__name__)),
+                message=str(error).replace(f"{self.project.root}/", ""),
+                traceback=str(error.facts.get("traceback", "")),
+            )
+
+    def _result(self, job: Job, status: Status, outputs: Outputs) -> StepResult:
+        named = {job.setting.node.inputs[parameter]: artifact.digest for parameter, artifact in job.inputs.items()}
+        return StepResult(
+            step=job.name,
+            status=status,
+            fingerprint=job.made.digest if job.name in self.made else None,
+            code=code_digest(job.made) if job.name in self.made else None,
+            params=job.setting.params,
+            inputs={**named, **job.files},
+            outputs=outputs,
+        )

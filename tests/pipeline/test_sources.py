@@ -1,0 +1,143 @@
+"""When a source is pulled again, and in which pieces."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kairos.pipeline.frames import decode_frame
+from kairos.values import Window
+from tests.pipeline.projects import Place, statuses
+
+WEEKLY = """
+    import polars as pl
+    from pathlib import Path
+    @source(every="7d", {options})
+    def rentals(window: Window) -> pl.DataFrame:
+        with open("pulled.txt", "a") as log: print(window, file=log)
+        return pl.DataFrame({{"day": [window.start], "length": [window.days]}})
+    @step
+    def total(rentals: pl.DataFrame) -> float: return rentals["length"].sum()
+"""
+
+
+def pulls(place: Place) -> list[str]:
+    """First days of the windows that were pulled since the last time."""
+    log = place.root / "pulled.txt"
+    lines = sorted(log.read_text().splitlines()) if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [line[:10] for line in lines]
+
+
+def test_partitions_are_pulled_once(place: Place) -> None:
+    """A window that moved by a week pulls one partition; the tables stand below each other in the order of time."""
+    place.run(WEEKLY.format(options="settles_after='1d'"))
+    assert pulls(place) == ["2011-01-03", "2011-01-10", "2011-01-17"]
+    result = place.run(window=Window.parse("2011-01-10..2011-01-30"))
+    assert pulls(place) == ["2011-01-24"]
+    assert [event.parts for event in place.events if event.what == "ran"] == [1, 0]
+    days = decode_frame(place.store, result.artifact("rentals"))["day"].to_list()
+    assert [day.day for day in days] == [10, 17, 24]
+    place.run(window=Window.parse("2011-01-03..2011-01-30"))
+    assert pulls(place) == []
+
+
+def test_partitions_at_the_edges_are_shorter(place: Place) -> None:
+    """The window is asked for exactly, cut on Mondays."""
+    result = place.run(WEEKLY.format(options="settles_after='1d'"), window=Window.parse("2011-01-05..2011-01-11"))
+    assert decode_frame(place.store, result.artifact("rentals"))["length"].to_list() == [5.0, 2.0]
+
+
+def test_an_unsettled_partition_is_pulled_again(place: Place) -> None:
+    """A partition that ended less than ``settles_after`` ago may still change; equal data stop what comes after."""
+    place.run(WEEKLY.format(options="settles_after='9d'"))
+    pulls(place)
+    result = place.run()  # it is 1 February: the week that ended on 24 January is 8 days old
+    assert pulls(place) == ["2011-01-17"]
+    assert statuses(result) == {"rentals": "ran", "total": "reused"}
+    place.clock.move_to(datetime(2011, 2, 2, tzinfo=UTC))
+    assert statuses(place.run())["rentals"] == "reused"
+
+
+def test_a_source_that_declares_nothing_is_pulled_each_time(place: Place) -> None:
+    """Nothing says that its data stay the same."""
+    text = WEEKLY.format(options="")
+    place.run(text)
+    assert statuses(place.run()) == {"rentals": "ran", "total": "reused"}
+    assert len(pulls(place)) == 6
+
+
+def test_declared_files_decide(place: Place) -> None:
+    """Their bytes count, not their dates; a folder counts file by file."""
+    data = place.root / "data"
+    data.mkdir()
+    (data / "a.csv").write_text("1")
+    text = """
+        from pathlib import Path
+        @source(files=["data"])
+        def raw() -> list: return sorted(path.read_text() for path in Path("data").iterdir())
+    """
+    place.run(text)
+    (data / "a.csv").touch()
+    assert statuses(place.run()) == {"raw": "reused"}
+    (data / "b.csv").write_text("22")
+    result = place.run()
+    assert statuses(result) == {"raw": "ran"}
+    assert place.why("raw") == ("input file:data/b.csv: new b6d767d2",)
+    assert set(result.steps[0].inputs) == {"data/a.csv", "data/b.csv"}
+
+
+def test_a_declared_file_that_is_not_there_is_named(place: Place) -> None:
+    """Nothing of the source runs."""
+    result = place.run("@source(files=['data/x.csv'])\ndef raw() -> int: return 1")
+    assert result.failure is not None
+    assert "Source 'raw' reads 'data/x.csv', which is not there." in result.failure.message
+
+
+def test_a_file_that_changes_while_it_is_read_spoils_the_pull(place: Place) -> None:
+    """Nobody knows which bytes were read, so the result is not kept."""
+    (place.root / "x.csv").write_text("1")
+    text = """
+        from pathlib import Path
+        @source(files=["x.csv"])
+        def raw() -> str:
+            if Path("x.csv").read_text() == "1":
+                Path("x.csv").write_text("other")
+            return Path("x.csv").read_text()
+    """
+    result = place.run(text)
+    assert result.failure is not None
+    assert result.failure.message == "Files of source 'raw' changed while it read them. Run it again."
+    assert statuses(place.run()) == {"raw": "ran"}
+
+
+def test_partitions_that_failed_do_not_spoil_the_others(place: Place) -> None:
+    """What was pulled before the failure is kept."""
+    failing = """
+        import polars as pl
+        from pathlib import Path
+        @source(every="7d", settles_after="1d")
+        def rentals(window: Window) -> pl.DataFrame:
+            if window.start.day == 17 and not Path("mended").exists():
+                raise ConnectionError("down")
+            return pl.DataFrame({"day": [window.start]})
+    """
+    result = place.run(failing)
+    assert result.failure is not None
+    assert result.failure.type == "ConnectionError"
+    Path(place.root, "mended").touch()
+    assert place.run().ok
+    assert place.events[-1].parts == 1
+
+
+def test_partitions_that_do_not_fit_are_refused(place: Place) -> None:
+    """Columns are never filled or turned into other types on the way."""
+    text = """
+        import polars as pl
+        @source(every="7d", settles_after="1d")
+        def rentals(window: Window) -> pl.DataFrame:
+            return pl.DataFrame({"users": [1 if window.start.day == 3 else "many"]})
+    """
+    result = place.run(text)
+    assert result.failure is not None
+    assert result.failure.message.startswith("The partitions of source 'rentals' cannot be put below each other.")
