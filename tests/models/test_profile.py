@@ -33,6 +33,13 @@ def test_categories_have_levels_and_counts() -> None:
     assert (profile.missing, profile.mean, profile.quantiles) == (1, None, ())
 
 
+def test_no_value_of_a_text_column_is_kept() -> None:
+    """A note may hold somebody's address; only how many are missing is of use."""
+    profile = ColumnProfile.fit("text", np.array(["Jane, 3 Elm Street", None], dtype=object))
+    assert b"Jane" not in canonical_json(profile)
+    assert profile.counts == (1, 1)
+
+
 def test_booleans_are_counted_as_levels() -> None:
     """A live ``true`` falls in the same cell as a training ``True``."""
     profile = ColumnProfile.fit("boolean", np.array([True, False, True]))

@@ -16,6 +16,7 @@ from typing import Any
 import skops.io
 
 from kairos.errors import PackageError
+from kairos.models.mlmodel import MODEL_FILES
 from kairos.models.spec import Serialization
 from kairos.values import Json
 
@@ -68,26 +69,33 @@ def read_estimator(data: bytes, serialization: str, *, allow_pickle: bool = Fals
     Raises:
         PackageError: the bytes are damaged, hold types outside the allow-list, or are a pickle that is not allowed.
     """
-    if serialization == "pickle":
-        if not allow_pickle:
-            raise PackageError(
-                "This package holds a pickle, and loading one runs code.",
-                accepted="packages in the skops form",
-                hint="Set allow_pickle = true for this model if you trust who made it.",
-            )
-        return pickle.loads(data)
-    if serialization != "skops":
+    if serialization not in MODEL_FILES:
         raise PackageError("An estimator's form is not known.", given=serialization, accepted="'skops' or 'pickle'")
+    file = MODEL_FILES[serialization]
+    if serialization == "pickle" and not allow_pickle:
+        raise PackageError(
+            f"The file {file!r} of a model package is a pickle, and loading one runs code.",
+            accepted="packages in the skops form",
+            hint="Set allow_pickle = true for this model if you trust who made it.",
+            file=file,
+        )
     try:
+        if serialization == "pickle":
+            return pickle.loads(data)
         outside = untrusted_types(data)
         if not outside:
             return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
-    except Exception as error:
-        raise PackageError("An estimator cannot be read.", given=f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # damaged bytes raise many kinds
+        raise PackageError(
+            f"The file {file!r} of a model package cannot be read.",
+            given=f"{type(error).__name__}: {error}",
+            file=file,
+        ) from error
     raise PackageError(
-        "A package holds types that are not trusted; nothing of it was loaded.",
+        f"The file {file!r} of a model package holds types that are not trusted; nothing of it was loaded.",
         given=", ".join(outside),
         accepted="types of scikit-learn, numpy and LightGBM",
+        file=file,
         types=outside,
     )
 

@@ -14,7 +14,16 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.signature import ColumnKind
 
-__all__ = ["MOST_LEVELS", "FrameColumn", "FrameKind", "build_frame", "frame_kind", "read_column", "select"]
+__all__ = [
+    "MOST_LEVELS",
+    "FrameColumn",
+    "FrameKind",
+    "build_frame",
+    "column_names",
+    "frame_kind",
+    "read_column",
+    "select",
+]
 
 FrameKind = Literal["polars", "pandas"]
 
@@ -51,6 +60,15 @@ def frame_kind(frame: object) -> FrameKind:
         given=f"{type(frame).__module__}.{type(frame).__qualname__}",
         accepted="a polars.DataFrame or a pandas.DataFrame",
     )
+
+
+def column_names(value: object) -> list[str]:
+    """Returns the names of a data frame's columns; of what is no data frame, none."""
+    try:
+        frame_kind(value)
+    except PackageError:
+        return []
+    return [str(name) for name in getattr(value, "columns", ())]
 
 
 def select(frame: Any, names: Sequence[str]) -> Any:

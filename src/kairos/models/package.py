@@ -1,10 +1,13 @@
 """A model package: an MLflow model folder with our own ``kairos/`` beside it. Equal models give equal bytes.
 
-Opening a package reads its spec, profile and lineage and loads no scikit-learn; asking for its runner does.
+Opening a package reads its spec, profile and lineage and loads no scikit-learn; asking for its runner does. Every file
+that is read is compared with its SHA-256 in ``kairos/files.json``; a tool may change the others, as MLflow does when it
+registers a copy.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +24,7 @@ from kairos.values import Json, canonical_json, plain, unplain
 __all__ = ["Package", "open_package", "read_package", "write_package"]
 
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
+_FILES = "kairos/files.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class Package:
     read: Callable[[str], bytes] = field(repr=False, compare=False)
     """Returns one of the package's files by its relative path."""
     allow_pickle: bool = False
+    loaded: dict[str, Runner] = field(default_factory=dict, repr=False, compare=False)
+    """The runner, once it was asked for."""
 
     def estimator(self) -> Any:
         """Loads the estimator.
@@ -43,20 +49,20 @@ class Package:
         Raises:
             PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
         """
-        from kairos.models.estimator_file import (
-            read_estimator,
-        )  # scikit-learn takes a second; the spec does not need it
+        from kairos.models.estimator_file import read_estimator  # it loads scikit-learn, which takes a second
 
         data = self.read(MODEL_FILES[self.spec.serialization])
         return read_estimator(data, self.spec.serialization, allow_pickle=self.allow_pickle)
 
     def runner(self) -> Runner:
-        """Loads the estimator and returns what predicts with it."""
-        from kairos.models.runner import SklearnRunner  # the same
+        """What predicts with the estimator, which is loaded the first time."""
+        if "runner" not in self.loaded:
+            from kairos.models.runner import SklearnRunner  # the same
 
-        return SklearnRunner(
-            self.estimator(), signature=self.spec.signature, form=self.spec.form, method=self.spec.method
-        )
+            self.loaded["runner"] = SklearnRunner(
+                self.estimator(), signature=self.spec.signature, form=self.spec.form, method=self.spec.method
+            )
+        return self.loaded["runner"]
 
 
 def write_package(
@@ -71,7 +77,7 @@ def write_package(
 ) -> PackageSpec:
     """Writes a package into ``folder``, which must be empty or not there; returns the spec as written.
 
-    The spec is written last: a folder without it is not a package.
+    The list of files is written last: a folder without it is not a package.
 
     Raises:
         PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
@@ -92,6 +98,7 @@ def write_package(
     (folder / "kairos").mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
+    (folder / _FILES).write_bytes(canonical_json({name: _sha256(content) for name, content in files.items()}))
     return spec
 
 
@@ -111,7 +118,10 @@ def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
             return (folder / name).read_bytes()
         except OSError as error:
             raise PackageError(
-                f"A model package lacks {name!r}.", given=folder.name, accepted="a folder that write_package wrote"
+                f"A model package lacks {name!r}.",
+                given=folder.name,
+                accepted="a folder that write_package wrote",
+                file=name,
             ) from error
 
     return read_package(read, allow_pickle=allow_pickle)
@@ -125,8 +135,9 @@ def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) ->
         allow_pickle: Whether ``runner`` may load a pickle, which runs code.
 
     Raises:
-        PackageError: the files are not a package that this version reads.
+        PackageError: the files are not a package that this version reads, or not as they were written.
     """
+    read = _Verified(read)
     spec = _read_json(read, _SPEC)
     found = spec.pop("format", None)
     if found != FORMAT:
@@ -140,6 +151,24 @@ def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) ->
         read=read,
         allow_pickle=allow_pickle,
     )
+
+
+class _Verified:
+    """Reads files, and gives none that is not as it was written."""
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self._expected = _read_json(read, _FILES)
+
+    def __call__(self, name: str) -> bytes:
+        data = self._read(name)
+        if _sha256(data) != self._expected.get(name):
+            raise PackageError(f"The file {name!r} of a model package is not as it was written.", file=name)
+        return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _read_json(read: Callable[[str], bytes], name: str) -> dict[str, Json]:

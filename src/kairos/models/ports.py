@@ -1,13 +1,16 @@
-"""What others may implement: a runner predicts."""
+"""What this room needs from others, and what others may implement."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Runner"]
+from kairos.values import Json
+
+__all__ = ["FinishRequest", "Runner"]
 
 
 class Runner(Protocol):
@@ -19,4 +22,53 @@ class Runner(Protocol):
         Args:
             columns: One array of shape (n,) a column, as ``Signature.parse_rows`` gives them.
         """
+        ...
+
+
+class FinishRequest(Protocol):
+    """What a ``@model`` step gave, and where to write its package. The pipeline room has such a value."""
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+        ...
+
+    @property
+    def returned(self) -> object:
+        """What the step's function returned: an estimator, fitted or not."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The step's inputs by name; one of them is the training table."""
+        ...
+
+    @property
+    def target(self) -> str | None:
+        """Name of the target column, from the decorator."""
+        ...
+
+    @property
+    def drop(self) -> Sequence[str]:
+        """Columns that are not features, from the decorator."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Json]:
+        """Of the step."""
+        ...
+
+    @property
+    def seed(self) -> int | None:
+        """Of the step."""
+        ...
+
+    @property
+    def lineage(self) -> Mapping[str, Json]:
+        """Step fingerprints and input digests."""
+        ...
+
+    @property
+    def workdir(self) -> Path:
+        """An empty folder of this step's own."""
         ...

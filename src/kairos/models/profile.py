@@ -27,7 +27,7 @@ class ColumnProfile:
     edges: tuple[float, ...] = ()
     """Of ``NumberBins``; empty for categories, and for a number column that was missing in every row."""
     levels: tuple[str, ...] = ()
-    """Of ``CategoryBins``, most frequent first."""
+    """Of ``CategoryBins``, most frequent first; empty for text, of which no value is kept."""
     counts: tuple[int, ...]
     """Rows per cell of ``bins``."""
     missing: int
@@ -52,7 +52,8 @@ class ColumnProfile:
             values: Shape (n,); NaN or ``None`` where missing.
         """
         if kind not in ("number", "integer"):
-            levels = CategoryBins.fit(values)
+            # Text may be anybody's words: no value of it is kept.
+            levels = CategoryBins.fit(values) if kind != "text" else CategoryBins(levels=())
             return cls(
                 kind=kind,
                 levels=levels.levels,
@@ -89,7 +90,7 @@ class Profile:
     rows: int
     """Rows of training."""
     columns: dict[str, ColumnProfile]
-    """One for each input of the model."""
+    """One for each input of the model; the signature has the order."""
     prediction: ColumnProfile
     """Predictions on the holdout if there was one, else on the training rows (then sharper than live ones)."""
     prediction_on: str

@@ -26,7 +26,7 @@ class TrainingForm:
 
     kind: InputForm
     dtypes: dict[str, str]
-    """Data type of each column of the training frame, in order, by the frame library's own name."""
+    """Data type of each column of the training frame, by the frame library's own name; the signature has the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class PackageSpec:
     """Latest time in the training rows, aware UTC, if there is a time column."""
     train_rows: int
     seed: int | None = None
+    baseline: float | None = None
+    """The one answer that is best on the training rows, in the target's unit: what a model has to beat."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Distributions that the model needs to load, with their versions."""
     params: dict[str, Json] = field(default_factory=dict)

@@ -1,0 +1,233 @@
+"""Finishing a model: what a ``@model`` step returned becomes a package. Runs in the engine's worker process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kairos.errors import DataRefused, PackageError
+from kairos.models.baseline import simple_baseline
+from kairos.models.frames import FrameColumn, FrameKind, column_names, select
+from kairos.models.package import write_package
+from kairos.models.ports import FinishRequest
+from kairos.models.profile import QUANTILES, ColumnProfile, Profile
+from kairos.models.runner import SklearnRunner, choose_form, one_number_a_row
+from kairos.models.signature import Column, OutputSpec, Signature
+from kairos.models.spec import Method, PackageSpec, TrainingForm
+from kairos.models.training import TrainingData, fit, latest_time, training_data, training_table
+from kairos.values import Json, plain
+
+__all__ = ["FinishModel", "ModelOptions"]
+
+_TRIED_ROWS = 1000
+"""Rows on which the runner is compared with the estimator."""
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""Where a distribution's name is not its import name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """What the project's settings say about a model."""
+
+    step: str | None = None
+    """Name of its ``@model`` step; ``None`` if it is the model's own name."""
+    target: str | None = None
+    """``None``: the decorator says it."""
+    time: str | None = None
+    entity: str | None = None
+    loss: str = "absolute_error"
+    drop: tuple[str, ...] = ()
+    """Beside what the decorator drops."""
+    lower: float | None = None
+    """Smallest prediction that may leave the server."""
+    upper: float | None = None
+    """Largest prediction that may leave the server."""
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishModel:
+    """Fits if need be, checks for leakage, and writes the package; can be pickled, so that a worker can call it."""
+
+    settings: Mapping[str, ModelOptions] = field(default_factory=dict)
+    """By model name."""
+
+    def __call__(self, request: FinishRequest) -> Path:
+        """Returns the package's folder, below the request's ``workdir``.
+
+        Raises:
+            PackageError: the step returned no estimator, or one that cannot be packaged or served.
+            DataRefused: features give the target away, or the target is not a finite number in every row.
+        """
+        model, options = self._options(request.step)
+        target = _target_name(options.target, request)
+        table = training_table(request.inputs, target, step=request.step)
+        keys = [key for key in (options.time, options.entity) if key is not None]
+        drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
+        data = training_data(
+            table,
+            request.returned,
+            step=request.step,
+            target=target,
+            keys=keys,
+            drop=[d for d in drop if d not in keys],
+        )
+        method = _method(request.returned, data, options.loss, step=request.step)
+        estimator = fit(request.returned, data, seed=request.seed)
+        form, signature = _seal(estimator, data, method, OutputSpec(lower=options.lower, upper=options.upper))
+        spec = PackageSpec(
+            model=model,
+            target=target,
+            time=options.time,
+            entity=options.entity,
+            loss=options.loss,
+            signature=signature,
+            form=form,
+            method=method,
+            train_until=latest_time(table, options.time),
+            train_rows=len(data.target),
+            seed=request.seed,
+            baseline=simple_baseline(data.target, options.loss),
+            libraries=_libraries(estimator, data.kind),
+            params=dict(request.params),
+        )
+        profile = _profile(estimator, data, method, request.inputs.get("holdout"), table)
+        folder = request.workdir / "package"
+        write_package(
+            folder,
+            estimator,
+            spec=spec,
+            profile=profile,
+            lineage=request.lineage,
+            example={column.name: _typical(column, profile.columns[column.name]) for column in signature.columns},
+            allow_pickle=options.allow_pickle,
+        )
+        return folder
+
+    def facts(self, step: str) -> Json:
+        """What a package of this step depends on beside its request: the settings of its model."""
+        model, options = self._options(step)
+        return {"model": model, **plain(options)}
+
+    def _options(self, step: str) -> tuple[str, ModelOptions]:
+        for model, options in self.settings.items():
+            if (options.step or model) == step:
+                return model, options
+        return step, ModelOptions()
+
+
+def _target_name(setting: str | None, request: FinishRequest) -> str:
+    target = setting or request.target
+    if target is None:
+        raise PackageError(
+            f"The model step {request.step!r} does not say what it predicts.", hint='Write @model(target="...").'
+        )
+    if setting is not None and request.target is not None and setting != request.target:
+        raise PackageError(
+            f"The model step {request.step!r} has two targets.",
+            given=f"{request.target!r} in the decorator, {setting!r} in the settings",
+            accepted="one of them, or the same twice",
+        )
+    return target
+
+
+def _method(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Method:
+    """The log loss judges probabilities, every other loss judges what ``predict`` gives."""
+    if loss != "log_loss":
+        return "predict"
+    if not hasattr(estimator, "predict_proba"):
+        raise PackageError(
+            f"The model step {step!r} is judged by the log loss, but its estimator gives no probabilities.",
+            given=f"a {type(estimator).__name__}",
+            accepted="an estimator with predict_proba",
+        )
+    if not np.isin(data.target, (0.0, 1.0)).all():
+        raise DataRefused(
+            f"The model step {step!r} is judged by the log loss, but its target is not 0 or 1 in every row.",
+            accepted="two classes, written as 0 and 1",
+        )
+    return "predict_proba"
+
+
+def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec) -> tuple[TrainingForm, Signature]:
+    """Finds out by trying in which form the estimator is run, and whether it answers for unseen levels."""
+    signature = Signature(columns=tuple(_column(column) for column in data.columns.values()), output=output)
+    head = data.features.head(_TRIED_ROWS)
+    arrays = {name: values[:_TRIED_ROWS] for name, values in data.arrays.items()}
+    dtypes = {name: column.dtype for name, column in data.columns.items()}
+    form = choose_form(estimator, head, data.kind, arrays, dtypes, signature, method)
+    if form.kind == "matrix":
+        return form, signature
+    runner = SklearnRunner(estimator, signature=signature, form=form, method=method)
+    one = {name: values[:1] for name, values in arrays.items()}
+    columns = tuple(
+        replace(column, open_levels=_answers_unseen(runner, one, column.name)) if column.kind == "category" else column
+        for column in signature.columns
+    )
+    return form, replace(signature, columns=columns)
+
+
+def _column(column: FrameColumn) -> Column:
+    if column.kind in ("number", "integer"):
+        finite = column.values[np.isfinite(column.values)]
+        lower, upper = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+        missing = bool(np.isnan(column.values).any())
+        return Column(name=column.name, kind=column.kind, nullable=missing, lower=lower, upper=upper)
+    missing = any(value is None for value in column.values)
+    return Column(name=column.name, kind=column.kind, nullable=missing, levels=column.levels)
+
+
+def _answers_unseen(runner: SklearnRunner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:
+    try:
+        answer = runner.predict({**row, name: np.array(["\N{LATIN SMALL LETTER O WITH STROKE} unseen"], dtype=object)})
+    except Exception:  # however the estimator says no, it is a no
+        return False
+    return bool(np.isfinite(answer).all())
+
+
+def _profile(estimator: Any, data: TrainingData, method: Method, holdout: Any, table: Any) -> Profile:
+    frame, used = data.features, "train"
+    if holdout is not table and set(data.columns) <= set(column_names(holdout)) and len(holdout):
+        frame, used = select(holdout, list(data.columns)), "holdout"
+    answer = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
+    return Profile.fit(
+        {name: (column.kind, column.values) for name, column in data.columns.items()},
+        target=data.target,
+        prediction=answer,
+        prediction_on=used,
+    )
+
+
+def _typical(column: Column, profile: ColumnProfile) -> Json:
+    """A value that the column accepts and that is nobody's: the median, or the most frequent level."""
+    if column.kind == "text":
+        return ""
+    if column.kind in ("number", "integer"):
+        if not profile.quantiles:
+            return None
+        median = profile.quantiles[QUANTILES.index(0.5)]
+        return math.floor(median) if column.kind == "integer" else median
+    if not profile.levels:
+        return None
+    return profile.levels[0] == "true" if column.kind == "boolean" else profile.levels[0]
+
+
+def _libraries(estimator: Any, kind: FrameKind) -> dict[str, str]:
+    """Versions of what is needed to load the package, in Kairos or in MLflow."""
+    held = [estimator, *estimator.get_params(deep=True).values()]
+    roots = {type(item).__module__.partition(".")[0] for item in held}
+    names = {_DISTRIBUTIONS.get(root, root) for root in roots - {"builtins", "__main__"}}
+    found: dict[str, str] = {}
+    for name in sorted(names | {"mlflow-skinny", "numpy", "pandas", "scikit-learn", "scipy", "skops", kind}):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # the project's own module, or a part of the standard library
+    return found

@@ -1,0 +1,50 @@
+"""A package's predictions for the rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kairos.errors import PackageError, did_you_mean
+from kairos.models.frames import read_column
+from kairos.models.package import Package
+from kairos.models.signature import ColumnKind
+
+__all__ = ["score_table"]
+
+
+def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
+    """Predicts each row, as the server would but for the output guard.
+
+    Args:
+        package: Opened.
+        table: Polars or pandas; columns that the model does not know are left aside.
+
+    Returns:
+        One number a row, shape (n,), float64.
+
+    Raises:
+        PackageError: the table lacks a column of the model, or holds it as another kind.
+    """
+    names = [str(name) for name in table.columns]
+    missing = [name for name in package.spec.signature.names if name not in names]
+    if missing:
+        raise PackageError(
+            f"The table lacks the column {missing[0]!r} of the model {package.spec.model!r}.",
+            accepted=", ".join(package.spec.signature.names),
+            hint=did_you_mean(missing[0], names),
+        )
+    read = [(column, read_column(table, column.name)) for column in package.spec.signature.columns]
+    for column, found in read:
+        if _is_text(found.kind) != _is_text(column.kind):
+            raise PackageError(
+                f"The table holds the column {column.name!r} of the model {package.spec.model!r} as another kind.",
+                given=found.kind,
+                accepted=column.kind,
+            )
+    return package.runner().predict({column.name: found.values for column, found in read})
+
+
+def _is_text(kind: ColumnKind) -> bool:
+    return kind in ("category", "text")

@@ -1,0 +1,201 @@
+"""From what a ``@model`` step returned to a fitted estimator and its training data, without columns that leak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
+from kairos.models.frames import FrameColumn, FrameKind, column_names, frame_kind, read_column, select
+from kairos.stats.leakage import find_leakage
+from kairos.values import parse_moment
+
+__all__ = ["TrainingData", "fit", "latest_time", "training_data", "training_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """The rows that a model is trained on."""
+
+    kind: FrameKind
+    features: Any
+    """The frame with the features only, in the order of training."""
+    columns: dict[str, FrameColumn]
+    """The same, as plain arrays."""
+    target: np.ndarray[Any, Any]
+    """Shape (n,), float64, finite."""
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The features as plain arrays by name."""
+        return {name: column.values for name, column in self.columns.items()}
+
+
+def training_table(inputs: Mapping[str, Any], target: str, *, step: str) -> Any:
+    """Returns the input named ``train``, or else the first table that holds the target.
+
+    Raises:
+        PackageError: no input is a table with the target.
+    """
+    tables = {name: value for name, value in inputs.items() if target in column_names(value)}
+    if not tables:
+        names = sorted({name for value in inputs.values() for name in column_names(value)})
+        raise PackageError(
+            f"No input of the model step {step!r} is a table with the target {target!r}.",
+            given=", ".join(inputs) or "no inputs",
+            accepted=f"a table with one of the columns {', '.join(names)}" if names else None,
+            hint=did_you_mean(target, names),
+        )
+    return tables.get("train", next(iter(tables.values())))
+
+
+def training_data(
+    table: Any, estimator: Any, *, step: str, target: str, keys: Sequence[str], drop: Sequence[str]
+) -> TrainingData:
+    """Chooses the features and reads them.
+
+    A fitted estimator names its own features; else all columns are features but the target, ``keys`` and ``drop``.
+
+    Args:
+        table: Polars or pandas.
+        estimator: Fitted or not.
+        step: Name of the model step.
+        target: Name of the target column.
+        keys: Time and entity columns, which are never features.
+        drop: Columns that are not features.
+
+    Raises:
+        DataRefused: features give the target away, or the target is not a finite number in every row.
+        PackageError: a column is unknown or of a type that no model takes.
+    """
+    names = column_names(table)
+    for name in drop:
+        if name not in names:
+            raise PackageError(
+                f"The model step {step!r} drops a column {name!r} that its training table lacks.",
+                accepted=", ".join(names),
+                hint=did_you_mean(name, names),
+            )
+    outside = {target, *keys, *drop}
+    chosen = _own_features(estimator, step, names, outside) if _is_fitted(estimator) else None
+    if chosen is None:
+        chosen = [name for name in names if name not in outside]
+    if not chosen:
+        raise PackageError(f"No column of the training table of {step!r} is left as a feature.", given=", ".join(names))
+    columns = {name: read_column(table, name) for name in chosen}
+    goal = _target(table, target, step)
+    leaks = find_leakage({n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb"}, goal)
+    if leaks:
+        leaking = sorted({name for leak in leaks for name in leak.columns})
+        raise DataRefused(
+            f"Features of the model {step!r} give its target {target!r} away.",
+            given="; ".join(leak.how if "=" in leak.how else f"{leak.columns[0]} {leak.how}" for leak in leaks),
+            hint=f"No request will know them. Leave them out: @model(..., drop={leaking!r}).",
+            columns=leaking,
+        )
+    return TrainingData(kind=frame_kind(table), features=select(table, chosen), columns=columns, target=goal)
+
+
+def fit(estimator: Any, data: TrainingData, *, seed: int | None) -> Any:
+    """Fits the estimator if it is not fitted yet, with the step's seed where it asks for chance and has none.
+
+    Raises:
+        DataRefused: a classifier's target is not a whole number in every row.
+    """
+    if _is_fitted(estimator):
+        return estimator
+    if seed is not None:
+        params = estimator.get_params(deep=True)
+        asks = {k: seed for k, v in params.items() if v is None and k.rpartition("__")[2] == "random_state"}
+        estimator.set_params(**asks)
+    return estimator.fit(data.features, _classes(data.target) if is_classifier(estimator) else data.target)
+
+
+def _classes(target: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    whole = target.astype(np.int64)
+    if (whole != target).any():
+        raise DataRefused(
+            "A classifier's target is not a whole number in every row.", accepted="a number for each class"
+        )
+    return whole
+
+
+def latest_time(table: Any, name: str | None) -> datetime | None:
+    """Returns the latest time of a table's time column, aware UTC; ``None`` if there is no such column.
+
+    Raises:
+        DataRefused: the column holds no times.
+    """
+    if name is None or name not in column_names(table):
+        return None
+    latest = table[name].max()
+    if isinstance(latest, datetime):  # a pandas.Timestamp is one
+        latest = datetime(*latest.timetuple()[:6], latest.microsecond, tzinfo=latest.tzinfo or UTC)
+        return latest.astimezone(UTC)
+    if isinstance(latest, date):
+        return datetime(latest.year, latest.month, latest.day, tzinfo=UTC)
+    try:
+        return parse_moment(str(latest))
+    except UsageError as error:
+        raise DataRefused(f"The time column {name!r} of the training table holds no times.", given=latest) from error
+
+
+def _is_fitted(estimator: Any) -> bool:
+    if not isinstance(estimator, BaseEstimator):
+        raise PackageError(
+            "A model step has to return an estimator.",
+            given=f"a {type(estimator).__name__}",
+            accepted="an estimator that follows scikit-learn, fitted or not",
+        )
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[str]) -> list[str]:
+    own = getattr(estimator, "feature_names_in_", None)
+    if own is None:
+        raise PackageError(
+            f"The model step {step!r} returned an estimator that does not know the names of its columns.",
+            given="an estimator fitted on a matrix",
+            accepted="an estimator fitted on a data frame, or one that is not fitted yet",
+        )
+    chosen = [str(name) for name in own]
+    for name in chosen:
+        if name not in names:
+            raise PackageError(
+                f"The model step {step!r} returned an estimator fitted on {name!r}, which its training table lacks.",
+                accepted=", ".join(names),
+                hint=did_you_mean(name, names),
+            )
+        if name in outside:
+            raise DataRefused(
+                f"The model step {step!r} returned an estimator fitted on {name!r}, which is not a feature.",
+                accepted="features other than the target, time, entity and dropped columns",
+            )
+    return chosen
+
+
+def _target(table: Any, target: str, step: str) -> np.ndarray[Any, Any]:
+    column = read_column(table, target)
+    if column.kind not in ("number", "integer", "boolean"):
+        raise DataRefused(f"The target {target!r} of the model {step!r} is not a number.", given=column.dtype)
+    values = np.array([math.nan if v is None else float(v) for v in column.values])
+    bad = int((~np.isfinite(values)).sum())
+    if bad or not values.size:
+        raise DataRefused(
+            f"The target {target!r} of the model {step!r} is not a finite number in every row.",
+            given=f"{bad} of {values.size} rows",
+            hint="Drop or repair these rows in an earlier step.",
+        )
+    return values
