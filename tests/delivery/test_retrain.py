@@ -11,9 +11,9 @@ NOW = datetime(2012, 6, 1, tzinfo=UTC)
 POLICY = RetrainPolicy()
 QUIET = RetrainFacts(
     now=NOW,
-    champion_trained_at=NOW - timedelta(days=40),
+    champion_trained_at=NOW - timedelta(days=29),
     alarms=(),
-    last_training_at=NOW - timedelta(days=40),
+    last_training_at=NOW - timedelta(days=29),
     failures_in_a_row=0,
     challenger_on_trial=False,
 )
@@ -37,7 +37,7 @@ def test_an_alarm_that_the_policy_does_not_name_is_not_enough() -> None:
 
 def test_age_alone_is_enough() -> None:
     """A quiet model is renewed when it is too old; that is a refresh, not a finding."""
-    decision = decide_retrain(POLICY, replace(QUIET, champion_trained_at=NOW - timedelta(days=90)))
+    decision = decide_retrain(POLICY, replace(QUIET, champion_trained_at=NOW - timedelta(days=30)))
     assert (decision.train, decision.origin) == (True, "age")
 
 
@@ -49,8 +49,8 @@ def test_one_challenger_at_a_time() -> None:
 
 
 def test_failures_lengthen_the_pause_up_to_a_limit() -> None:
-    """14 days, then 28, then 30 at the most."""
-    for failures, days in ((0, 14), (1, 28), (2, 30), (500, 30)):
+    """7 days, then 14, then 28, then 30 at the most."""
+    for failures, days in ((0, 7), (1, 14), (2, 28), (3, 30), (500, 30)):
         tried = replace(QUIET, alarms=("quality",), failures_in_a_row=failures)
         early = replace(tried, last_training_at=NOW - timedelta(days=days) + timedelta(seconds=1))
         assert not decide_retrain(POLICY, early).train

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy, StageStep, decide
+from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy, StageStep, decide, decide_bake
 from kairos.errors import SettingsError
 
 START = datetime(2012, 1, 1, tzinfo=UTC)
-POLICY = RolloutPolicy()
+POLICY = RolloutPolicy(harm_margin=0.01)
 GOOD = PairedLoss(pairs=300, champion_mean=50.0, challenger_mean=40.0, lower=-15.0, upper=-4.0, harm_log_e=-3.0)
 
 
@@ -58,7 +58,7 @@ def test_guards_share_alpha() -> None:
         (evidence(replace(GOOD, pairs=99)), "99 of 100 labelled"),
         (evidence(replace(GOOD, upper=0.6)), "may still be 0.6 higher, 0.5 is allowed"),
         (evidence(replace(GOOD, upper=math.nan)), "may still be nan higher"),
-        (evidence(canary_requests=49), "49 of 50 requests"),
+        (evidence(canary_requests=19), "19 of 20 requests"),
         (evidence(days=0.5), "12h of 1d"),
     ],
 )
@@ -69,11 +69,11 @@ def test_missing_evidence_is_hold_and_says_what_is_missing(weak: RolloutEvidence
     assert missing in decision.sentence
 
 
-def test_waiting_too_long_asks_a_person() -> None:
-    """After ``max_wait`` the share is frozen; nothing is promoted in silence."""
-    decision = decide(POLICY, "shadow", 0.0, evidence(replace(GOOD, upper=3.0), days=28))
-    assert (decision.verdict, decision.action) == ("hold", "freeze")
-    assert "a person has to decide" in decision.sentence
+def test_waiting_too_long_withdraws_the_challenger() -> None:
+    """After ``max_wait`` the verdict is hold and the challenger goes; nothing is promoted in silence."""
+    decision = decide(POLICY, "shadow", 0.0, evidence(replace(GOOD, upper=3.0), days=14))
+    assert (decision.verdict, decision.action) == ("hold", "withdraw")
+    assert "not decided within 14d" in decision.sentence
 
 
 def test_a_wrong_split_freezes() -> None:
@@ -113,3 +113,16 @@ def test_a_rollout_has_to_end_live_and_grow() -> None:
         RolloutPolicy(stages=(StageStep.parse("shadow"),))
     with pytest.raises(SettingsError, match="have to grow"):
         RolloutPolicy(stages=tuple(StageStep.parse(s) for s in ("canary:20%", "canary:10%", "live")))
+
+
+def test_a_bake_ends_when_no_harm_was_shown_in_time() -> None:
+    """The former champion is let go after ``bake``, not before."""
+    assert decide_bake(POLICY, evidence(GOOD, days=6)).action == "wait"
+    assert decide_bake(POLICY, evidence(GOOD, days=7)).action == "advance"
+    assert decide_bake(POLICY, evidence(None, days=7)).action == "advance"
+
+
+def test_harm_shown_during_the_bake_leads_back() -> None:
+    """Being live protects nobody: the same proof that ends a rollout ends a bake."""
+    decision = decide_bake(POLICY, evidence(replace(GOOD, harm_log_e=10.0), days=3))
+    assert (decision.verdict, decision.action) == ("fail", "rollback")

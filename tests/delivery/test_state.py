@@ -109,3 +109,44 @@ def test_a_move_of_an_unregistered_version_is_a_broken_ledger(story: Story) -> N
     story.move(3, "live")
     with pytest.raises(LedgerBroken, match="never registered"):
         story.state()
+
+
+def test_a_displaced_champion_is_retired_yet_kept_warm(story: Story) -> None:
+    """Its stage says that it answers nobody; the route still names it until it is let go."""
+    story.register(1)
+    story.move(1, "live")
+    story.register(2)
+    story.move(2, "live")
+    model = story.state().model("demand")
+    assert model.version(1).stage == "retired"
+    assert model.previous_number == 1
+    story.move(1, "retired")
+    assert story.state().model("demand").previous_number is None
+
+
+def test_a_trial_is_counted_from_the_first_traffic(story: Story) -> None:
+    """Shadow, canary and live are one trial; leaving it ends the count."""
+    story.register(1)
+    assert story.state().model("demand").version(1).on_trial_since is None
+    story.move(1, "shadow")
+    story.move(1, "canary", 0.1)
+    version = story.state().model("demand").version(1)
+    assert version.on_trial_since == START + timedelta(days=1)
+    assert version.since == START + timedelta(days=2)
+    story.move(1, "rolled_back")
+    assert story.state().model("demand").version(1).on_trial_since is None
+
+
+def test_the_way_back_skips_what_was_taken_back(story: Story) -> None:
+    """The former champion is the last one that was live and is still trusted."""
+    for number in (1, 2, 3):
+        story.register(number)
+        story.move(number, "live")
+    former = story.state().model("demand").former
+    assert former is not None
+    assert former.ref.number == 2
+    story.move(2, "live")
+    story.move(3, "rolled_back")
+    former = story.state().model("demand").former
+    assert former is not None
+    assert former.ref.number == 1

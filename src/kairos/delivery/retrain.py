@@ -21,10 +21,10 @@ class RetrainPolicy:
 
     on: frozenset[str] = frozenset({"quality", "prediction_bias", "prediction_drift", "input_drift"})
     """Checks whose alarms ask for a new model."""
-    max_age: timedelta = timedelta(days=90)
+    max_age: timedelta = timedelta(days=30)
     """A champion older than this is trained anew whatever the findings say."""
-    cooldown: timedelta = timedelta(days=14)
-    """The least time between two trainings; after a rejected challenger it doubles, up to ``max_cooldown``."""
+    cooldown: timedelta = timedelta(days=7)
+    """The least time between two trainings; after a version proven bad it doubles, up to ``max_cooldown``."""
     max_cooldown: timedelta = timedelta(days=30)
 
 
@@ -39,7 +39,7 @@ class RetrainFacts:
     """Checks that raised an alarm about the live version since it went live, each once, in the order of their names."""
     last_training_at: datetime | None
     failures_in_a_row: int
-    """Trainings since the last promotion whose challenger did not go live."""
+    """Versions since the last promotion that were rejected by their gate or rolled back."""
     challenger_on_trial: bool
 
 

@@ -3,7 +3,8 @@
 Rollback is a union: any guard, or the paired loss, that proves harm ends the rollout. Promotion is an intersection: the
 paired loss must be proven not worse than the margin, and every guard must be quiet. Both may be looked at as often as
 one likes, because the evidence is made of e-processes and confidence sequences. Waiting too long is ``hold``, never a
-silent promotion.
+silent promotion: the challenger is withdrawn. After a promotion the former champion goes on predicting for a while (the
+bake), so the same evidence can still lead back to it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from kairos.delivery.state import Stage
 from kairos.errors import SettingsError
 from kairos.values import Verdict, duration_text
 
-__all__ = ["Guard", "PairedLoss", "RolloutDecision", "RolloutEvidence", "RolloutPolicy", "StageStep", "decide"]
+__all__ = [
+    "Guard",
+    "PairedLoss",
+    "RolloutDecision",
+    "RolloutEvidence",
+    "RolloutPolicy",
+    "StageStep",
+    "decide",
+    "decide_bake",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +74,19 @@ class RolloutPolicy:
     )
     alpha: float = 0.05
     """Chance of rolling back a harmless version over the whole rollout, and of promoting a harmful one."""
-    harm_margin: float = 0.01
-    """How much worse the challenger's mean loss may be, as a part of the champion's."""
+    harm_margin: float = 0.10
+    """How much worse the challenger's mean loss may be, as a part of the champion's. The gate has judged finer before;
+    here it is about harm that no holdout shows."""
     min_pairs: int = 100
     """Labelled requests, answered by both, before a promotion is thought of."""
-    min_canary_requests: int = 50
+    min_canary_requests: int = 20
     """Requests that the challenger has answered itself before it goes live."""
     min_dwell: timedelta = timedelta(days=1)
     """The least time in a stage."""
-    max_wait: timedelta = timedelta(days=28)
-    """The most time in a stage; then a person has to decide."""
+    max_wait: timedelta = timedelta(days=14)
+    """The most time in a stage; then the challenger is withdrawn and a person may deploy it anew."""
+    bake: timedelta = timedelta(days=7)
+    """How long the former champion is kept warm after a promotion, so that harm shown late still leads back to it."""
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].stage != "live":
@@ -139,7 +152,7 @@ class RolloutDecision:
     """What to do, and the evidence for it in one line."""
 
     verdict: Verdict
-    action: Literal["advance", "rollback", "wait", "freeze"]
+    action: Literal["advance", "rollback", "wait", "freeze", "withdraw"]
     to: StageStep | None
     sentence: str
 
@@ -160,9 +173,25 @@ def decide(policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutE
         to = policy.after(stage, share)
         return RolloutDecision(verdict="pass", action="advance", to=to, sentence=_proof(policy, evidence))
     if evidence.as_of - evidence.since >= policy.max_wait:
-        missing = f"not decided within {duration_text(policy.max_wait)}: {missing}; a person has to decide"
-        return RolloutDecision(verdict="hold", action="freeze", to=None, sentence=missing)
+        missing = f"withdrawn, not decided within {duration_text(policy.max_wait)}: {missing}"
+        return RolloutDecision(verdict="hold", action="withdraw", to=None, sentence=missing)
     return RolloutDecision(verdict="hold", action="wait", to=None, sentence=missing)
+
+
+def decide_bake(policy: RolloutPolicy, evidence: RolloutEvidence) -> RolloutDecision:
+    """What to do with a version that is live while the one before it still predicts beside it.
+
+    ``since`` in the evidence is when it went live. ``advance`` means that the bake is over: the former champion may go.
+    """
+    harm = _harm(policy, evidence)
+    if harm is not None:
+        return RolloutDecision(verdict="fail", action="rollback", to=None, sentence=harm)
+    waited = evidence.as_of - evidence.since
+    if waited < policy.bake:
+        sentence = f"{duration_text(waited)} of {duration_text(policy.bake)} live beside the former champion"
+        return RolloutDecision(verdict="hold", action="wait", to=None, sentence=sentence)
+    sentence = f"no harm shown within {duration_text(policy.bake)} of being live"
+    return RolloutDecision(verdict="pass", action="advance", to=None, sentence=sentence)
 
 
 def _harm(policy: RolloutPolicy, evidence: RolloutEvidence) -> str | None:

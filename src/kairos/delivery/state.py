@@ -19,6 +19,8 @@ Stage = Literal["registered", "shadow", "canary", "live", "retired", "rejected",
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
+_MEETS_TRAFFIC = ("shadow", "canary", "live")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
@@ -63,6 +65,8 @@ class VersionState:
     """When it came to this stage."""
     stage_seq: int
     """The entry that brought it there."""
+    on_trial_since: datetime | None = None
+    """When live traffic first reached it, in the present attempt to make it live; ``None`` before."""
     verdict: Verdict | None = None
     """The last gate's verdict, or ``None`` if it met none."""
 
@@ -82,6 +86,8 @@ class ModelState:
     challenger_number: int | None = None
     previous_number: int | None = None
     """The champion before, while it is kept warm."""
+    was_live: tuple[int, ...] = ()
+    """Numbers in the order in which they went live."""
     seq: int = 0
 
     @property
@@ -98,6 +104,20 @@ class ModelState:
     def previous(self) -> VersionState | None:
         """The champion before this one, while it is kept warm."""
         return self._at(self.previous_number)
+
+    @property
+    def former(self) -> VersionState | None:
+        """The version to go back to: the last one that was live before the champion and was not taken back itself."""
+        for number in reversed(self.was_live):
+            if number != self.champion_number and self.versions[number].stage != "rolled_back":
+                return self.versions[number]
+        return None
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """Versions that the loop made after the champion and that were rejected or rolled back."""
+        newer = [v for n, v in self.versions.items() if self.champion_number is None or n > self.champion_number]
+        return sum(v.origin != "manual" and v.stage in ("rejected", "rolled_back") for v in newer)
 
     @property
     def newest(self) -> VersionState | None:
@@ -199,14 +219,25 @@ def _moved(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
     if to not in STAGES:
         raise _unreadable(entry, f"the stage {to!r} is unknown")
     share = float(entry.body.get("share") or 0.0)
-    version = replace(_known(state, ref, entry), stage=to, share=share, since=entry.at, stage_seq=entry.seq)
+    before = _known(state, ref, entry)
+    on_trial_since = (before.on_trial_since or entry.at) if to in _MEETS_TRAFFIC else None
+    version = replace(before, stage=to, share=share, since=entry.at, stage_seq=entry.seq, on_trial_since=on_trial_since)
     state = replace(state, versions=_with(state, version))
     if to == "live":
         former = state.champion_number
+        if former is not None and former != ref.number:  # it answers nobody any more, but is kept warm
+            displaced = replace(state.versions[former], stage="retired", share=0.0, since=entry.at, on_trial_since=None)
+            state = replace(state, versions=_with(state, displaced))
         kept = former if former not in (None, ref.number) else state.previous_number
         challenger = None if state.challenger_number == ref.number else state.challenger_number
         previous = None if kept == ref.number else kept
-        return replace(state, champion_number=ref.number, challenger_number=challenger, previous_number=previous)
+        return replace(
+            state,
+            champion_number=ref.number,
+            challenger_number=challenger,
+            previous_number=previous,
+            was_live=(*state.was_live, ref.number),
+        )
     if to in ("shadow", "canary"):
         return replace(state, challenger_number=ref.number)
     return replace(
