@@ -1,0 +1,122 @@
+"""What is recorded of a run and of a version, and what a recorder promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from kairos.values import Digest, VersionRef
+
+__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "VersionRecord"]
+
+RunStatus = Literal["finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRecord:
+    """The code that a run was made with."""
+
+    commit: str | None = None
+    """Of git; ``None`` outside a repository."""
+    branch: str | None = None
+    dirty_digest: str | None = None
+    """SHA-256 of what was not committed; ``None`` if everything was."""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    """Step to the digest of its code and of all that it reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run of a pipeline, finished or failed."""
+
+    run: str
+    """Its id, the same whenever the same run is made again."""
+    status: RunStatus
+    started_at: datetime
+    ended_at: datetime
+    """When the ledger learned of it. Both times are aware, from the project's clock, which may be a replay's."""
+    window: str
+    """``START..END`` of the data."""
+    actor: str
+    """Who or what caused the run."""
+    models: tuple[str, ...] = ()
+    """The ``@model`` steps that gave a package."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """``STEP.PARAM`` to its value, of the type that the step got."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, Digest] = field(default_factory=dict)
+    """Artifact or file that some step took, to its whole digest."""
+    outputs: Mapping[str, Digest] = field(default_factory=dict)
+    """Artifact that some step gave, to its whole digest."""
+    code: CodeRecord = field(default_factory=CodeRecord)
+    failure: str | None = None
+    """What went wrong, in one line; ``None`` for a finished run."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """A registered version of a model."""
+
+    model: str
+    number: int
+    run: str
+    """Id of the run that made it."""
+    package: Digest
+    """Of the package's folder."""
+    package_folder: Path
+    """Where the package's files are; they must stay there until the recorder is closed."""
+    registered_at: datetime
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> VersionRef:
+        """``MODEL@NUMBER``."""
+        return VersionRef(self.model, self.number)
+
+
+class Recorder(Protocol):
+    """Keeps runs and versions where people and other tools look for them, beside the ledger.
+
+    The ledger is the truth and is written first; a recorder follows. Recording the same thing again changes nothing
+    and completes what a crash cut short, so a lost record is repaired by recording it once more.
+
+    Calls are made from one thread and take effect in their order. A recorder may lag behind its caller: an error may
+    be raised by a later call, and by ``close`` at the latest; what was recorded beside it is kept.
+    """
+
+    def record_run(self, record: RunRecord) -> None:
+        """Records a run.
+
+        Raises:
+            AdapterError: the engine behind refused or failed.
+        """
+        ...
+
+    def record_version(self, record: VersionRecord) -> None:
+        """Records a version, under its own number, with a copy of its package. Its run must be recorded before.
+
+        Raises:
+            AdapterError: the engine numbers it differently, has another package under this number, or lacks its run.
+        """
+        ...
+
+    def set_aliases(self, model: str, aliases: Mapping[str, int | None]) -> None:
+        """Points aliases, such as ``champion``, at versions; ``None`` removes one, and those not named stay.
+
+        Raises:
+            AdapterError: there is no such version.
+        """
+        ...
+
+    def close(self) -> None:
+        """Returns when all that was given is recorded. Closing twice is harmless.
+
+        Raises:
+            AdapterError: some of it could not be recorded.
+        """
+        ...

@@ -1,0 +1,91 @@
+"""Runs as the ledger tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from kairos.errors import LedgerError, NotFound, UsageError, did_you_mean
+from kairos.experiments.ports import CodeRecord, RunRecord
+from kairos.ledger import Entry, Ledger
+from kairos.pipeline.typed import untyped
+from kairos.values import Digest, Json, parse_moment, unplain
+
+__all__ = ["RUN_KINDS", "find_run", "run_record", "runs"]
+
+RUN_KINDS = ("run.finished", "run.failed")
+"""The facts that tell of a run."""
+
+
+def runs(ledger: Ledger) -> list[RunRecord]:
+    """All runs in the order of the ledger. A run whose fact was written twice is there once, as it was told last."""
+    told = {entry.subject: run_record(entry) for entry in ledger.read(kinds=RUN_KINDS)}
+    return list(told.values())
+
+
+def find_run(ledger: Ledger, name: str) -> RunRecord:
+    """The run with this id, or the only one whose id begins so.
+
+    Raises:
+        NotFound: no run is called so; the nearest id is suggested.
+        UsageError: several ids begin so.
+    """
+    known = {record.run: record for record in runs(ledger)}
+    if name in known:
+        return known[name]
+    found = [run for run in known if run.startswith(name)] if name else []
+    if not found:
+        raise NotFound(
+            f"There is no run {name!r}.",
+            accepted=", ".join(list(known)[-5:]) or None,
+            hint=did_you_mean(name, known) or "Type: kairos runs",
+        )
+    if len(found) > 1:
+        raise UsageError(f"Several runs begin with {name!r}.", accepted=", ".join(found), hint="Type one more digit.")
+    return known[found[0]]
+
+
+def run_record(entry: Entry) -> RunRecord:
+    """Reads the fact of a run; its body is a run result's plain form, with ``metrics`` beside it.
+
+    Raises:
+        LedgerError: the fact is not of a run, or lacks something.
+    """
+    body = unplain(entry.body)
+    try:
+        steps: list[dict[str, Json]] = body["steps"]
+        return RunRecord(
+            run=entry.subject,
+            status="finished" if entry.kind == "run.finished" else "failed",
+            started_at=parse_moment(body["started_at"]),
+            ended_at=entry.at,
+            window=body["window"],
+            actor=entry.actor,
+            models=tuple(sorted(body.get("models") or ())),
+            params={f"{step['step']}.{name}": untyped(v) for step in steps for name, v in step["params"].items()},
+            metrics={name: float(value) for name, value in body.get("metrics", {}).items()},
+            inputs={name: Digest(digest) for step in steps for name, digest in sorted(step["inputs"].items())},
+            outputs={artifact["name"]: Digest(artifact["digest"]) for step in steps for artifact in step["outputs"]},
+            code=_code_record(body.get("code") or {}, steps),
+            failure=_failure_line(body.get("failure")),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise LedgerError(
+            f"Entry {entry.seq} of the ledger, {entry.kind} about {entry.subject!r}, does not tell of a run.",
+            given=f"{type(error).__name__}: {error}",
+            seq=entry.seq,
+        ) from error
+
+
+def _code_record(code: Mapping[str, Json], steps: Iterable[Mapping[str, Json]]) -> CodeRecord:
+    return CodeRecord(
+        commit=code.get("commit"),
+        branch=code.get("branch"),
+        dirty_digest=code.get("dirty_digest"),
+        steps={step["step"]: step["code"] for step in steps if step.get("code")},
+    )
+
+
+def _failure_line(failure: Mapping[str, Json] | None) -> str | None:
+    if failure is None:
+        return None
+    return f"{failure['step']}: {failure['type']}: {failure['message']}"
