@@ -1,0 +1,200 @@
+"""What the days of one live version add up to: counts and sums, kept once a day is over, so that a look reads little.
+
+A day's predictions are read again until an hour after its end, then kept. Its truth counts from ``matures_after`` its
+end, follows late labels for four weeks more, and is then kept: labels that are later still are left out. So what is
+kept never changes, and a restart adds up the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kairos.models.profile import ColumnProfile, Profile
+from kairos.monitor.days import Days, day_number, day_start, join_days
+from kairos.stats.bins import NumberBins
+from kairos.store.predictions import PredictionLog
+from kairos.store.records import INPUT_PREFIX
+from kairos.values import Window
+
+__all__ = ["DayCounts", "DayTruth", "LossOf", "Tallies", "input_cells"]
+
+LossOf = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+"""Truth and prediction, each of shape (n,) -> loss per row, shape (n,), 0 or more."""
+
+_SETTLES_AFTER = timedelta(hours=1)
+"""Rows of a day, or labels, may reach the log this long after their own time."""
+
+_LATE = timedelta(days=28)
+"""How long after a day has matured its labels are still taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayCounts:
+    """What a version predicted on one UTC day."""
+
+    rows: int
+    violations: int
+    """Of them, outside the output's range or not finite."""
+    inputs: dict[str, NDArray[np.int64]]
+    """Rows per cell of each input's bins, folded; inputs that the capture policy does not keep are not there."""
+    prediction: NDArray[np.int64]
+    """Rows per cell of the prediction's bins, folded; rows without a finite prediction are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTruth:
+    """What labels say about one UTC day."""
+
+    rows: int
+    """With a prediction that could leave, and a label in time."""
+    loss: float
+    """Sum of the losses."""
+    error: float
+    """Sum of prediction minus label."""
+    level: float
+    """Sum of the labels' sizes."""
+
+
+class Tallies:
+    """The days of one version since it went live, up to the last ``read``.
+
+    Args:
+        log: Of predictions and labels.
+        model: The model's name.
+        version: Its number.
+        profile: Whose bins to count in.
+        loss_of: How wrong a prediction is.
+        live_since: Earlier rows are left out.
+        matures_after: How long after the end of a day its truth begins to count.
+    """
+
+    def __init__(
+        self,
+        log: PredictionLog,
+        model: str,
+        version: int,
+        *,
+        profile: Profile,
+        loss_of: LossOf,
+        live_since: datetime,
+        matures_after: timedelta,
+    ) -> None:
+        self._log, self._model, self._version = log, model, version
+        self._profile, self._loss_of = profile, loss_of
+        self._since, self._matures_after = live_since, matures_after
+        self._counts: dict[int, DayCounts] = {}
+        self._truths: dict[int, DayTruth] = {}
+        self._first_open_count = self._first_open_truth = day_number(live_since)
+
+    def read(self, now: datetime) -> None:
+        """Adds what has happened up to ``now``; only days that may still change are read."""
+        rows = self._log.predictions(self._model, self._window(self._first_open_count, now), versions=[self._version])
+        for day, part in _by_day(rows):
+            self._counts[day] = self._count(part)
+        self._first_open_count = max(self._first_open_count, day_number(now - _SETTLES_AFTER))
+
+        mature = day_number(now - self._matures_after)
+        if mature > self._first_open_truth:
+            window = self._window(self._first_open_truth, day_start(mature))
+            for day, part in _by_day(self._labelled(window, now)):
+                self._truths[day] = self._judge(part)
+            settled = day_number(now - self._matures_after - _LATE - _SETTLES_AFTER)
+            self._first_open_truth = max(self._first_open_truth, settled)
+
+    def totals(self) -> tuple[int, int]:
+        """Predictions that broke the output's range, and all predictions."""
+        days = self._counts.values()
+        return sum(day.violations for day in days), sum(day.rows for day in days)
+
+    def input_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
+        """Counts of an input per day, shape (days, cells), over at most ``days`` days before ``until``."""
+        none = _no_counts(self._profile.columns[name])
+        found = [self._counts.get(day) for day in self._live_days(until, days)]
+        return np.array([none if day is None else day.inputs.get(name, none) for day in found], dtype=np.int64)
+
+    def prediction_counts(self, *, until: int, days: int) -> NDArray[np.int64]:
+        """Counts of the predictions per day, shape (days, cells), over at most ``days`` days before ``until``."""
+        none = _no_counts(self._profile.prediction)
+        found = [self._counts.get(day) for day in self._live_days(until, days)]
+        return np.array([none if day is None else day.prediction for day in found], dtype=np.int64)
+
+    def truth(self, *, min_rows: int) -> tuple[Days, Days, float]:
+        """Mean loss by day, mean of prediction minus label by day, and the labels' mean size (NaN without labels)."""
+        days = sorted(self._truths)
+        found = [self._truths[day] for day in days]
+        rows = [day.rows for day in found]
+        losses = join_days(days, rows, [day.loss for day in found], min_rows=min_rows)
+        errors = join_days(days, rows, [day.error for day in found], min_rows=min_rows)
+        level = sum(day.level for day in found) / sum(rows) if found else float("nan")
+        return losses, errors, level
+
+    def _live_days(self, until: int, days: int) -> range:
+        return range(max(until - days, day_number(self._since)), until)
+
+    def _window(self, first_day: int, end: datetime) -> Window:
+        start = max(self._since, day_start(first_day))
+        return Window(start, max(start, end))
+
+    def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
+        """Rows with a prediction that could leave and a label that came in time."""
+        in_time = pl.col("at").dt.truncate("1d") + timedelta(days=1) + self._matures_after + _LATE
+        return self._log.labelled(self._model, window, as_of=now).filter(
+            pl.col("version") == self._version,
+            pl.col("label_at") <= in_time,
+            pl.col("label").is_finite(),
+            pl.col("output").is_finite(),
+        )
+
+    def _count(self, rows: pl.DataFrame) -> DayCounts:
+        raw = rows.get_column("raw").drop_nulls()
+        return DayCounts(
+            rows=len(rows),
+            violations=len(rows) - rows.get_column("violation").null_count(),
+            inputs=input_cells(rows, self._profile),
+            prediction=_cells(self._profile.prediction, raw.filter(raw.is_finite())),
+        )
+
+    def _judge(self, rows: pl.DataFrame) -> DayTruth:
+        label, output = rows.get_column("label").to_numpy(), rows.get_column("output").to_numpy()
+        return DayTruth(
+            rows=len(rows),
+            loss=float(self._loss_of(label, output).sum()),
+            error=float((output - label).sum()),
+            level=float(np.abs(label).sum()),
+        )
+
+
+def input_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.int64]]:
+    """Rows of the prediction log per cell of each input's bins, folded; inputs that were not captured are left out."""
+    return {
+        name: _cells(column, rows.get_column(INPUT_PREFIX + name))
+        for name, column in profile.columns.items()
+        if INPUT_PREFIX + name in rows.columns
+    }
+
+
+def _by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows of each UTC day, by its number; ``rows`` are sorted by time."""
+    numbers = rows.get_column("at").dt.epoch("d").to_numpy()
+    days, starts, lengths = np.unique(numbers, return_index=True, return_counts=True)
+    for day, start, length in zip(days.tolist(), starts.tolist(), lengths.tolist(), strict=True):
+        yield day, rows.slice(start, length)
+
+
+def _cells(column: ColumnProfile, values: pl.Series) -> NDArray[np.int64]:
+    bins = column.bins
+    if not isinstance(bins, NumberBins):
+        return bins.fold(bins.counts(values.to_list()))
+    numbers = values if values.dtype.is_numeric() else values.cast(pl.Float64, strict=False)
+    return bins.fold(bins.counts(numbers.to_numpy()))  # null becomes NaN
+
+
+def _no_counts(column: ColumnProfile) -> NDArray[np.int64]:
+    return np.zeros_like(column.bins.fold(np.asarray(column.counts)))
