@@ -1,0 +1,266 @@
+"""The server's HTTP: routes, limits, and one JSON shape for every error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TypeVar
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from kairos.errors import KairosError, Overloaded, StoreError, UsageError
+from kairos.serving.body import LARGEST_BODY_BYTES
+from kairos.serving.deployment import Deployment, LoadedRoute
+from kairos.serving.server import ModelServer
+from kairos.serving.wire_errors import error_body, error_response, json_response
+from kairos.values import Json, plain
+
+__all__ = ["make_app"]
+
+_log = logging.getLogger("kairos.serving")
+
+THREADS = 4
+"""Requests that are worked on at once; the interpreter runs one at a time, numeric libraries more."""
+
+MOST_WAITING = 256
+"""Requests that are worked on or wait for it; one more is refused, so that it can go to another instance."""
+
+MOST_UNREAD_BYTES = 64 << 20
+"""Bytes of a request after which a client that sends too much is cut off."""
+
+LONGEST_WAIT_S = 5.0
+"""How long ``/state`` waits for a ledger entry to be followed."""
+
+Page = Callable[[], str]
+Endpoint = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
+
+
+def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) -> Starlette:
+    """The ASGI application of a server; it starts and closes the server with its own life.
+
+    Args:
+        server: Answers.
+        pages: HTML by path, such as a status page; each is made anew for every request.
+    """
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kairos-predict")
+    endpoints = _Endpoints(server, pool)
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.get_running_loop().run_in_executor(pool, server.start)
+        yield
+        pool.shutdown()
+        server.close()
+
+    routes = [
+        Route("/predict/{model}", endpoints.predict, methods=["POST"]),
+        Route("/labels", endpoints.labels, methods=["POST"]),
+        Route("/health/live", endpoints.live, methods=["GET"]),
+        Route("/health/ready", endpoints.ready, methods=["GET"]),
+        Route("/models", endpoints.models, methods=["GET"]),
+        Route("/models/{model}", endpoints.model, methods=["GET"]),
+        Route("/metrics", endpoints.metrics, methods=["GET"]),
+        Route("/state", endpoints.state, methods=["GET"]),
+        *(Route(path, _page(page, pool), methods=["GET"]) for path, page in (pages or {}).items()),
+    ]
+    handlers = {
+        HTTPException: _http_error,
+        KairosError: _known_error,
+        ClientDisconnect: _gone,
+        Exception: _unknown_error,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=life)  # type: ignore[arg-type]
+    app.router.redirect_slashes = False  # a redirect has no JSON
+    return app
+
+
+class _Endpoints:
+    """What is answered at each path."""
+
+    def __init__(self, server: ModelServer, pool: ThreadPoolExecutor) -> None:
+        self._server = server
+        self._pool = pool
+        self._waiting = 0
+
+    async def predict(self, request: Request) -> Response:
+        """``POST /predict/{model}``."""
+        model = request.path_params["model"]
+        answer = await self._work(request, lambda data: self._server.predict(model, data))
+        response = json_response(answer.body)
+        if answer.after is not None:
+            response.background = _Now(answer.after)
+        return response
+
+    async def labels(self, request: Request) -> Response:
+        """``POST /labels``."""
+        try:
+            taken = await self._work(request, self._server.take_labels)
+        except StoreError as error:
+            _log.error("Labels were refused, because they could not be kept: %s", error)
+            return json_response(
+                error_body("store_error", "The labels could not be kept; send them again later."),
+                status=503,
+                headers={"retry-after": "5"},
+            )
+        return json_response({"labels": taken})
+
+    async def live(self, request: Request) -> Response:
+        """``GET /health/live``: the process answers."""
+        return json_response({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """``GET /health/ready``: every live model is in memory and has predicted."""
+        deployment, follower = self._server.follower.deployment, self._server.follower
+        missing = sorted(deployment.wanted - deployment.routes.keys())
+        is_ready = follower.has_followed and bool(deployment.wanted) and not missing
+        body = {
+            "ready": is_ready,
+            "follows_ledger": follower.is_following,
+            "missing": missing,
+            "troubles": [
+                {"version": str(trouble.ref), "role": trouble.role, "reason": trouble.reason}
+                for trouble in deployment.troubles
+            ],
+        }
+        return json_response(body, status=200 if is_ready else 503)
+
+    async def models(self, request: Request) -> Response:
+        """``GET /models``: what is live."""
+        deployment = self._server.follower.deployment
+        return json_response({"models": [_model_body(deployment.routes[name]) for name in sorted(deployment.routes)]})
+
+    async def model(self, request: Request) -> Response:
+        """``GET /models/{model}``: the same for one, with the columns that it takes."""
+        route = self._server.follower.deployment.route(request.path_params["model"])
+        columns = [asdict(column) for column in route.champion.signature.columns]
+        return json_response({**_model_body(route), "columns": plain(columns)})
+
+    async def metrics(self, request: Request) -> Response:
+        """``GET /metrics`` for Prometheus."""
+        return PlainTextResponse(self._server.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def state(self, request: Request) -> Response:
+        """``GET /state?seq=N``: waits until the server follows ledger entry N, and says which it follows."""
+        wanted = request.query_params.get("seq", "0")
+        if not wanted.isascii() or not wanted.isdigit() or len(wanted) > 18:
+            raise UsageError(
+                "The number of a ledger entry cannot be read.", given=wanted[:40], accepted="0 or more", field="seq"
+            )
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + LONGEST_WAIT_S
+        while self._seq() < int(wanted) and loop.time() < until_s:
+            self._server.follower.wake()
+            await asyncio.sleep(0.002)
+        return json_response({"seq": self._seq(), "reached": self._seq() >= int(wanted)})
+
+    async def _work(self, request: Request, work: Callable[[bytes], T]) -> T:
+        """Does the work with a request's body in a thread, so that other requests go on."""
+        data = await _body(request)
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded("Too many requests wait already.", accepted=f"up to {MOST_WAITING} at once")
+        self._server.move_clock(request.headers.get("kairos-at"))
+        if self._server.is_replay:
+            return work(data)  # one after the other, in the order in which they came; and a thread costs 0.15 ms
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, data)
+        finally:
+            self._waiting -= 1
+
+    def _seq(self) -> int:
+        deployment: Deployment = self._server.follower.deployment
+        return deployment.seq
+
+
+class _Now(BackgroundTask):
+    """Work for after the answer that does not wait, so it needs no thread of its own."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(work)
+        self._work = work
+
+    async def __call__(self) -> None:
+        """Hands the work over."""
+        self._work()
+
+
+def _model_body(route: LoadedRoute) -> Json:
+    return {
+        "model": route.model,
+        "version": route.champion.ref.number,
+        "challenger": None if route.challenger is None else route.challenger.ref.number,
+        "challenger_share": route.share,
+        "previous": None if route.previous is None else route.previous.ref.number,
+    }
+
+
+def _page(page: Page, pool: ThreadPoolExecutor) -> Endpoint:
+    async def show(request: Request) -> Response:
+        return HTMLResponse(await asyncio.get_running_loop().run_in_executor(pool, page))
+
+    return show
+
+
+async def _body(request: Request) -> bytes:
+    """The bytes of a request, unless there are too many.
+
+    What is too large is read on for a while and forgotten: a client that is cut off in the middle of sending never
+    reads why.
+    """
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MOST_UNREAD_BYTES:
+            break
+        if size <= LARGEST_BODY_BYTES:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+    if size > LARGEST_BODY_BYTES:
+        raise HTTPException(413)
+    return b"".join(chunks)
+
+
+_HTTP_ERRORS = {
+    404: ("not_found", "There is nothing at this path."),
+    405: ("method_not_allowed", "This path does not take this method."),
+    413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
+}
+_PATHS = "POST /predict/MODEL, POST /labels, GET /models, /models/MODEL, /health/live, /health/ready, /metrics, /state"
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    code, message = _HTTP_ERRORS.get(error.status_code, ("http_error", str(error.detail)))
+    accepted = _PATHS if error.status_code in (404, 405) else None
+    headers = dict(error.headers or {})
+    if error.status_code == 413:
+        headers["connection"] = "close"  # there may be a rest that was not read
+    return json_response(error_body(code, message, accepted=accepted), status=error.status_code, headers=headers)
+
+
+async def _known_error(request: Request, error: KairosError) -> Response:
+    if error.http_status >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error)
+    return error_response(error) if error.http_status != 500 else json_response(_FAULT, status=500)
+
+
+async def _unknown_error(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed.", request.method, request.url.path, exc_info=error)
+    return json_response(_FAULT, status=500)
+
+
+_FAULT = error_body("internal_error", "The server failed; its log says why.")
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # nobody reads it

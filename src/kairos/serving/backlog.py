@@ -1,0 +1,52 @@
+"""Work for after the answer: versions that did not answer predict the same rows, in a bounded queue."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from kairos.serving.layers import Owed, Request
+
+__all__ = ["Backlog"]
+
+_log = logging.getLogger("kairos.serving")
+
+Work = tuple[Request, tuple[Owed, ...]]
+
+
+class Backlog:
+    """One thread that settles what is owed. If too much waits, new work is skipped and handed to ``on_skip``."""
+
+    def __init__(
+        self,
+        settle: Callable[[Request, tuple[Owed, ...]], None],
+        *,
+        on_skip: Callable[[Request, tuple[Owed, ...]], None],
+        most_waiting: int,
+    ) -> None:
+        self._settle = settle
+        self._on_skip = on_skip
+        self._queue: queue.Queue[Work | None] = queue.Queue(most_waiting)
+        self._thread = threading.Thread(target=self._run, name="kairos-backlog", daemon=True)
+        self._thread.start()
+
+    def add(self, request: Request, owed: tuple[Owed, ...]) -> None:
+        """Queues the work, or skips it; never waits."""
+        try:
+            self._queue.put_nowait((request, owed))
+        except queue.Full:
+            self._on_skip(request, owed)
+
+    def close(self) -> None:
+        """Finishes what waits, then stops."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            try:
+                self._settle(*work)
+            except Exception:  # a fault in one debt must not leave all later ones unpaid
+                _log.exception("A prediction that was owed after an answer failed.")

@@ -1,0 +1,246 @@
+"""Reads what clients send: from bytes to rows, entities and ids, or one clear refusal. No model is needed here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kairos.errors import InputRefused, UsageError, did_you_mean
+from kairos.values import Json
+
+__all__ = ["LARGEST_BODY_BYTES", "MOST_LABELS", "MOST_ROWS", "PredictBody", "read_json", "read_labels", "read_predict"]
+
+LARGEST_BODY_BYTES = 1 << 20
+"""Most bytes of a request."""
+
+MOST_ROWS = 1_000
+"""Most rows of one prediction request."""
+
+MOST_LABELS = 10_000
+"""Most labels of one request."""
+
+MOST_LEVELS = 20
+"""Most lists and objects inside one another; a request that fits a model has three."""
+
+_LONGEST_NAME = 200
+_ENVELOPE = ("inputs", "entity", "id")
+_TOO_DEEP = f"it is nested too deeply, in more than {MOST_LEVELS} lists and objects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictBody:
+    """One prediction request, before it meets a signature."""
+
+    rows: tuple[Mapping[str, Json], ...]
+    entities: tuple[str | None, ...]
+    """Whom each row is about; as many as rows."""
+    request_id: str | None
+    is_batch: bool
+    """Whether the answer is a list."""
+
+
+def read_json(data: bytes) -> Json:
+    """Reads JSON in UTF-8, and ``NaN`` and ``Infinity`` with it: a column can then be named in the refusal.
+
+    Raises:
+        UsageError: it is not JSON, names a field twice, is nested too deeply, or holds text that is not Unicode.
+    """
+    try:
+        text = data.decode()
+        value = _DECODER.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written down
+    except UnicodeEncodeError:
+        raise _not_json("it holds text that is not Unicode") from None
+    except UnicodeDecodeError as error:
+        raise _not_json(f"it is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise _not_json(f"{error.msg} at character {error.pos}") from None
+    except UsageError:
+        raise
+    except RecursionError:
+        raise _not_json(_TOO_DEEP) from None
+    except ValueError:  # int() refuses to read thousands of digits
+        raise _not_json("it holds a number that is too long") from None
+    if _is_deeper(value, MOST_LEVELS):
+        raise _not_json(_TOO_DEEP)
+    return value
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """An object whose fields have one value each: of two, nobody could say which was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen = set[str]()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        shown = twice[:_LONGEST_NAME]
+        raise UsageError(f"The field {shown!r} is there more than once.", accepted="each field once", field=twice)
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _is_deeper(value: Json, levels: int) -> bool:
+    layer: list[Json] = [[value]]
+    for _ in range(levels + 1):
+        layer = [
+            inner
+            for outer in layer
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def read_predict(body: Json, *, entity_field: str | None, columns: frozenset[str]) -> PredictBody:
+    """Reads one object, a list of objects, or either in an envelope with ``inputs``, ``entity`` and ``id``.
+
+    Args:
+        body: What ``read_json`` gave.
+        entity_field: The field of a row that says whom it is about; it is taken out unless it is also a column.
+        columns: The model's columns; an envelope is not looked for if ``inputs`` is one of them.
+
+    Raises:
+        InputRefused: it is none of these; ``facts`` hold ``field`` and ``row``.
+    """
+    entity: Json = None
+    request_id: Json = None
+    inputs = body
+    if isinstance(body, dict) and "inputs" in body and "inputs" not in columns:
+        for name in body:
+            if name not in _ENVELOPE:
+                raise _refuse(
+                    f"{name!r} is not a part of a request.",
+                    field=name,
+                    accepted=", ".join(_ENVELOPE),
+                    hint=did_you_mean(name, _ENVELOPE),
+                )
+        inputs, entity, request_id = body["inputs"], body.get("entity"), body.get("id")
+    is_batch = isinstance(inputs, list)
+    rows = inputs if isinstance(inputs, list) else [inputs]
+    _check_rows(rows)
+    if request_id is not None:
+        request_id = _name("id", request_id, None)
+    entities = _entities(entity, rows, entity_field)
+    if entity_field is not None and entity_field not in columns:
+        rows = [{k: v for k, v in row.items() if k != entity_field} if entity_field in row else row for row in rows]
+    return PredictBody(rows=tuple(rows), entities=entities, request_id=request_id, is_batch=is_batch)
+
+
+def read_labels(body: Json) -> list[tuple[str, float]]:
+    """Reads ``{"labels": [{"prediction_id": ..., "value": ...}]}``; all of it or nothing.
+
+    Raises:
+        InputRefused: a label is malformed; ``facts`` hold ``field`` and ``row``.
+    """
+    labels = body.get("labels") if isinstance(body, dict) else None
+    if not isinstance(labels, list) or set(body) != {"labels"}:
+        raise _refuse("Labels are not in the form that is read.", field="labels", accepted=_LABELS)
+    if len(labels) > MOST_LABELS:
+        raise _refuse(
+            "There are too many labels.", field="labels", given=f"{len(labels)} labels", accepted=f"up to {MOST_LABELS}"
+        )
+    return [_label(row, label) for row, label in enumerate(labels)]
+
+
+_LABELS = '{"labels": [{"prediction_id": "p...", "value": 12.5}]}'
+
+
+def _label(row: int, label: Json) -> tuple[str, float]:
+    if not isinstance(label, dict):
+        raise _refuse(f"Label {row} is not an object.", field=None, row=row, accepted=_LABELS)
+    for name in ("prediction_id", "value"):
+        if name not in label:
+            raise _refuse(f"Label {row} lacks {name!r}.", field=name, row=row, accepted=_LABELS)
+    for name in label:
+        if name not in ("prediction_id", "value"):
+            hint = did_you_mean(name, ["prediction_id", "value"])
+            raise _refuse(f"Label {row} has an unknown {name!r}.", field=name, row=row, accepted=_LABELS, hint=hint)
+    value = label["value"]
+    if type(value) not in (int, float) or not -1e300 <= value <= 1e300:  # NaN fails every comparison
+        shown = str(value)[:40] if isinstance(value, float) else type(value).__name__
+        raise _refuse(
+            f"The value of label {row} is not a finite number.",
+            field="value",
+            row=row,
+            given=shown,
+            accepted="a finite number",
+        )
+    return _name("prediction_id", label["prediction_id"], row), float(value)
+
+
+def _check_rows(rows: Sequence[Json]) -> None:
+    if not rows:
+        raise _refuse("There is no row to predict.", field=None, accepted=f"1 to {MOST_ROWS} rows")
+    if len(rows) > MOST_ROWS:
+        raise _refuse(
+            "There are too many rows in one request.",
+            field=None,
+            given=f"{len(rows)} rows",
+            accepted=f"1 to {MOST_ROWS} rows",
+        )
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise _refuse(
+                f"Row {index} is not an object.",
+                field=None,
+                row=index,
+                given=type(row).__name__,
+                accepted='an object such as {"column": 1.5}',
+            )
+
+
+def _entities(entity: Json, rows: Sequence[Mapping[str, Json]], entity_field: str | None) -> tuple[str | None, ...]:
+    if isinstance(entity, list):
+        if len(entity) != len(rows):
+            raise _refuse(
+                "There are not as many entities as rows.",
+                field="entity",
+                given=f"{len(entity)} entities for {len(rows)} rows",
+                accepted="one for all rows, or one for each",
+            )
+        given: Sequence[Json] = entity
+    else:
+        given = [entity] * len(rows)
+    if entity_field is not None:
+        given = [row.get(entity_field) if name is None else name for name, row in zip(given, rows, strict=True)]
+    field = entity_field or "entity"
+    return tuple(None if name is None else _name(field, name, index) for index, name in enumerate(given))
+
+
+def _name(field: str, value: Json, row: int | None) -> str:
+    """Text of some length that names something; a whole number counts as its digits."""
+    if type(value) is int and -(2**63) <= value < 2**64:
+        return str(value)
+    if type(value) is float and math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME:
+        return value
+    raise _refuse(
+        f"{field!r} cannot be read.",
+        field=field,
+        row=row,
+        given=type(value).__name__ if not isinstance(value, str) else f"text of {len(value)} characters",
+        accepted=f"text of 1 to {_LONGEST_NAME} characters, or a whole number",
+    )
+
+
+def _not_json(why: str) -> UsageError:
+    return UsageError("The request is not JSON.", given=why, accepted='JSON such as {"column": 1.5}')
+
+
+def _refuse(
+    what: str,
+    *,
+    field: str | None,
+    row: int | None = None,
+    given: object = None,
+    accepted: str | None = None,
+    hint: str | None = None,
+) -> InputRefused:
+    return InputRefused(what, given=given, accepted=accepted, hint=hint, field=field, row=row)

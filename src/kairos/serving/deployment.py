@@ -1,0 +1,179 @@
+"""Which versions are loaded, and how they are reached: values that never change once a request holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from kairos.delivery.state import Live, Route
+from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
+from kairos.models.signature import Column, Signature
+from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
+from kairos.values import Digest, Json, VersionRef
+
+__all__ = ["Deployment", "LoadedRoute", "LoadedVersion", "Role", "Trouble", "load_route", "load_version"]
+
+Role = Literal["champion", "challenger", "previous"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedVersion:
+    """A version in memory that has made at least one prediction."""
+
+    ref: VersionRef
+    package: Digest
+    signature: Signature
+    entity: str | None
+    runner: Runner
+    policy: ModelPolicy
+
+    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> list[float]:
+        """One number a row.
+
+        Raises:
+            PackageError: the runner gave something else than one number a row.
+        """
+        raw = np.asarray(self.runner.predict(columns))
+        if raw.shape != (rows,) or raw.dtype.kind not in "fiub":
+            raise PackageError(
+                f"{self.ref} did not give one number a row.",
+                given=f"{raw.dtype} of shape {raw.shape}",
+                accepted=f"numbers of shape ({rows},)",
+            )
+        return [float(value) for value in raw]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedRoute:
+    """What is done with requests for one model, with its versions in memory."""
+
+    model: str
+    champion: LoadedVersion
+    challenger: LoadedVersion | None
+    previous: LoadedVersion | None
+    share: float
+    """The part of keys that the challenger answers; 0 in shadow."""
+    salt: str
+
+    @property
+    def versions(self) -> tuple[tuple[Role, LoadedVersion], ...]:
+        """The loaded versions with their roles; the champion first."""
+        found: list[tuple[Role, LoadedVersion]] = [("champion", self.champion)]
+        if self.challenger is not None:
+            found.append(("challenger", self.challenger))
+        if self.previous is not None:
+            found.append(("previous", self.previous))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A version that should be loaded and could not be."""
+
+    ref: VersionRef
+    role: Role
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """All loaded routes at one moment. A request keeps the one it met at the door, so a swap never mixes versions."""
+
+    routes: Mapping[str, LoadedRoute]
+    wanted: frozenset[str] = frozenset()
+    """Models that have a champion in the ledger."""
+    troubles: tuple[Trouble, ...] = ()
+    seq: int = 0
+    """The last ledger entry that this follows from."""
+
+    def route(self, model: str) -> LoadedRoute:
+        """The route of that model.
+
+        Raises:
+            Unavailable: the model is known and no version of it could be loaded.
+            NotFound: no version of such a model is live.
+        """
+        route = self.routes.get(model)
+        if route is not None:
+            return route
+        if model in self.wanted:
+            raise Unavailable(f"No version of the model {model!r} could be loaded.", hint="See /health/ready.")
+        raise NotFound(
+            f"No version of a model {model!r} is live.",
+            accepted=", ".join(sorted(self.routes)) or "no model is live yet",
+            hint=did_you_mean(model, self.routes),
+        )
+
+
+def load_version(live: Live, *, load: Loader, policy: PolicySource) -> LoadedVersion:
+    """Opens a package and makes one prediction with it, so that the first user does not wait for caches.
+
+    Raises:
+        Exception: whatever the package, or the estimator in it, raises.
+    """
+    package = load(live.package)
+    signature = package.spec.signature
+    version = LoadedVersion(
+        ref=live.ref,
+        package=live.package,
+        signature=signature,
+        entity=package.spec.entity,
+        runner=package.runner(),
+        policy=policy(live.ref.model, signature),
+    )
+    version.predict(signature.parse_rows([{c.name: _typical(c) for c in signature.columns}]), 1)
+    return version
+
+
+def load_route(
+    route: Route, *, loaded: Iterable[LoadedVersion], before: LoadedRoute | None, load: Loader, policy: PolicySource
+) -> tuple[LoadedRoute | None, tuple[Trouble, ...]]:
+    """Loads what a route names and is not loaded yet.
+
+    A champion that cannot be loaded leaves the route as it was before; any other version is left out. So a damaged
+    package never takes a model down, and never holds up a rollback.
+
+    Returns:
+        The route, or ``None`` if no champion is wanted or none was ever loaded; and what could not be loaded.
+    """
+    have = {(version.ref, version.package): version for version in loaded}
+    troubles: list[Trouble] = []
+
+    def get(role: Role, live: Live | None) -> LoadedVersion | None:
+        if live is None:
+            return None
+        try:
+            return have.get((live.ref, live.package)) or load_version(live, load=load, policy=policy)
+        except Exception as error:  # the estimator inside may raise anything; the reason is shown in /health/ready
+            troubles.append(Trouble(ref=live.ref, role=role, reason=f"{type(error).__name__}: {error}"))
+            return None
+
+    champion = get("champion", route.champion)
+    if route.champion is None:
+        return None, ()
+    if champion is None:
+        return before, tuple(troubles)
+    challenger = get("challenger", route.challenger)
+    loaded_route = LoadedRoute(
+        model=route.model,
+        champion=champion,
+        challenger=challenger,
+        previous=get("previous", route.previous),
+        share=route.share if route.stage == "canary" and challenger is not None else 0.0,
+        salt=route.salt,
+    )
+    return loaded_route, tuple(troubles)
+
+
+def _typical(column: Column) -> Json:
+    """A value that the column accepts, near what training held."""
+    if column.kind == "boolean":
+        return False
+    if column.kind in ("category", "text"):
+        return column.levels[0] if column.levels else ""
+    lower = column.lower if column.lower is not None and math.isfinite(column.lower) else 0.0
+    return math.ceil(lower) if column.kind == "integer" else lower

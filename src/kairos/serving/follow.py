@@ -1,0 +1,123 @@
+"""Follows the ledger: loads what it says is live, and swaps the deployment in one step once it has predicted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from kairos.delivery.state import Route
+from kairos.serving.deployment import Deployment, LoadedRoute, Trouble, load_route
+from kairos.serving.metrics import ServerMetrics
+from kairos.serving.ports import Loader, PolicySource, RouteSource
+
+__all__ = ["Follower"]
+
+_log = logging.getLogger("kairos.serving")
+
+_POLLS_UNTIL_RETRY = 50
+
+
+class Follower:
+    """Keeps ``deployment`` up to date in a thread of its own; reading ``deployment`` needs no lock.
+
+    Args:
+        source: Asked for the routes every ``poll_s`` seconds.
+        load: Opens packages.
+        policy: The rules of each model.
+        metrics: Where swaps and failures are counted.
+        poll_s: Seconds between two looks at the ledger.
+    """
+
+    def __init__(
+        self, source: RouteSource, *, load: Loader, policy: PolicySource, metrics: ServerMetrics, poll_s: float = 0.1
+    ) -> None:
+        self.deployment = Deployment(routes={})
+        self.has_followed = False
+        """Whether the ledger was read at least once."""
+        self.is_following = True
+        """Whether the ledger could be read the last time."""
+        self._source, self._load, self._policy, self._metrics = source, load, policy, metrics
+        self._poll_s = poll_s
+        self._lock = threading.Lock()  # protects a look at the ledger: one at a time
+        self._wake = threading.Event()
+        self._is_closed = False
+        self._wanted: Sequence[Route] = ()
+        self._polls = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begins to follow."""
+        self._thread = threading.Thread(target=self._run, name="kairos-follow", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Makes the next look at the ledger happen now."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stops following; what is deployed stays."""
+        self._is_closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def poll(self) -> bool:
+        """Looks at the ledger once; returns whether the deployment was swapped.
+
+        Versions that could not be loaded are tried again now and then.
+        """
+        with self._lock:
+            try:
+                routes = self._source(self.deployment.seq)
+            except Exception as error:  # the ledger is somebody else's: keep serving, and say so once
+                self._metrics.follow_errors.inc()
+                if self.is_following:
+                    _log.error("The ledger cannot be followed, the deployment stays as it is: %s", error)
+                self.is_following = False
+                return False
+            self.is_following = True
+            self.has_followed = self.has_followed or routes is not None
+            self._polls += 1
+            if routes is None:
+                if not self.deployment.troubles or self._polls % _POLLS_UNTIL_RETRY:
+                    return False
+                routes = list(self._wanted)
+            self._wanted = routes
+            return self._swap(routes)
+
+    def _swap(self, routes: Sequence[Route]) -> bool:
+        old = self.deployment
+        loaded = [version for route in old.routes.values() for _, version in route.versions]
+        found: dict[str, LoadedRoute] = {}
+        troubles: list[Trouble] = []
+        for route in routes:
+            new, failed = load_route(
+                route, loaded=loaded, before=old.routes.get(route.model), load=self._load, policy=self._policy
+            )
+            troubles += failed
+            if new is not None:
+                found[route.model] = new
+        for trouble in set(troubles) - set(old.troubles):
+            _log.error("%s (%s) cannot be loaded: %s", trouble.ref, trouble.role, trouble.reason)
+        self._metrics.load_failures.inc(len(troubles))
+        self.deployment = Deployment(
+            routes=found,
+            wanted=frozenset(route.model for route in routes if route.champion is not None),
+            troubles=tuple(troubles),
+            seq=max([old.seq, *(route.seq for route in routes)]),
+        )
+        self._metrics.deployed(self.deployment)
+        has_changed = {m: _face(r) for m, r in found.items()} != {m: _face(r) for m, r in old.routes.items()}
+        self._metrics.swaps.inc(int(has_changed))
+        return has_changed
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            self.poll()
+            self._wake.wait(self._poll_s)
+            self._wake.clear()
+
+
+def _face(route: LoadedRoute) -> tuple[object, ...]:
+    return (route.share, route.salt, *((role, version.ref, version.package) for role, version in route.versions))

@@ -1,0 +1,253 @@
+"""A request's way through a list of layers: capture, guard, shadow, canary, live. Each wraps the next.
+
+    Capture ─ writes every row down before an answer leaves
+    └─ Guard ─ keeps outputs in range, asks another version where the first gave nothing usable
+       └─ Shadow ─ notes which other versions owe a prediction of the same rows
+          └─ Canary ─ the challenger answers for its share of keys
+             └─ Live ─ the champion answers
+
+A layer is given the request and the rows to answer, and gives back a ``Reply``. It keeps no state of its own; which
+versions are loaded is part of the request.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from kairos.clock import Clock
+from kairos.errors import KairosError
+from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
+from kairos.serving.guard import GuardAction
+from kairos.serving.sticky import is_in_share
+from kairos.values import Json
+
+__all__ = [
+    "Canary",
+    "Guard",
+    "Layer",
+    "Live",
+    "Outcome",
+    "Owed",
+    "Reply",
+    "Request",
+    "Shadow",
+    "judge",
+    "predict",
+    "stack",
+]
+
+_log = logging.getLogger("kairos.serving")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """One request, parsed, with the versions it met at the door."""
+
+    route: LoadedRoute
+    rows: Sequence[Mapping[str, Json]]
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """The rows as the champion's signature read them."""
+    ids: Sequence[str]
+    """Prediction ids."""
+    keys: Sequence[str]
+    """What each row is routed by."""
+    entities: Sequence[str | None]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one version gave for one row."""
+
+    row: int
+    version: LoadedVersion
+    role: Role
+    raw: float | None
+    """The version's own output; ``None`` if it failed."""
+    output: float | None = None
+    """What may leave; set by the guard."""
+    answered: bool = False
+    """Whether this is what the user gets."""
+    violation: str | None = None
+    action: GuardAction | None = None
+    error: str | None = None
+    """Name of the error, without its message: that may hold a user's data."""
+    latency_us: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A version that has not predicted these rows yet, and should once the answer is out."""
+
+    version: LoadedVersion
+    role: Role
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of a request so far. Of the outcomes of a row at most one is ``answered``."""
+
+    outcomes: tuple[Outcome, ...]
+    owed: tuple[Owed, ...] = ()
+    captured: bool = False
+    """Whether the outcomes are on record."""
+
+
+class Layer(Protocol):
+    """Answers some rows of a request; safe to call from several threads."""
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """Gives outcomes for ``rows``, positions in ``request.rows``. Never raises for what a model does."""
+        ...
+
+
+def stack(layers: Sequence[Callable[[Layer], Layer]], innermost: Layer) -> Layer:
+    """Folds a list of layers, outermost first, around the innermost."""
+    handler = innermost
+    for wrap in reversed(layers):
+        handler = wrap(handler)
+    return handler
+
+
+def predict(
+    version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock, *, answers: bool
+) -> tuple[Outcome, ...]:
+    """Lets one version predict rows of a request; if it fails, every row says so."""
+    start = clock.elapsed_s()
+    values: Sequence[float | None]
+    error: str | None = None
+    try:
+        values = version.predict(_columns(version, request, rows), len(rows))
+    except Exception as failure:  # a model may raise anything; the user's answer then comes from another version
+        if not isinstance(failure, KairosError):
+            _log.exception("%s failed on a request.", version.ref)
+        values, error = [None] * len(rows), type(failure).__name__
+    latency_us = round((clock.elapsed_s() - start) * 1e6)
+    return tuple(
+        Outcome(row=row, version=version, role=role, raw=value, answered=answers, error=error, latency_us=latency_us)
+        for row, value in zip(rows, values, strict=True)
+    )
+
+
+def _columns(version: LoadedVersion, request: Request, rows: Sequence[int]) -> Mapping[str, np.ndarray[Any, Any]]:
+    if version is request.route.champion or version.signature == request.route.champion.signature:
+        if len(rows) == len(request.rows):
+            return request.columns
+        return {name: values[list(rows)] for name, values in request.columns.items()}
+    known = set(version.signature.names)
+    return version.signature.parse_rows([{k: v for k, v in request.rows[i].items() if k in known} for i in rows])
+
+
+class Live:
+    """The champion answers."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """Outcomes of the champion."""
+        champion = request.route.champion
+        return Reply(outcomes=predict(champion, "champion", request, rows, self._clock, answers=True))
+
+
+class Canary:
+    """The challenger answers the rows whose key is in its share; the next layer answers the others."""
+
+    def __init__(self, following: Layer, *, clock: Clock) -> None:
+        self._next = following
+        self._clock = clock
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """Outcomes of both."""
+        route = request.route
+        if route.challenger is None or route.share <= 0.0:
+            return self._next(request, rows)
+        chosen = [row for row in rows if is_in_share(route.salt, request.keys[row], route.share)]
+        if not chosen:
+            return self._next(request, rows)
+        outcomes = predict(route.challenger, "challenger", request, chosen, self._clock, answers=True)
+        others = [row for row in rows if row not in set(chosen)]
+        if not others:
+            return Reply(outcomes=outcomes)
+        reply = self._next(request, others)
+        return replace(reply, outcomes=outcomes + reply.outcomes)
+
+
+class Shadow:
+    """Every loaded version predicts every row: those that did not are noted, to do it once the answer is out."""
+
+    def __init__(self, following: Layer) -> None:
+        self._next = following
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """The reply of the next layer, with what is owed."""
+        reply = self._next(request, rows)
+        owed = []
+        for role, version in request.route.versions:
+            done = {outcome.row for outcome in reply.outcomes if outcome.version is version}
+            missing = tuple(row for row in rows if row not in done)
+            if missing:
+                owed.append(Owed(version=version, role=role, rows=missing))
+        return replace(reply, owed=reply.owed + tuple(owed))
+
+
+class Guard:
+    """Keeps what leaves in range. Where nothing of a version may leave, champion and previous are asked in turn."""
+
+    def __init__(self, following: Layer, *, clock: Clock) -> None:
+        self._next = following
+        self._clock = clock
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """The reply of the next layer, judged."""
+        reply = self._next(request, rows)
+        outcomes = [judge(outcome) for outcome in reply.outcomes]
+        asked: list[tuple[LoadedVersion, int]] = []
+        for index, outcome in enumerate(tuple(outcomes)):
+            if outcome.answered and outcome.output is None:
+                rescue = self._rescue(request, outcome) if outcome.action != "refuse" else ()
+                asked += [(found.version, found.row) for found in rescue]
+                saved = any(found.answered for found in rescue)
+                outcomes[index] = replace(outcome, answered=False, action="fallback" if saved else "refuse")
+                outcomes += rescue
+        if not asked:
+            return replace(reply, outcomes=tuple(outcomes))
+        return replace(reply, outcomes=tuple(outcomes), owed=_without(reply.owed, asked))
+
+    def _rescue(self, request: Request, lost: Outcome) -> tuple[Outcome, ...]:
+        """Asks the versions that users had before, until one gives something that may leave."""
+        tried: list[Outcome] = []
+        for role, version in request.route.versions:
+            if role == "challenger" or version is lost.version:
+                continue
+            found = judge(predict(version, role, request, [lost.row], self._clock, answers=True)[0])
+            tried.append(found if found.output is not None else replace(found, answered=False, action=None))
+            if found.output is not None:
+                break
+        return tuple(tried)
+
+
+def judge(outcome: Outcome) -> Outcome:
+    """Sets what may leave. Of a version that does not answer, only what is done to the value itself is an action."""
+    if outcome.raw is None:
+        return replace(outcome, action="fallback" if outcome.answered else None)
+    judged = outcome.version.policy.guard.judge(outcome.raw)
+    action = judged.action if outcome.answered or judged.action in ("clip", "flag") else None
+    return replace(outcome, output=judged.output, violation=judged.violation, action=action)
+
+
+def _without(owed: Sequence[Owed], asked: Sequence[tuple[LoadedVersion, int]]) -> tuple[Owed, ...]:
+    left = []
+    for debt in owed:
+        done = {row for version, row in asked if version is debt.version}
+        rows = tuple(row for row in debt.rows if row not in done)
+        if rows:
+            left.append(replace(debt, rows=rows))
+    return tuple(left)

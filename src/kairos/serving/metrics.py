@@ -1,0 +1,135 @@
+"""What the server counts, for Prometheus. Only counts and sums: they add up over instances and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from kairos.serving.deployment import Deployment
+from kairos.serving.layers import Outcome, Request
+
+__all__ = ["ServerMetrics"]
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class ServerMetrics:
+    """The counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "kairos_requests", "Prediction requests by HTTP status.", ["model", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "kairos_request_seconds",
+            "Time from a whole request to its answer.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._predictions = Counter(
+            "kairos_predictions",
+            "Rows predicted; answered says whether the user got it.",
+            ["model", "version", "role", "answered"],
+            registry=self.registry,
+        )
+        self._violations = Counter(
+            "kairos_violations",
+            "Outputs outside the model's range, and what was done.",
+            ["model", "version", "violation", "action"],
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "kairos_version_errors",
+            "Rows that a version failed on.",
+            ["model", "version", "error"],
+            registry=self.registry,
+        )
+        self._shadow = Counter(
+            "kairos_shadow_rows",
+            "Rows owed by versions that did not answer: done, or skipped because too many waited.",
+            ["model", "state"],
+            registry=self.registry,
+        )
+        self._not_captured = Counter(
+            "kairos_not_captured",
+            "Rows predicted that could not be written to the log.",
+            ["answered"],
+            registry=self.registry,
+        )
+        for answered in ("false", "true"):
+            self._not_captured.labels(answered)  # so that 0 is shown
+        self.labels = Counter("kairos_labels", "Labels that arrived.", registry=self.registry)
+        self.swaps = Counter("kairos_swaps", "Changes of what is deployed.", registry=self.registry)
+        self.load_failures = Counter(
+            "kairos_load_failures", "Packages that could not be loaded.", registry=self.registry
+        )
+        self.follow_errors = Counter(
+            "kairos_follow_errors", "Times the ledger could not be read.", registry=self.registry
+        )
+        self._seq = Gauge("kairos_followed_seq", "The ledger entry that is followed.", registry=self.registry)
+        self._live = Gauge(
+            "kairos_live_version", "Number of the version in each role.", ["model", "role"], registry=self.registry
+        )
+
+    def request(self, model: str, status: int, seconds: float) -> None:
+        """Counts one prediction request; ``model`` has to be a known one, so that strangers add no series."""
+        self._requests.labels(model, str(status)).inc()
+        self._seconds.labels(model).observe(seconds)
+
+    def outcomes(self, request: Request, outcomes: Iterable[Outcome]) -> None:
+        """Counts what versions gave."""
+        model = request.route.model
+        for outcome in outcomes:
+            version = str(outcome.version.ref.number)
+            self._predictions.labels(model, version, outcome.role, _word(outcome.answered)).inc()
+            if outcome.violation is not None:
+                self._violations.labels(model, version, outcome.violation, outcome.action or "none").inc()
+            if outcome.error is not None:
+                self._errors.labels(model, version, outcome.error).inc()
+
+    def not_captured(self, outcomes: Sequence[Outcome]) -> None:
+        """Counts what is in no log."""
+        for outcome in outcomes:
+            self._not_captured.labels(_word(outcome.answered)).inc()
+
+    def shadow(self, model: str, rows: int, *, done: bool) -> None:
+        """Counts owed rows that were predicted, or skipped."""
+        self._shadow.labels(model, "done" if done else "skipped").inc(rows)
+
+    def deployed(self, deployment: Deployment) -> None:
+        """Shows what is deployed."""
+        self._seq.set(deployment.seq)
+        self._live.clear()
+        for route in deployment.routes.values():
+            for role, version in route.versions:
+                self._live.labels(route.model, role).set(version.ref.number)
+
+    def text(self) -> str:
+        """All of it in Prometheus' text format; the same counts give the same text, whichever came first."""
+        return generate_latest(_Sorted(self.registry)).decode()
+
+
+class _Sorted(Collector):
+    """What a registry has, sorted by labels, without the times at which series were made."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, in the order of their declaration."""
+        for metric in self._registry.collect():
+            metric.samples = sorted((s for s in metric.samples if not s.name.endswith("_created")), key=_labels)
+            yield metric
+
+
+def _labels(sample: Sample) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in sample.labels.items() if name != "le")  # buckets stay as they are
+
+
+def _word(answered: bool) -> str:
+    return "true" if answered else "false"

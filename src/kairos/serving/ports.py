@@ -1,0 +1,100 @@
+"""What the server needs from outside: packages, routes, a place for predictions, and each model's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from kairos.delivery.state import Route
+from kairos.models.signature import Signature
+from kairos.privacy.capture import CapturePolicy
+from kairos.serving.guard import OutputGuard
+from kairos.store.records import Label, Prediction
+from kairos.values import Digest
+
+__all__ = [
+    "Loader",
+    "ModelPolicy",
+    "PolicySource",
+    "PredictionSink",
+    "RouteSource",
+    "Runner",
+    "ServablePackage",
+    "ServableSpec",
+]
+
+
+class Runner(Protocol):
+    """Predicts; safe to call from several threads at once."""
+
+    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        """Returns one number a row, shape (n,), for columns of shape (n,) as ``Signature.parse_rows`` gives them."""
+        ...
+
+
+class ServableSpec(Protocol):
+    """What the server reads of a package's description."""
+
+    @property
+    def signature(self) -> Signature:
+        """The columns and the output."""
+        ...
+
+    @property
+    def entity(self) -> str | None:
+        """The field that says whom a row is about; it need not be a column of the signature."""
+        ...
+
+
+class ServablePackage(Protocol):
+    """An opened model package."""
+
+    @property
+    def spec(self) -> ServableSpec:
+        """Its description."""
+        ...
+
+    def runner(self) -> Runner:
+        """Its runner; may raise ``PackageError``."""
+        ...
+
+
+class PredictionSink(Protocol):
+    """Takes predictions and labels; safe from several threads. What it has returned from survives ``kill -9``.
+
+    ``append`` and ``append_labels`` raise ``StoreError`` when they could keep nothing.
+    """
+
+    def append(self, predictions: Sequence[Prediction]) -> None:
+        """Keeps all of them or none."""
+        ...
+
+    def append_labels(self, labels: Sequence[Label]) -> None:
+        """Keeps all of them or none."""
+        ...
+
+    def close(self) -> None:
+        """Ends writing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPolicy:
+    """The project's rules for one model: what may leave, and what may be kept."""
+
+    guard: OutputGuard = field(default_factory=OutputGuard)
+    capture: CapturePolicy = field(default_factory=lambda: CapturePolicy(keep=frozenset(), entity="drop"))
+    """By default no input and no entity is written down."""
+
+
+Loader = Callable[[Digest], ServablePackage]
+"""Opens the package of that digest; raises a ``KairosError`` if it cannot."""
+
+RouteSource = Callable[[int], "list[Route] | None"]
+"""Given the last ledger entry the server follows: ``None`` if there is nothing newer, else the routes of all models."""
+
+PolicySource = Callable[[str, Signature], ModelPolicy]
+"""The rules for a model and the signature of one of its versions."""

@@ -1,0 +1,108 @@
+"""The server as a process: a socket, uvicorn, and an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import uvicorn
+
+from kairos.errors import UsageError
+from kairos.serving.app import Page, make_app
+from kairos.serving.server import ModelServer
+
+__all__ = ["serve"]
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than the proxies in front of servers keep theirs, commonly 60 s."""
+
+_BACKLOG = 2048
+
+
+def serve(
+    server: ModelServer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    pages: Mapping[str, Page] | None = None,
+    on_ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serves until the process is told to stop (SIGTERM or Ctrl-C); requests on their way are answered first.
+
+    Returns normally then, so that the caller can end what is her own.
+
+    Args:
+        server: What answers; closed at the end.
+        host: Address to listen at.
+        port: 0 for any free one.
+        pages: HTML by path.
+        on_ready: Told the URL as soon as requests are answered.
+
+    Raises:
+        UsageError: the address cannot be listened at.
+    """
+    try:
+        listener = _listen(host, port)
+    except UsageError:
+        server.close()
+        raise
+    bound_port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(
+        make_app(server, pages=pages),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=10,
+    )
+    running = _Announcing(config, lambda: on_ready(f"http://{shown}:{bound_port}"))
+    with listener, _stop_signals_end_here(running):
+        running.run(sockets=[listener])
+
+
+@contextmanager
+def _stop_signals_end_here(running: uvicorn.Server) -> Iterator[None]:
+    """Lets the caller go on after a stop: uvicorn, when done, sends the signal to whoever had it before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, running.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Announcing(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, then tells."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_ready()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UsageError(
+            f"The server cannot listen at {host}:{port}.", given=str(error), hint="Type another one: --port 0"
+        ) from error
+    return listener

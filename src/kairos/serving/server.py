@@ -1,0 +1,205 @@
+"""One model server without its protocol: bytes of a request in, an answer and what is left to do out."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kairos.clock import Clock, ReplayClock
+from kairos.errors import Unavailable, UsageError
+from kairos.serving.backlog import Backlog
+from kairos.serving.body import PredictBody, read_json, read_labels, read_predict
+from kairos.serving.capture import Capture, Recorder, settle
+from kairos.serving.deployment import LoadedRoute
+from kairos.serving.follow import Follower
+from kairos.serving.layers import Canary, Guard, Live, Outcome, Owed, Reply, Request, Shadow, stack
+from kairos.serving.metrics import ServerMetrics
+from kairos.serving.ports import Loader, PolicySource, PredictionSink, RouteSource
+from kairos.serving.sticky import prediction_id
+from kairos.store.records import Label
+from kairos.values import Json, parse_moment
+
+__all__ = ["Answer", "ModelServer"]
+
+MOST_WAITING = 1_000
+"""Requests whose shadow predictions may wait; what comes on top is skipped and counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a client gets, and what to do once she has it."""
+
+    body: Json
+    after: Callable[[], None] | None = None
+
+
+class ModelServer:
+    """Answers prediction requests with what the ledger says is live. Safe to call from several threads.
+
+    Args:
+        source: Routes from the ledger.
+        load: Opens packages.
+        policy: What may leave and what may be kept, for each model.
+        sink: Takes predictions and labels.
+        clock: Tells the time of a prediction. With a ``ReplayClock`` requests move it, ids repeat, and nothing is left
+            for after the answer, so that a replay is the same each time.
+        seed: Of the ids of a replay.
+    """
+
+    def __init__(
+        self,
+        source: RouteSource,
+        *,
+        load: Loader,
+        policy: PolicySource,
+        sink: PredictionSink,
+        clock: Clock,
+        seed: int = 0,
+    ) -> None:
+        self.clock = clock
+        self.is_replay = isinstance(clock, ReplayClock)
+        """Whether requests move the clock."""
+        self.metrics = ServerMetrics()
+        self.follower = Follower(source, load=load, policy=policy, metrics=self.metrics)
+        self._seed = seed
+        self._sink = sink
+        self._recorder = Recorder(sink, on_loss=self.metrics.not_captured)
+        self._unnamed = itertools.count()
+        self._handle = stack(
+            [
+                lambda following: Capture(following, recorder=self._recorder),
+                lambda following: Guard(following, clock=clock),
+                Shadow,
+                lambda following: Canary(following, clock=clock),
+            ],
+            Live(clock),
+        )
+        self._backlog = Backlog(self._settle, on_skip=self._skip, most_waiting=MOST_WAITING)
+
+    def start(self) -> None:
+        """Loads what is live, then follows the ledger."""
+        self.follower.poll()
+        self.follower.start()
+
+    def close(self) -> None:
+        """Finishes what is owed and stops following."""
+        self.follower.close()
+        self._backlog.close()
+        self._sink.close()
+
+    def move_clock(self, moment: str | None) -> None:
+        """In a replay: moves the clock. Else nothing happens: nobody outside may tell a server the time.
+
+        Raises:
+            UsageError: the moment cannot be read, and this is a replay.
+        """
+        if moment is None or not isinstance(self.clock, ReplayClock):
+            return
+        try:
+            self.clock.move_to(parse_moment(moment))
+        except (UsageError, OverflowError):  # the year 1 in a zone is before any year in UTC
+            raise UsageError(
+                "The time in the header 'kairos-at' cannot be read.",
+                given=repr(moment[:40]),
+                accepted="an ISO date or time, as in '2012-03-03T14:00Z'",
+                field="kairos-at",
+            ) from None
+
+    def predict(self, model: str, data: bytes) -> Answer:
+        """Answers one request.
+
+        Raises:
+            NotFound: no such model is live.
+            UsageError: the request is not JSON, or does not fit the model.
+            Unavailable: no version gave an answer that may leave.
+        """
+        start_s = self.clock.elapsed_s()
+        status = 500
+        route = self.follower.deployment.route(model)
+        try:
+            request, is_batch = self._read(route, data)
+            reply = self._handle(request, range(len(request.rows)))
+            self.metrics.outcomes(request, reply.outcomes)
+            body = _answer_body(request, reply, is_batch)
+            status = 200
+        except Exception as error:
+            status = getattr(error, "http_status", 500)
+            raise
+        finally:
+            self.metrics.request(model, status, self.clock.elapsed_s() - start_s)
+        if not reply.owed:
+            return Answer(body=body)
+        if self.is_replay:
+            self._settle(request, reply.owed)
+            return Answer(body=body)
+        return Answer(body=body, after=lambda: self._backlog.add(request, reply.owed))
+
+    def take_labels(self, data: bytes) -> int:
+        """Keeps late truths and returns how many.
+
+        Raises:
+            UsageError: the request is not JSON, or a label is malformed; none was kept.
+            StoreError: they could not be kept; none was.
+        """
+        now = self.clock.now()
+        labels = [Label(prediction_id=name, value=value, at=now) for name, value in read_labels(read_json(data))]
+        self._sink.append_labels(labels)
+        self.metrics.labels.inc(len(labels))
+        return len(labels)
+
+    def _read(self, route: LoadedRoute, data: bytes) -> tuple[Request, bool]:
+        champion = route.champion
+        body = read_predict(read_json(data), entity_field=champion.entity, columns=frozenset(champion.signature.names))
+        ids = self._ids(route.model, body)
+        keys = [entity or body.request_id or name for entity, name in zip(body.entities, ids, strict=True)]
+        request = Request(
+            route=route,
+            rows=body.rows,
+            columns=champion.signature.parse_rows(body.rows),
+            ids=ids,
+            keys=keys,
+            entities=body.entities,
+            at=self.clock.now(),
+        )
+        return request, body.is_batch
+
+    def _ids(self, model: str, body: PredictBody) -> list[str]:
+        if not self.is_replay:
+            return [f"p{uuid.uuid4().hex}" for _ in body.rows]
+        name = body.request_id if body.request_id is not None else f"#{next(self._unnamed)}"
+        names = [name] if len(body.rows) == 1 else [f"{name}/{row}" for row in range(len(body.rows))]
+        return [prediction_id(str(self._seed), model, each) for each in names]
+
+    def _settle(self, request: Request, owed: Sequence[Owed]) -> None:
+        for debt in owed:
+            outcomes = settle(request, debt, clock=self.clock, recorder=self._recorder)
+            self.metrics.outcomes(request, outcomes)
+            self.metrics.shadow(request.route.model, len(debt.rows), done=True)
+
+    def _skip(self, request: Request, owed: Sequence[Owed]) -> None:
+        self.metrics.shadow(request.route.model, sum(len(debt.rows) for debt in owed), done=False)
+
+
+def _answer_body(request: Request, reply: Reply, is_batch: bool) -> Json:
+    answers = {outcome.row: outcome for outcome in reply.outcomes if outcome.answered and outcome.output is not None}
+    for row in range(len(request.rows)):
+        if row not in answers:
+            raise Unavailable("No version gave an answer that may leave.", row=row, hint="See the server's log.")
+    rows = [_row_body(request, answers[row], captured=reply.captured) for row in range(len(request.rows))]
+    return {"predictions": rows} if is_batch else rows[0]
+
+
+def _row_body(request: Request, outcome: Outcome, *, captured: bool) -> Json:
+    body = {
+        "prediction": outcome.output,
+        "prediction_id": request.ids[outcome.row],
+        "model": request.route.model,
+        "version": outcome.version.ref.number,
+    }
+    if outcome.action is not None:
+        body["guard"] = outcome.action
+    if not captured:
+        body["captured"] = False
+    return body

@@ -1,0 +1,55 @@
+"""The room's page says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from starlette.routing import Route
+
+from kairos.errors import Overloaded, Unavailable
+from kairos.serving import app, body, layers
+from kairos.serving.app import make_app
+from kairos.serving.metrics import ServerMetrics
+from kairos.serving.server import MOST_WAITING
+from kairos.store.predictions import PredictionLog
+from tests.serving.toys import Registry, adds, make_server, route
+
+PAGE = Path(__file__).parents[2].joinpath("docs", "serving.md").read_text()
+
+
+def test_every_route_is_on_the_page(tmp_path: Path) -> None:
+    """A path that is answered is described."""
+    server = make_server(Registry({1: adds(0)}, route(1)), PredictionLog(tmp_path).writer("w"))
+    paths = [each.path for each in make_app(server).routes if isinstance(each, Route)]
+    server.close()
+    assert len(paths) == 8
+    assert [path for path in paths if not re.search(rf"(GET|POST) {re.escape(path)}[`?]", PAGE)] == []
+
+
+def test_every_metric_is_on_the_page_and_none_that_is_not_there() -> None:
+    """The table of metrics is the registry's."""
+    described = set(re.findall(r"`(kairos_\w+)", PAGE))
+    there = {
+        metric.name + ("_total" if metric.type == "counter" else "") for metric in ServerMetrics().registry.collect()
+    }
+    assert described == there
+
+
+def test_every_limit_is_on_the_page() -> None:
+    """Numbers in the page are those of the code."""
+    assert f"more than {body.LARGEST_BODY_BYTES >> 20} MiB" in PAGE
+    assert f"more than {body.MOST_ROWS:,} rows or {body.MOST_LABELS:,} labels" in PAGE
+    assert f"more than {body.MOST_LEVELS} levels" in PAGE
+    assert f"room for {MOST_WAITING:,} requests" in PAGE
+    assert f"{app.MOST_WAITING} requests are worked on or wait" in PAGE
+    assert f"up to {app.LONGEST_WAIT_S:.0f} s" in PAGE
+    for error in (Overloaded, Unavailable):
+        assert f"| {error.http_status} | `{error('x').code}` |" in PAGE
+
+
+def test_every_layer_is_on_the_page() -> None:
+    """The layers are listed in their order."""
+    listed = re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE)
+    assert listed[:5] == ["Capture", "Guard", "Shadow", "Canary", "Live"]
+    assert set(listed[1:5]) <= set(layers.__all__)

@@ -1,0 +1,77 @@
+"""A model server as a process of its own: ``toy_process.py FOLDER PORT``; it prints its URL, and at its end
+``ended``.
+
+``FOLDER/routes`` is its ledger: one line ``champion challenger share previous`` a step, numbers of versions or ``-``.
+Version n adds 1000 n to the temperature; version 9 is damaged; version 8 takes half a second.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kairos.delivery.state import Route
+from kairos.errors import UsageError
+from kairos.serving.process import serve
+from kairos.store.predictions import PredictionLog
+from tests.serving.toys import Columns, Registry, Rule, adds, make_server, route
+
+
+def slow(folder: Path) -> Rule:
+    """A model that takes its time once it is warm, and says in ``FOLDER/busy`` that it has begun."""
+
+    def rule(columns: Columns) -> Any:
+        if columns["temperature"][0] != 0.0:
+            with (folder / "busy").open("a") as file:
+                file.write("x")
+            time.sleep(0.5)
+        return columns["temperature"] + 8000.0
+
+    return rule
+
+
+def number(word: str) -> int | None:
+    """The number of a version, or none."""
+    return None if word == "-" else int(word)
+
+
+class FileRegistry(Registry):
+    """Follows a file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__({**{n: adds(1000.0 * n) for n in range(1, 8)}, 8: slow(folder)})
+        self._path = folder / "routes"
+
+    def source(self, after: int) -> list[Route] | None:
+        """The last line, if it is a new one."""
+        lines = self._path.read_text().splitlines()
+        if len(lines) <= after:
+            return None
+        champion, challenger, share, previous = lines[-1].split()
+        return [
+            route(
+                number(champion),
+                challenger=number(challenger),
+                stage=("canary" if float(share) else "shadow") if challenger != "-" else None,
+                share=float(share),
+                previous=number(previous),
+                seq=len(lines),
+            )
+        ]
+
+
+def main() -> None:
+    """Serves until told to stop."""
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    server = make_server(FileRegistry(folder), PredictionLog(folder / "log").writer("toy"))
+    try:
+        serve(server, port=port, on_ready=lambda url: print(url, flush=True))
+    except UsageError as error:
+        sys.exit(str(error))
+    print("ended", flush=True)
+
+
+if __name__ == "__main__":
+    main()
