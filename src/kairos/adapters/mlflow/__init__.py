@@ -1,0 +1,68 @@
+"""MLflow as the experiment record and the model registry.
+
+Importing MLflow takes seconds, and so does making its tables. This module does neither: a child process does, beside
+whatever the caller has to do in the meantime.
+
+    recorder.py   in the caller's process: hands records to the child, and brings its errors back
+    __main__.py   the child process
+    writer.py     in the child: from records to MLflow
+    database.py   in the child: makes MLflow's SQLite file, whole or not at all
+    naming.py     how our words look in MLflow; imports no MLflow
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kairos.adapters.mlflow.recorder import BackgroundRecorder
+from kairos.errors import AdapterMissing, SettingsError
+from kairos.experiments import Recorder
+
+__all__ = ["open_recorder"]
+
+_NEEDED = ("mlflow", "sqlalchemy", "alembic")
+
+
+def open_recorder(folder: Path, *, name: str, url: str | None = None) -> Recorder:
+    """Opens the project's record in MLflow; see :class:`kairos.experiments.Recorder` for what it promises.
+
+    It returns in milliseconds; a child process imports MLflow meanwhile. Nothing is written before the first record.
+
+    Args:
+        folder: The project's ``.kairos`` folder. Without ``url``, it holds ``mlflow.db`` and
+            ``mlflow-artifacts``.
+        name: Of the project; it becomes the MLflow experiment.
+        url: Address of an MLflow server, ``http://`` or ``https://``.
+
+    Raises:
+        AdapterMissing: MLflow is not installed.
+        SettingsError: ``url`` is not the address of a server.
+    """
+    missing = [module for module in _NEEDED if importlib.util.find_spec(module) is None]
+    if missing:
+        raise AdapterMissing(
+            "Runs cannot be recorded in MLflow: it is not installed.",
+            given=f"no module {', '.join(missing)}",
+            hint="Type: pip install mlflow-skinny sqlalchemy alembic",
+        )
+    if url is not None:
+        _check_address(url)
+    return BackgroundRecorder(project=name, folder=folder.absolute(), uri=url)
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise SettingsError(
+            "The address of the MLflow server holds a password, which would end up in logs.",
+            accepted="http://HOST:PORT or https://HOST",
+            hint="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment.",
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            "The address of the MLflow server cannot be used.",
+            given=url,
+            accepted="http://HOST:PORT or https://HOST; without an address, a file in the project is used",
+        )

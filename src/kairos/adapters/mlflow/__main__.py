@@ -1,0 +1,93 @@
+"""The child process: reads records from its input, writes them to MLflow, and replies with what went wrong."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import threading
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, TYPE_CHECKING, Any
+
+from kairos.adapters.mlflow.database import ARTIFACTS, alone, make_database
+from kairos.errors import AdapterError, KairosError
+from kairos.experiments import Recorder, RunRecord, VersionRecord
+
+if TYPE_CHECKING:
+    from kairos.adapters.mlflow.writer import MlflowWriter
+
+__all__ = ["main"]
+
+_WRITER = "kairos.adapters.mlflow.writer"
+_STORES = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
+
+
+def main() -> None:
+    """Works until its input ends. The first message says where to write, the others what."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # MLflow prints the addresses of runs
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
+    if (place := inbox.get()) is not None:
+        _work(inbox, replies, *place)
+    replies.close()
+    os._exit(0)  # everything is written; taking two thousand modules apart would take another second
+
+
+def _work(inbox: SimpleQueue[Any], replies: IO[bytes], project: str, folder: Path, uri: str | None) -> None:
+    for module in (_WRITER, *(() if uri else _STORES)):
+        importlib.import_module(module)  # for seconds, in which the inbox fills and the caller does not wait
+    writer: Recorder | None = None
+    for method, arguments in iter(inbox.get, None):
+        try:
+            with alone(folder):
+                writer = writer or _open_writer(project, folder, uri)
+                getattr(writer, method)(*arguments)
+        except KairosError as error:
+            _reply(error, replies)
+        except Exception as error:  # whatever an engine of that size raises, the caller has to hear of it
+            _reply(_refusal(arguments[0], error), replies)
+
+
+def _receive(requests: IO[bytes], inbox: SimpleQueue[Any]) -> None:
+    try:
+        while (message := pickle.load(requests)) is not None:
+            inbox.put(message)
+    except (EOFError, pickle.UnpicklingError):  # the caller was killed, perhaps in the middle of a message
+        pass
+    finally:
+        inbox.put(None)
+
+
+def _open_writer(project: str, folder: Path, uri: str | None) -> Recorder:
+    artifacts = None
+    if uri is None:
+        uri, artifacts = make_database(folder), (folder / ARTIFACTS).as_uri()
+    # By this MLflow finds logged models and uploads files, whatever its client was given; only this process sees it.
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    writer: type[MlflowWriter] = importlib.import_module(_WRITER).MlflowWriter
+    return writer(project=project, uri=uri, artifacts=artifacts)
+
+
+def _refusal(subject: object, error: Exception) -> AdapterError:
+    match subject:
+        case RunRecord():
+            what = f"run {subject.run!r}"
+        case VersionRecord():
+            what = f"version {str(subject.ref)!r}"
+        case _:
+            what = f"the aliases of {subject!r}"
+    said = str(error).strip().partition("\n")[0]
+    return AdapterError(f"MLflow did not take {what}.", given=f"{type(error).__name__}: {said}")
+
+
+def _reply(error: KairosError, replies: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):  # nobody listens any more; what is left is written all the same
+        pickle.dump(error, replies)
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

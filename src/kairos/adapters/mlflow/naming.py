@@ -1,0 +1,72 @@
+"""How our words look in MLflow: tags, params, times. Imports no MLflow, so it is told in one page and tried without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from kairos.experiments import RunRecord, VersionRecord
+from kairos.values import canonical_json
+
+__all__ = ["PARAM_LENGTH", "TAG_LENGTH", "milliseconds", "param_texts", "run_tags", "shorten", "version_tags"]
+
+PARAM_LENGTH = 6000
+"""Characters that MLflow keeps of a param's value."""
+TAG_LENGTH = 5000
+"""Characters that MLflow keeps of a tag's value; servers before MLflow 3 kept no more."""
+
+
+def run_tags(record: RunRecord, *, project: str) -> dict[str, str]:
+    """The tags of a run. Those that begin with ``mlflow.`` are the ones that MLflow's pages know."""
+    code = record.code
+    tags = {
+        **record.tags,
+        "kairos.run": record.run,
+        "kairos.window": record.window,
+        "kairos.models": ", ".join(record.models),
+        "kairos.commit": code.commit,
+        "kairos.dirty": code.dirty_digest,
+        "kairos.failure": record.failure,
+        "kairos.outputs": canonical_json(record.outputs).decode(),
+        "kairos.code": canonical_json(code.steps).decode(),
+        "mlflow.user": record.actor,
+        "mlflow.source.name": project,
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.git.commit": code.commit,
+        "mlflow.source.git.branch": code.branch,
+    }
+    return {name: shorten(value, TAG_LENGTH) for name, value in tags.items() if value}
+
+
+def version_tags(record: VersionRecord) -> dict[str, str]:
+    """The tags of a version, and of the model that is logged for it."""
+    return {
+        "kairos.version": str(record.ref),
+        "kairos.package": record.package,
+        "kairos.run": record.run,
+        "kairos.registered_at": record.registered_at.isoformat(),
+    }
+
+
+def param_texts(params: Mapping[str, Any]) -> dict[str, str]:
+    """Values as MLflow keeps them: text as it is, anything else as JSON."""
+    texts = {name: v if isinstance(v, str) else canonical_json(v).decode() for name, v in params.items()}
+    return {name: shorten(text, PARAM_LENGTH) for name, text in texts.items()}
+
+
+def shorten(text: str, length: int) -> str:
+    """Cuts a text that is too long, and says so at its end.
+
+    >>> shorten("abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz", 40)
+    'abcdefghijklmnopqrstuvwxy … (53 letters)'
+    """
+    if len(text) <= length:
+        return text
+    end = f" … ({len(text)} letters)"
+    return text[: length - len(end)] + end
+
+
+def milliseconds(moment: datetime) -> int:
+    """MLflow's time: milliseconds since 1970 in UTC."""
+    return round(moment.timestamp() * 1000)
