@@ -34,15 +34,18 @@ def rentals(window: Window) -> pl.DataFrame:
 
 
 @step
-def features(rentals: pl.DataFrame, *, keep_parts: bool = False) -> pl.DataFrame:
+def features(rentals: pl.DataFrame, *, keep_parts: bool = False, fahrenheit: bool = False) -> pl.DataFrame:
     """Clean numbers, one row per hour, in the order of time; refuses rows that contradict each other.
 
     Args:
         rentals: Raw rows.
         keep_parts: Keeps ``casual`` and ``registered``. They add up to the target, so a model that sees them has been
             told the answer: Kairos refuses to train on them. Try it: ``kairos run -p features.keep_parts=true``.
+        fahrenheit: A mistake to play with: the model learns from degrees Fahrenheit, and requests come in Celsius. The
+            holdout has the same mistake, so no gate can see it; live traffic does.
     """
     refuse_contradictions(rentals)
+    degrees = fahrenheit_from if fahrenheit else pl.col
     return rentals.select(
         hour=moment(),
         hour_of_day=hour_of_day(),
@@ -51,8 +54,8 @@ def features(rentals: pl.DataFrame, *, keep_parts: bool = False) -> pl.DataFrame
         holiday=codes("holiday", YES_NO),
         season=codes("season", SEASONS),
         weather=codes("weathersit", WEATHERS),  # a blank stays missing, because a request may not know it either
-        temperature_c=pl.col("temp"),
-        feels_like_c=pl.col("atemp"),
+        temperature_c=degrees("temp"),
+        feels_like_c=degrees("atemp"),
         humidity=pl.col("hum"),
         windspeed=pl.col("windspeed"),
         users=pl.col("cnt"),
@@ -90,6 +93,11 @@ def hour_of_day() -> pl.Expr:
 def moment() -> pl.Expr:
     """The start of the hour: Washington's clock, written as UTC, so that every (date, hour) is one moment all year."""
     return day().cast(pl.Datetime("us", "UTC")) + pl.duration(hours=hour_of_day())
+
+
+def fahrenheit_from(column: str) -> pl.Expr:
+    """Degrees Fahrenheit from a column in Celsius."""
+    return pl.col(column) * 9 / 5 + 32
 
 
 def codes(column: str, known: dict[str, int]) -> pl.Expr:
