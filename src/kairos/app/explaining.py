@@ -1,0 +1,183 @@
+"""From one served answer back to the bytes, the code, the gate and the person behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kairos.app.facts import run_entry
+from kairos.app.project import Project
+from kairos.errors import NotFound
+from kairos.ledger import Entry
+from kairos.values import Digest, Json, VersionRef
+
+__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "explain", "live_at"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One fact of a version's life: a gate's verdict or a change of stage."""
+
+    at: datetime
+    kind: str
+    what: str
+    verdict: str | None
+    reasons: tuple[str, ...]
+    override: str | None
+    actor: str
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """What one version made of the request."""
+
+    version: VersionRef
+    role: str
+    answered: bool
+    raw: float | None
+    output: float | None
+    violation: str | None
+    action: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The whole chain behind one answer."""
+
+    prediction: str
+    at: datetime
+    version: VersionRef
+    arms: tuple[Arm, ...]
+    inputs: dict[str, Json]
+    """What the capture policy kept of them."""
+    label: float | None
+    package: Digest
+    run: str
+    window: str
+    run_at: datetime
+    steps: dict[str, Json]
+    """By name: fingerprint, code digest, params, input digests."""
+    code: dict[str, Json]
+    """Git commit, branch, and the digest of what was not committed."""
+    gate: Moment | None
+    stages: tuple[Moment, ...]
+    """How the version came to answer, up to the moment of the prediction."""
+
+    @property
+    def deployed(self) -> Moment | None:
+        """The change of stage that let the version answer."""
+        return self.stages[-1] if self.stages else None
+
+
+def explain(project: Project, prediction_id: str) -> Explanation:
+    """Tells where an answer came from.
+
+    Raises:
+        NotFound: no such prediction is in the log.
+    """
+    rows = project.predictions.find(prediction_id)
+    if not rows:
+        raise NotFound(
+            f"There is no prediction {prediction_id!r} in the log.",
+            accepted="the prediction_id of an answer that was captured",
+        )
+    arms = tuple(
+        Arm(
+            version=VersionRef(row.model, row.version),
+            role=row.role,
+            answered=row.answered,
+            raw=row.raw,
+            output=row.output,
+            violation=row.violation,
+            action=row.action,
+            error=row.error,
+        )
+        for row in sorted(rows, key=lambda row: (not row.answered, row.version))
+    )
+    row, version = next((r for r in rows if r.answered), rows[0]), arms[0].version
+    state = project.state().model(version.model).version(version.number)
+    run = run_entry(project, state.run)
+    gates = [_moment(e) for e in project.ledger.read(until=row.at, kinds=["gate.decided"], subject=str(version))]
+    stages = project.ledger.read(until=row.at, kinds=["stage.changed"], subject=str(version))
+    return Explanation(
+        prediction=prediction_id,
+        at=row.at,
+        version=version,
+        arms=arms,
+        inputs=dict(row.inputs),
+        label=_label(project, prediction_id),
+        package=state.package,
+        run=state.run,
+        window=run.body["window"],
+        run_at=run.at,
+        steps={step["step"]: {k: step[k] for k in _STEP_FACTS} for step in run.body["steps"]},
+        code=dict(run.body["code"]),
+        gate=gates[-1] if gates else None,
+        stages=tuple(_moment(e) for e in stages),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveAt:
+    """What one model's users got at a moment."""
+
+    model: str
+    version: VersionRef | None
+    package: Digest | None
+    run: str | None
+    challenger: VersionRef | None
+    stage: str | None
+    """Of the challenger."""
+    share: float
+    changed: Moment | None
+    """The change that made the version live."""
+
+
+def live_at(project: Project, at: datetime | None = None) -> list[LiveAt]:
+    """What is or was live, model by model, and who changed it on what evidence."""
+    found: list[LiveAt] = []
+    for model in project.state(until=at).models.values():
+        champion, challenger = model.champion, model.challenger
+        changed = None if champion is None else next(project.ledger.read(after=champion.stage_seq - 1))
+        found.append(
+            LiveAt(
+                model=model.model,
+                version=None if champion is None else champion.ref,
+                package=None if champion is None else champion.package,
+                run=None if champion is None else champion.run,
+                challenger=None if challenger is None else challenger.ref,
+                stage=None if challenger is None else challenger.stage,
+                share=0.0 if challenger is None else challenger.share,
+                changed=None if changed is None else _moment(changed),
+            )
+        )
+    return sorted(found, key=lambda one: one.model)
+
+
+_STEP_FACTS = ("fingerprint", "code", "params", "inputs")
+
+
+def _moment(entry: Entry) -> Moment:
+    body = entry.body
+    what = body["to"] if entry.kind == "stage.changed" else body.get("sentence", entry.kind)
+    return Moment(
+        at=entry.at,
+        kind=entry.kind,
+        what=what,
+        verdict=body.get("verdict"),
+        reasons=tuple(body.get("reasons") or ()),
+        override=body.get("override"),
+        actor=entry.actor,
+        seq=entry.seq,
+        hash=entry.hash,
+    )
+
+
+def _label(project: Project, prediction_id: str) -> float | None:
+    import polars as pl  # loads slowly; only this needs it
+
+    found = project.predictions.labels().filter(pl.col("prediction_id") == prediction_id)
+    return None if found.is_empty() else float(found["value"][-1])

@@ -1,0 +1,98 @@
+"""How wrong a package is on the rows that its run held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kairos.app.packages import holdout_table
+from kairos.app.project import Project
+from kairos.app.settings import ModelSettings
+from kairos.errors import DataRefused
+from kairos.gates.losses import loss_named
+from kairos.models.package import Package
+from kairos.models.score import score_table
+from kairos.values import Json
+
+__all__ = ["HoldoutLosses", "fresh_rows", "holdout_losses", "losses_on"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutLosses:
+    """Losses of one package and of its simple baseline on the same rows, in order of time if there is a time."""
+
+    own: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return len(self.own)
+
+
+def holdout_losses(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutLosses:
+    """The losses on the fresh rows that the package's run held out.
+
+    Args:
+        project: Whose store.
+        model: Its settings.
+        package: Opened.
+        run: Body of the run's fact.
+    """
+    rows = fresh_rows(holdout_table(project, model, run), model, [package])
+    return HoldoutLosses(own=losses_on(rows, package, model), baseline=baseline_losses(rows, package, model))
+
+
+def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package]) -> pl.DataFrame:
+    """The rows with a known truth that none of the packages was trained on, in order of time.
+
+    Freshness is told by time; a table without a time column is taken as it is.
+
+    Raises:
+        DataRefused: the table lacks the target.
+    """
+    target = packages[0].spec.target
+    if target not in table.columns:
+        raise DataRefused(f"The holdout {model.holdout!r} lacks the target {target!r}.", given=", ".join(table.columns))
+    rows = table.filter(pl.col(target).is_not_null())
+    if model.time is None or model.time not in table.columns:
+        return rows
+    trained_until = [p.spec.train_until for p in packages if p.spec.train_until is not None]
+    if trained_until:
+        rows = rows.filter(_moments(model.time, table.schema[model.time]) > _latest(trained_until))
+    return rows.sort(model.time)
+
+
+def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
+    """The loss of each row, after the output guard: what a user would have suffered."""
+    answers = guarded(score_table(package, rows), model)
+    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers)
+
+
+def baseline_losses(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
+    """The loss of each row if the simple baseline had answered."""
+    answers = np.full(len(rows), np.nan if package.spec.baseline is None else package.spec.baseline)
+    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers)
+
+
+def guarded(raw: NDArray[np.float64], model: ModelSettings) -> NDArray[np.float64]:
+    """Model outputs as they would leave the server; where the guard would refuse, the raw output counts."""
+    lower, upper = model.output.lower, model.output.upper
+    if model.output.on_violation != "clip" or (lower is None and upper is None):
+        return raw
+    return np.clip(raw, lower, upper)
+
+
+def _moments(column: str, dtype: Any) -> pl.Expr:
+    """The time column as aware UTC; a time without a zone is UTC."""
+    moment = pl.col(column).str.to_datetime() if dtype == pl.String else pl.col(column).cast(pl.Datetime("us"))
+    return moment.dt.replace_time_zone("UTC")
+
+
+def _latest(moments: list[datetime]) -> datetime:
+    return max(moments)

@@ -1,0 +1,128 @@
+"""An opened project: where its parts are, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kairos.clock import Clock, SystemClock
+from kairos.delivery.state import DeliveryState
+from kairos.ledger import Entry, SqliteLedger
+from kairos.values import Json
+
+if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
+    from kairos.app.settings import Settings
+    from kairos.pipeline.cache import StepCache
+    from kairos.pipeline.engine.local import LocalEngine
+    from kairos.store.blobs import Store
+    from kairos.store.predictions import PredictionLog
+
+__all__ = ["Project"]
+
+
+class Project:
+    """The parts of one project, wired together. Use it as a context manager: it closes what it opened.
+
+    Args:
+        root: The folder with ``kairos.toml``.
+        home: Where facts and predictions are kept; ``None``: ``.kairos`` in the project. A replay has its own.
+        clock: Tells the time.
+        actor: Who acts, for the ledger; ``None``: the user's login name.
+        workers: Processes that steps run in.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        home: Path | None = None,
+        clock: Clock | None = None,
+        actor: str | None = None,
+        workers: int = 2,
+    ) -> None:
+        self.root = root.absolute()
+        self.home = (home or self.root / ".kairos").absolute()
+        self.clock = clock or SystemClock()
+        self.actor = actor or _login()
+        self._workers = workers
+        self._closers: list[Callable[[], None]] = []
+        self._folded = DeliveryState()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers and closes the files."""
+        while self._closers:
+            self._closers.pop()()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """``kairos.toml``, read once."""
+        from kairos.app.settings import load_settings
+
+        return load_settings(self.root)
+
+    @cached_property
+    def ledger(self) -> SqliteLedger:
+        """The log of all facts."""
+        return SqliteLedger(self.home / "ledger.db")
+
+    @cached_property
+    def store(self) -> Store:
+        """The blobs, where DVC keeps them."""
+        from kairos.store.blobs import Store
+
+        return Store(self.root / ".dvc" / "cache")
+
+    @cached_property
+    def cache(self) -> StepCache:
+        """Which computation gave which artifacts."""
+        from kairos.pipeline.cache import StepCache
+
+        cache = StepCache(self.home / "cache.db")
+        self._closers.append(cache.close)
+        return cache
+
+    @cached_property
+    def engine(self) -> LocalEngine:
+        """The worker processes."""
+        from kairos.pipeline.engine.local import LocalEngine
+
+        engine = LocalEngine(workers=self._workers)
+        self._closers.append(engine.close)
+        return engine
+
+    @cached_property
+    def predictions(self) -> PredictionLog:
+        """Every served answer, and the labels."""
+        from kairos.store.predictions import PredictionLog
+
+        return PredictionLog(self.home / "predictions")
+
+    def state(self, *, until: datetime | None = None) -> DeliveryState:
+        """Where every version stands, now or at a moment of the past."""
+        if until is not None:
+            return DeliveryState.fold(self.ledger.read(until=until))
+        self._folded = DeliveryState.fold(self.ledger.read(after=self._folded.seq), start=self._folded)
+        return self._folded
+
+    def tell(self, kind: str, *, subject: str, body: dict[str, Json], expect: int | None = None) -> Entry:
+        """Writes a fact, now, by this project's actor."""
+        return self.ledger.append(
+            kind, subject=subject, body=body, actor=self.actor, at=self.clock.now(), expect=expect
+        )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a name for its user
+        return "unknown"

@@ -1,0 +1,131 @@
+"""The experiment record follows the ledger: what it lacks after a crash or an outage, it is told the next time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import TracebackType
+
+from kairos.app.project import Project
+from kairos.errors import AdapterMissing, UsageError
+from kairos.experiments.ports import Recorder, VersionRecord
+from kairos.experiments.runs import RUN_KINDS, find_run, run_record
+from kairos.ledger import Entry
+from kairos.store.files import write_atomically
+from kairos.values import Digest, VersionRef
+
+__all__ = ["Record"]
+
+_PLACE = "recorded.json"
+_KINDS = (*RUN_KINDS, "version.registered", "stage.changed")
+
+
+class Record:
+    """Hands the facts that a recorder does not have yet to it, in their order.
+
+    How far it has come is kept beside the ledger, and written only after the recorder has confirmed all it was given.
+    A recorder takes the same fact twice without harm, so a crash in between costs nothing.
+
+    Args:
+        project: Whose ledger.
+        recorder: Where to; ``None``: the MLflow record that the settings name.
+    """
+
+    def __init__(self, project: Project, recorder: Recorder | None = None) -> None:
+        self._project = project
+        self._recorder = recorder if recorder is not None else _open_recorder(project)
+        self._place = project.home / _PLACE
+        self._seq = _read_seq(self._place)
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def is_behind(project: Project) -> bool:
+        """Whether the ledger has facts that a recorder was not told; answers without opening one."""
+        seq = _read_seq(project.home / _PLACE)
+        return any(True for _ in project.ledger.read(after=seq, kinds=_KINDS))
+
+    def follow(self) -> None:
+        """Hands over what is new in the ledger.
+
+        Raises:
+            AdapterError: the record refused something; it is told again the next time.
+        """
+        touched: set[str] = set()
+        for entry in self._project.ledger.read(after=self._seq, kinds=_KINDS):
+            if entry.kind in RUN_KINDS:
+                self._recorder.record_run(run_record(entry))
+            else:
+                touched.add(VersionRef.parse(entry.subject).model)
+                if entry.kind == "version.registered":
+                    self._recorder.record_version(self._version(entry))
+            self._seq = entry.seq
+        state = self._project.state()
+        for model in sorted(touched):
+            aliases = {
+                "champion": state.model(model).champion_number,
+                "challenger": state.model(model).challenger_number,
+            }
+            self._recorder.set_aliases(model, aliases)
+
+    def close(self) -> None:
+        """Hands over the rest, waits until all of it is recorded, and remembers how far it came.
+
+        Raises:
+            AdapterError: some of it could not be recorded; it is told again the next time.
+        """
+        try:
+            self.follow()
+        finally:
+            self._recorder.close()
+        write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
+
+    def _version(self, entry: Entry) -> VersionRecord:
+        ref = VersionRef.parse(entry.subject)
+        package = Digest(entry.body["package"])
+        folder = self._project.home / "packages" / str(ref)
+        if not folder.exists():
+            self._project.store.checkout(package, folder)
+        run = find_run(self._project.ledger, entry.body["run"])
+        return VersionRecord(
+            model=ref.model,
+            number=ref.number,
+            run=run.run,
+            package=package,
+            package_folder=folder,
+            registered_at=entry.at,
+            metrics=_of_model(run.metrics, ref.model),
+            params=run.params,
+        )
+
+
+def _of_model(metrics: Mapping[str, float], model: str) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.partition(".")[0] == model}
+
+
+def _open_recorder(project: Project) -> Recorder:
+    found = entry_points(group="kairos.adapters", name="mlflow")
+    if not found:
+        raise AdapterMissing("The adapter 'mlflow' is not installed.", hint="Type: pip install kairos-ml")
+    open_recorder = next(iter(found)).load()
+    recorder: Recorder = open_recorder(project.home, name=project.settings.name, url=project.settings.tracking)
+    return recorder
+
+
+def _read_seq(place: Path) -> int:
+    try:
+        return int(json.loads(place.read_bytes())["seq"])
+    except FileNotFoundError:
+        return 0
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{place.name} cannot be read.", accepted='{"seq": NUMBER}', hint="Delete it: everything is told again."
+        ) from None

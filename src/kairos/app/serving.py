@@ -1,0 +1,70 @@
+"""The model server of a project: what it loads, which rules it keeps, and where its predictions go."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from kairos.app.packages import open_stored
+from kairos.app.project import Project
+from kairos.delivery.state import Route
+from kairos.models.package import Package
+from kairos.models.signature import Signature
+from kairos.privacy import CapturePolicy, load_or_make_key
+from kairos.serving.ports import ModelPolicy
+from kairos.serving.server import ModelServer
+from kairos.values import Digest
+
+__all__ = ["make_server"]
+
+
+def make_server(project: Project) -> ModelServer:
+    """Wires a server; its clock is the project's, so a replay's stands still until requests move it."""
+    wiring = _Wiring(project)
+    return ModelServer(
+        wiring.routes,
+        load=wiring.load,
+        policy=wiring.policy,
+        sink=project.predictions.writer(f"server-{os.getpid()}"),
+        clock=project.clock,
+        seed=project.settings.seed,
+    )
+
+
+class _Wiring:
+    """What a server asks a project for; called from the server's own threads."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        project.settings  # noqa: B018 - read now, so that an error in it stops the start
+        project.ledger  # noqa: B018
+        project.store  # noqa: B018
+
+    def routes(self, after: int) -> list[Route] | None:
+        """The routes as of the ledger's head, or ``None`` if it has not grown."""
+        state = self._project.state()
+        if state.seq == after and after > 0:
+            return None
+        return [replace(route, seq=state.seq) for route in state.routes()]
+
+    def load(self, digest: Digest) -> Package:
+        """Opens a package; pickle only if a model of the project allows it."""
+        allow_pickle = any(model.allow_pickle for model in self._project.settings.models.values())
+        return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
+
+    def policy(self, model: str, signature: Signature) -> ModelPolicy:
+        """What may leave and what may be kept; of a model that the settings do not know, nothing is kept."""
+        known = self._project.settings.models.get(model)
+        if known is None:
+            return ModelPolicy()
+        privacy = known.privacy
+        keep = privacy.keep
+        if keep is None:
+            keep = tuple(c.name for c in signature.columns if c.kind != "text" and c.name not in privacy.pseudonymise)
+        capture = CapturePolicy(
+            keep=frozenset(keep),
+            pseudonymise=frozenset(privacy.pseudonymise),
+            entity=privacy.entity,
+            key=load_or_make_key(self._project.home / "capture.key"),
+        )
+        return ModelPolicy(guard=known.output, capture=capture)

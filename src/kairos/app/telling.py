@@ -1,0 +1,88 @@
+"""Facts of the ledger in one line each, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from kairos.app.story import DecisionLine
+from kairos.ledger import Entry
+from kairos.values import Json
+
+__all__ = ["decision_line"]
+
+
+def decision_line(entry: Entry) -> DecisionLine:
+    """The fact as one line; of a kind that is not known, its body."""
+    kind, sentence = _TELLERS.get(entry.kind, ("fact", str))
+    body = entry.body
+    return DecisionLine(
+        at=entry.at,
+        kind=kind,
+        subject=entry.subject,
+        verdict=body.get("verdict") if entry.kind != "stage.changed" or body.get("override") is None else None,
+        stage=body.get("to") if entry.kind == "stage.changed" else None,
+        sentence=sentence(body),
+        actor=entry.actor,
+        seq=entry.seq,
+        entry_hash=entry.hash,
+    )
+
+
+def _run(body: Json) -> str:
+    ran = sum(step["status"] == "ran" for step in body["steps"])
+    made = ", ".join(sorted(body["models"])) or "no model"
+    metrics = "; ".join(
+        f"mean {name.partition('.')[2].replace('_', ' ')} {value:.4g} on its holdout"
+        for name, value in sorted(body.get("metrics", {}).items())
+        if not name.endswith(".baseline")
+    )
+    return f"data {_days(body['window'])}: {ran} of {len(body['steps'])} steps ran, {made}" + (
+        f"; {metrics}" if metrics else ""
+    )
+
+
+def _failed_run(body: Json) -> str:
+    failure = body["failure"]
+    return f"stopped at {failure['step']}: {failure['message']}"
+
+
+def _registered(body: Json) -> str:
+    return f"made by run {body['run']}" + (f", because of: {'; '.join(body['reasons'])}" if body["reasons"] else "")
+
+
+def _gated(body: Json) -> str:
+    return str(body["sentence"]).partition(": ")[2]
+
+
+def _moved(body: Json) -> str:
+    share = f" with {body['share']:.0%} of requests" if body["to"] == "canary" else ""
+    override = f"overridden: {body['override']}" if body.get("override") else ""
+    reasons = [reason for reason in body["reasons"] if reason != body.get("override")]
+    return f"{body['to'].replace('_', ' ')}{share}: " + "; ".join([*([override] if override else []), *reasons])
+
+
+def _found(body: Json) -> str:
+    return f"{body['level']}: {body['sentence']}"
+
+
+def _retrain(body: Json) -> str:
+    return f"on {_days(body['window'])}, because of: {'; '.join(body['reasons'])}"
+
+
+def _days(window: str) -> str:
+    """``2011-01-01..2011-07-01`` for a window of whole days."""
+    return window.replace("T00:00:00Z", "")
+
+
+_TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
+    {
+        "run.finished": ("run", _run),
+        "run.failed": ("run", _failed_run),
+        "version.registered": ("version", _registered),
+        "gate.decided": ("gate", _gated),
+        "stage.changed": ("stage", _moved),
+        "finding": ("finding", _found),
+        "retrain.decided": ("retrain", _retrain),
+    }
+)

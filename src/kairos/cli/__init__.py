@@ -1,0 +1,33 @@
+"""The command line: parse, call ``app``, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from kairos.cli.output import fail
+from kairos.cli.parser import make_parser
+from kairos.errors import KairosError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0 done, 1 error, 2 usage, 3 gate failed, 4 gate holds."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # rows are few here; steps ask for their threads themselves
+    args = make_parser().parse_args(arguments)
+    module, _, function = args.execute.partition(":")
+    try:
+        code: int = getattr(import_module(f"kairos.cli.{module}"), function)(args)
+        sys.stdout.flush()
+    except KairosError as error:
+        return fail(error, as_json=args.json)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain about it again
+        return 0
+    return code

@@ -1,0 +1,139 @@
+"""``models``, ``gate``, ``deploy``, ``rollback``, ``live``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from kairos.app.explaining import live_at
+from kairos.app.retrying import decide_again
+from kairos.cli.opening import open_project, recorded
+from kairos.cli.output import moment, say, show_json, table
+from kairos.errors import NotFound, TransitionRefused
+from kairos.values import Verdict, VersionRef, parse_moment
+
+if TYPE_CHECKING:
+    from kairos.app.project import Project
+
+__all__ = ["deploy", "gate", "live", "models", "rollback"]
+
+_EXIT: dict[Verdict | None, int] = {"pass": 0, "fail": 3, "hold": 4, None: 4}
+
+
+def models(args: Namespace) -> int:
+    """Lists versions, the newest first."""
+    with open_project(args) as project:
+        state = project.state()
+        chosen = [state.model(args.model)] if args.model else [state.models[name] for name in sorted(state.models)]
+        versions = [v for m in chosen for v in sorted(m.versions.values(), key=lambda v: -v.ref.number)]
+        if args.json:
+            show_json(versions)
+        elif not versions:
+            say("No version is registered yet. Type: kairos run")
+        else:
+            rows = [
+                (v.ref, v.stage, f"{v.share:.0%}" if v.share else "", v.verdict or "", v.origin, v.run,
+                 moment(v.registered_at))
+                for v in versions
+            ]  # fmt: skip
+            table(("version", "stage", "share", "gate", "origin", "run", "registered"), rows)
+    return 0
+
+
+def gate(args: Namespace) -> int:
+    """Judges a version; the exit code is the verdict."""
+    from kairos.app.judging import judge  # loads numpy and polars, which `kairos live` does without
+
+    with open_project(args) as project:
+        judged = judge(project, _version(project, args.version))
+        decision = judged.decision
+        if args.json:
+            show_json(
+                {
+                    "version": judged.ref,
+                    "against": judged.against,
+                    "verdict": decision.verdict,
+                    "sentence": decision.sentence,
+                    "reasons": decision.reasons,
+                    "needed_rows": decision.needed_rows,
+                    "policy": judged.policy,
+                    "evidence": judged.evidence.plain(),
+                    "entry": judged.entry.seq,
+                }
+            )
+        else:
+            say(f"{judged.ref}: {decision.sentence}")
+            say(*(f"  {reason}" for reason in decision.reasons))
+            if decision.verdict == "hold" and decision.needed_rows:
+                say(f"  about {decision.needed_rows} more rows would decide it")
+            if decision.verdict == "pass":
+                say(f"Next: kairos deploy {judged.ref}")
+    return _EXIT[decision.verdict]
+
+
+def deploy(args: Namespace) -> int:
+    """Begins a rollout; refused by the gate, the exit code is the gate's."""
+    from kairos.app.deploying import deploy as begin
+    from kairos.delivery.rollout import StageStep
+
+    with open_project(args) as project, recorded(project):
+        ref = _version(project, args.version)
+        step = StageStep.parse(args.to) if args.to else None
+        try:
+            entry = decide_again(lambda: begin(project, ref, to=step, override=args.override))
+        except TransitionRefused as refusal:
+            if "verdict" not in refusal.facts:
+                raise
+            refusal.exit_code = _EXIT[refusal.facts["verdict"]]  # type: ignore[misc]
+            raise
+        if args.json:
+            show_json(entry)
+        else:
+            share = f" for {entry.body['share']:.0%} of requests" if entry.body["to"] == "canary" else ""
+            say(f"{ref} is {entry.body['to']}{share}. Ledger entry {entry.seq}.")
+            say("Next: kairos up" if entry.body["to"] == "live" else "The loop takes it further: kairos up")
+    return 0
+
+
+def rollback(args: Namespace) -> int:
+    """Goes back."""
+    from kairos.app.deploying import rollback as go_back
+
+    with open_project(args) as project, recorded(project):
+        entries = decide_again(lambda: go_back(project, args.model, reason=args.reason))
+        if args.json:
+            show_json(entries)
+        else:
+            say(*(f"{e.subject} is {e.body['to']}. Ledger entry {e.seq}." for e in entries))
+    return 0
+
+
+def live(args: Namespace) -> int:
+    """Says what is or was live."""
+    with open_project(args) as project:
+        found = live_at(project, parse_moment(args.at) if args.at else None)
+        if args.json:
+            show_json(found)
+            return 0
+        if not found:
+            say("Nothing was registered then." if args.at else "Nothing is registered yet. Type: kairos run")
+        for one in found:
+            if one.version is None or one.changed is None:
+                say(f"{one.model}: nothing is live" + ("" if args.at else f". Type: kairos deploy {one.model}@N"))
+                continue
+            say(f"{one.version} since {moment(one.changed.at)}, by {one.changed.actor}")
+            say(*(f"  {reason}" for reason in one.changed.reasons))
+            if one.challenger is not None:
+                share = f" with {one.share:.0%} of requests" if one.stage == "canary" else ""
+                say(f"  {one.challenger} is on trial in {one.stage}{share}")
+    return 0
+
+
+def _version(project: Project, text: str) -> VersionRef:
+    """``demand@3``, or ``demand`` for its newest version."""
+    if "@" in text:
+        return VersionRef.parse(text)
+    newest = project.state().model(text).newest
+    if newest is None:
+        raise NotFound(f"No version of {text!r} is registered.", hint="Type: kairos run")
+    return newest.ref

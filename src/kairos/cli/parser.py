@@ -1,0 +1,117 @@
+"""Every command with its options. Loads nothing but ``argparse``: ``--help`` has to be quick."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kairos import __version__
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+__all__ = ["make_parser"]
+
+_EXITS = "exit codes: 0 done, 1 error, 2 usage, 3 the gate failed, 4 the gate holds (not enough evidence)"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser; a parsed command names the function that executes it as ``MODULE:FUNCTION`` in ``execute``."""
+    parser = argparse.ArgumentParser(
+        prog="kairos",
+        description="Continuous delivery of machine-learning models: decides when to change the one that is live.",
+        epilog=_EXITS,
+    )
+    parser.add_argument("--version", action="version", version=f"kairos {__version__}")
+    parser.add_argument("-C", dest="folder", metavar="FOLDER", type=Path, default=Path(), help="the project's folder")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _starting(commands)
+    _running(commands)
+    _delivering(commands)
+    _serving(commands)
+    _looking_back(commands)
+    return parser
+
+
+def _command(commands: Commands, name: str, execute: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(execute=execute)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _starting(commands: Commands) -> None:
+    init = _command(commands, "init", "starting:init", "make a project from an example")
+    init.add_argument("target", metavar="FOLDER", type=Path)
+    init.add_argument("--example", default="bikes")
+    demo = commands.add_parser(
+        "demo", help="two years of real data in two minutes", description="Runs the whole loop on real data."
+    )
+    demo.set_defaults(execute="starting:demo")
+    demo.add_argument("target", metavar="FOLDER", type=Path, nargs="?", default=Path("kairos-demo"))
+    demo.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file")
+    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--until", metavar="DATE", help="stop the traffic before the end of 2012")
+
+
+def _running(commands: Commands) -> None:
+    run = _command(commands, "run", "running:run", "run the pipeline and register the models that come out new")
+    run.add_argument("--window", metavar="START..END", help="the data to look at; a bare end date is included")
+    run.add_argument("-p", dest="params", metavar="STEP.PARAM=VALUE", action="append", default=[])
+    run.add_argument("--force", metavar="STEP", action="append", default=[], help="run it even if nothing changed")
+    run.add_argument("--why", action="store_true", help="say why each step runs or is reused")
+    runs = _command(commands, "runs", "running:runs", "list the runs")
+    runs.add_argument("-n", dest="count", type=int, default=20, help="the last N")
+    diff = _command(commands, "diff", "running:diff", "what differs between two runs or versions")
+    diff.add_argument("first", metavar="RUN|MODEL@N")
+    diff.add_argument("second", metavar="RUN|MODEL@N")
+
+
+def _delivering(commands: Commands) -> None:
+    models = _command(commands, "models", "delivering:models", "list the versions and where they stand")
+    models.add_argument("model", nargs="?")
+    gate = _command(commands, "gate", "delivering:gate", "judge a version against the live one on fresh data")
+    gate.add_argument("version", metavar="MODEL[@N]")
+    deploy = _command(commands, "deploy", "delivering:deploy", "begin to make a version live")
+    deploy.add_argument("version", metavar="MODEL@N")
+    deploy.add_argument("--to", metavar="STAGE", help="shadow, canary:N%% or live; default: the rollout's first stage")
+    deploy.add_argument("--override", metavar="REASON", help="against the gate, or past stages of the rollout")
+    rollback = _command(commands, "rollback", "delivering:rollback", "end a trial, or go back to the former version")
+    rollback.add_argument("model")
+    rollback.add_argument("--reason", default="asked for by hand")
+    live = _command(commands, "live", "delivering:live", "what is or was live, and who changed it")
+    live.add_argument("--at", metavar="TIME", help="a date or time of the past")
+
+
+def _serving(commands: Commands) -> None:
+    for name, summary in (
+        ("serve", "answer requests with what is live"),
+        ("up", "serve, watch and retrain: the whole loop"),
+    ):
+        serve = _command(commands, name, f"serving:{name}", summary)
+        serve.add_argument("--host")
+        serve.add_argument("--port", type=int, help="0: any free port")
+        if name == "serve":
+            serve.add_argument("--replay", metavar="TIME", help="stand still at this time; requests move the clock")
+            serve.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    _command(commands, "watch", "serving:watch", "look once at what is live; write findings down")
+    labels = _command(commands, "labels", "serving:labels", "take in late truths from a CSV file")
+    labels.add_argument("file", metavar="FILE", type=Path, help="CSV with prediction_id and value")
+    explain = _command(commands, "explain", "serving:explain", "where an answer came from")
+    explain.add_argument("prediction", metavar="PREDICTION_ID")
+
+
+def _looking_back(commands: Commands) -> None:
+    ledger = _command(commands, "ledger", "looking_back:log", "the log of all facts")
+    actions = ledger.add_subparsers(metavar="ACTION", required=True)
+    log = _command(actions, "log", "looking_back:log", "print the facts")
+    log.add_argument("-n", dest="count", type=int, default=20, help="the last N")
+    log.add_argument("--kind", help="only this kind, such as stage.changed")
+    log.add_argument("--about", metavar="SUBJECT", help="only about this, such as demand@3")
+    _command(actions, "verify", "looking_back:verify", "recompute every hash; name the first broken entry")
+    report = _command(commands, "report", "looking_back:report", "one self-contained HTML page with pictures")
+    report.add_argument("-o", dest="output", metavar="FILE", type=Path, default=Path("report.html"))
+    replay = _command(commands, "replay", "looking_back:replay", "send the past as traffic, under another clock")
+    replay.add_argument("--window", metavar="START..END", help="what is sent; default: all that follows the first run")
+    replay.add_argument("--into", metavar="FOLDER", type=Path, help="where its facts go")

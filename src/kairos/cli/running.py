@@ -1,0 +1,160 @@
+"""``run``, ``runs``, ``diff``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from kairos.cli.opening import open_project, recorded
+from kairos.cli.output import moment, say, show_json, table
+from kairos.errors import UsageError
+from kairos.values import Json, VersionRef, Window
+
+if TYPE_CHECKING:
+    from kairos.app.project import Project
+    from kairos.experiments.ports import RunRecord
+    from kairos.pipeline.result import RunResult, StepEvent
+
+__all__ = ["diff", "run", "runs"]
+
+
+def run(args: Namespace) -> int:
+    """Runs the pipeline; a failed step shows the user's own traceback."""
+    from kairos.app.training import default_window, train  # loads Polars and scikit-learn
+
+    with open_project(args) as project, recorded(project):
+        window = Window.parse(args.window) if args.window else default_window(project)
+        if not args.json:
+            say(f"run of {project.settings.name} on {window}")
+        trained = train(
+            project,
+            window=window,
+            params=_params(args.params),
+            force=args.force,
+            on_event=(lambda event: None) if args.json else (lambda event: _tell(event, why=args.why)),
+        )
+        result = trained.result
+        if args.json:
+            body = result.plain()
+            show_json(
+                {**body, "metrics": trained.metrics, "versions": trained.versions, "unchanged": trained.unchanged}
+            )
+        else:
+            _report(result)
+            for name, value in trained.metrics.items():
+                model, _, rest = name.partition(".")
+                loss, _, kind = rest.partition(".")
+                whose = "the simple baseline's " if kind else ""
+                say(f"  {model}: {whose}mean {loss.replace('_', ' ')} on the holdout is {value:.4g}")
+            for ref in trained.versions:
+                say(f"{ref} is registered. Next: kairos gate {ref.model}")
+            for ref in trained.unchanged:
+                say(f"{ref} came out the same, to the byte; nothing new is registered.")
+    return 0 if result.ok else 1
+
+
+def runs(args: Namespace) -> int:
+    """Lists runs, the latest first."""
+    from kairos.experiments.runs import runs as read
+
+    with open_project(args) as project:
+        found = read(project.ledger)[::-1][: args.count]
+        if args.json:
+            show_json(found)
+        elif not found:
+            say("No run is recorded yet. Type: kairos run")
+        else:
+            rows = [(r.run, r.status, moment(r.ended_at), r.window, r.actor, _metrics(r)) for r in found]
+            table(("run", "status", "at", "window", "by", "metrics"), rows)
+    return 0
+
+
+def diff(args: Namespace) -> int:
+    """Says what differs between two runs."""
+    from kairos.experiments.compare import compare
+
+    with open_project(args) as project:
+        first, second = (_find(project, name) for name in (args.first, args.second))
+        difference = compare(first, second)
+        if args.json:
+            show_json(difference)
+            return 0
+        changes = [(part, change) for part in _PARTS for change in getattr(difference, part)]
+        if not changes:
+            say(f"{first.run} and {second.run} do not differ in params, data, code or metrics.")
+            return 0
+        rows = [(part, c.name, _short(c.before), _short(c.after)) for part, c in changes]
+        table(("", "name", first.run, second.run), rows)
+    return 0
+
+
+_PARTS = ("params", "inputs", "code", "metrics")
+
+
+def _find(project: Project, name: str) -> RunRecord:
+    from kairos.experiments.runs import find_run
+
+    if "@" in name:
+        ref = VersionRef.parse(name)
+        name = project.state().model(ref.model).version(ref.number).run
+    return find_run(project.ledger, name)
+
+
+def _params(given: list[str]) -> dict[str, dict[str, Json]]:
+    """``STEP.PARAM=VALUE``; a value that is JSON is read as such, anything else is text."""
+    params: dict[str, dict[str, Json]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        step, dot, param = name.partition(".")
+        if not equals or not dot or not step or not param:
+            raise UsageError(
+                "A param cannot be read.", given=text, accepted="STEP.PARAM=VALUE, as in demand.max_iter=300"
+            )
+        params.setdefault(step, {})[param] = _value(value)
+    return params
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _tell(event: StepEvent, *, why: bool) -> None:
+    if event.what == "started":
+        if why:
+            say(*(f"  {event.step:12}  because {reason}" for reason in event.why))
+        return
+    pulled = f", {event.parts} partitions pulled" if event.parts else ""
+    say(
+        f"  {event.step:12}  {event.what} ({event.elapsed_s:.1f} s{pulled})"
+        if event.what != "reused"
+        else f"  {event.step:12}  reused"
+    )
+    sys.stdout.flush()
+
+
+def _report(result: RunResult) -> None:
+    failure = result.failure
+    if failure is None:
+        say(f"run {result.id} finished")
+        return
+    sys.stdout.flush()
+    if failure.traceback:
+        print(failure.traceback.rstrip(), file=sys.stderr)
+    print(f"error: {failure.message}", file=sys.stderr)
+    done = [step.step for step in result.steps if step.outputs]
+    if done:
+        print(f"  Kept: {', '.join(done)}. The next run goes on from there.", file=sys.stderr)
+
+
+def _metrics(record: RunRecord) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in record.metrics.items() if not name.endswith(".baseline"))
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,155 @@
+"""``serve``, ``up``, ``watch``, ``labels``, ``explain``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from kairos.cli.opening import open_project
+from kairos.cli.output import moment, say, show_json
+from kairos.clock import ReplayClock
+from kairos.errors import UsageError
+from kairos.values import parse_moment
+
+if TYPE_CHECKING:
+    from kairos.app.explaining import Explanation, Moment
+    from kairos.app.project import Project
+
+__all__ = ["explain", "labels", "serve", "up", "watch"]
+
+
+def serve(args: Namespace) -> int:
+    """Answers requests until stopped."""
+    with open_project(args) as project:
+        if args.replay:
+            project.clock = ReplayClock(parse_moment(args.replay))
+        if args.home:
+            project.home = args.home.absolute()
+        _serve(args, project)
+    return 0
+
+
+def up(args: Namespace) -> int:
+    """Serves, and turns the loop beside it."""
+    from kairos.app.looping import Loop
+
+    with open_project(args) as project, Loop(project):
+        _serve(args, project)
+    return 0
+
+
+def watch(args: Namespace) -> int:
+    """Looks once; writes new findings down."""
+    from kairos.app.watching import Watch
+
+    with open_project(args) as project:
+        project.predictions.roll()
+        models = [m for m in project.settings.models.values() if m.name in project.state().models]
+        findings = [finding for model in models for finding in Watch(project, model).look()]
+        if args.json:
+            show_json(findings)
+        elif not findings:
+            say("Nothing was found.")
+        for finding in () if args.json else findings:
+            say(f"{finding.level:5}  {finding.sentence}")
+    return 0
+
+
+def labels(args: Namespace) -> int:
+    """Takes late truths from a file; all of them or none."""
+    from kairos.app.labelling import take_labels
+
+    with open_project(args) as project:
+        taken = take_labels(project, args.file)
+        if args.json:
+            show_json({"labels": taken})
+        else:
+            say(f"{taken} labels taken.")
+    return 0
+
+
+def explain(args: Namespace) -> int:
+    """Prints the chain behind one answer."""
+    from kairos.app.explaining import explain as look_up
+    from kairos.values import plain
+
+    with open_project(args) as project:
+        found = look_up(project, args.prediction)
+        if args.json:
+            show_json({**plain(found), "deployed": plain(found.deployed)})
+            return 0
+        _tell_answer(found)
+        _tell_origin(found)
+    return 0
+
+
+def _tell_answer(found: Explanation) -> None:
+    arm = found.arms[0]
+    guard = f" ({arm.action}: the model said {arm.raw:g})" if arm.action and arm.raw is not None else ""
+    say(f"prediction   {found.prediction} at {moment(found.at)}: {_number(arm.output)}{guard}")
+    if found.label is not None:
+        say(f"truth        {found.label:g}")
+    say(f"model        {found.version}, as {arm.role}")
+    for other in found.arms[1:]:
+        say(f"beside it    {other.version}, as {other.role}: {_number(other.output)}")
+
+
+def _tell_origin(found: Explanation) -> None:
+    say(f"package      {found.package}")
+    say(f"run          {found.run} at {moment(found.run_at)}, data {found.window}")
+    code = found.code
+    dirty = f", changed by {code['dirty_digest']}" if code["dirty_digest"] else ", nothing changed since"
+    say(f"commit       {code['commit']}{dirty}" if code["commit"] else "commit       none: not under version control")
+    for name, step in found.steps.items():
+        say(f"step         {name}: fingerprint {step['fingerprint']}", f"             code {step['code']}")
+        say(*(f"             param {key} = {json.dumps(value)}" for key, value in step["params"].items()))
+        say(*(f"             input {key} {digest}" for key, digest in step["inputs"].items()))
+    gate, deployed = found.gate, found.deployed
+    say("gate         none" if gate is None else f"gate         {gate.what} ({_who(gate)})")
+    if deployed is not None:
+        why = "; ".join(deployed.reasons) + (f"; override: {deployed.override}" if deployed.override else "")
+        say(f"deployed     to {deployed.what} ({_who(deployed)}): {why}")
+
+
+def _who(moment_of: Moment) -> str:
+    return f"by {moment_of.actor}, {moment(moment_of.at)}, entry {moment_of.seq}"
+
+
+def _serve(args: Namespace, project: Project) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
+    from kairos.app.packages import open_stored
+    from kairos.app.serving import make_server
+    from kairos.serving.process import serve as run
+    from kairos.web.live import status_page
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    port = project.settings.port if args.port is None else args.port
+    if not 0 <= port <= 65535:
+        raise UsageError("A port cannot be used.", given=port, accepted="0 to 65535")
+
+    def announce(url: str) -> None:
+        if args.json:
+            print(json.dumps({"url": url}), flush=True)
+            return
+        champions = [m.champion for m in project.state().models.values() if m.champion is not None]
+        say(f"Serving {', '.join(str(c.ref) for c in champions) or 'nothing yet'} at {url} (Ctrl-C stops)")
+        for champion in champions:
+            example = json.dumps(open_stored(project.store, champion.package).example)
+            say(f"  curl {url}/predict/{champion.ref.model} -d '{example}'")
+        sys.stdout.flush()
+
+    run(
+        make_server(project),
+        host=args.host or project.settings.host,
+        port=port,
+        pages={"/": lambda: status_page(project)},
+        on_ready=announce,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "no answer" if value is None else f"{value:g}"

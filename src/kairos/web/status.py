@@ -1,0 +1,67 @@
+"""The status page: what is live now, who put it there, on which evidence, and what was found and decided last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from kairos.app.story import DecisionLine
+from kairos.web.pages import render_page
+
+__all__ = ["FindingLine", "ModelStatus", "StatusPage", "render_status"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """One model, as its users meet it."""
+
+    name: str
+    version: str | None
+    """The champion, such as ``demand@3``; ``None``: nothing is live, and what follows about it is not shown."""
+    since: datetime | None = None
+    """When it went live."""
+    actor: str = ""
+    """Who or what put it there."""
+    evidence: tuple[str, ...] = ()
+    """The reasons for it, one sentence each."""
+    override: str | None = None
+    """What a person gave as reason for going past the gate; ``None`` if nobody did."""
+    entry: int | None = None
+    """The ledger entry that says all this."""
+    challenger: str | None = None
+    """The version on trial."""
+    stage: Literal["shadow", "canary"] | None = None
+    share: float = 0.0
+    """The part of the requests that the challenger answers, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingLine:
+    """Something that a monitor found."""
+
+    at: datetime
+    subject: str
+    """The version or the model that it is about."""
+    level: Literal["info", "warn", "alarm"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusPage:
+    """All that the page shows, as of one moment."""
+
+    project: str
+    at: datetime
+    models: tuple[ModelStatus, ...]
+    findings: tuple[FindingLine, ...] = ()
+    """The latest first."""
+    decisions: tuple[DecisionLine, ...] = ()
+    """The latest first."""
+    ledger_head: int
+    ledger_hash: str
+
+
+def render_status(page: StatusPage) -> str:
+    """The page as HTML: self-contained, without scripts; it shows a moment and is made anew for each visit."""
+    return render_page("status.html", page=page)

@@ -1,0 +1,99 @@
+"""kairos.toml: read once, everything wrong in it is named with what would be right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kairos.app.place import find_root
+from kairos.app.settings import Settings, load_settings, read_settings
+from kairos.delivery.rollout import StageStep
+from kairos.errors import NotFound, SettingsError, UsageError
+from kairos.examples import copy_example
+from kairos.gates.policy import Margin
+from kairos.values import Window
+
+
+def settings(model: dict[str, Any] | None = None, **project: Any) -> Settings:
+    demand = {"holdout": "split.holdout", **(model or {})}
+    return read_settings({"project": {"name": "bikes", **project}, "model": {"demand": demand}})
+
+
+def test_the_example_is_read(tmp_path: Path) -> None:
+    """What ``kairos init`` copies is accepted, and says what its comments say."""
+    root = copy_example("bikes", tmp_path / "mine")
+    found = load_settings(root)
+    demand = found.model("demand")
+    assert found.window == Window.parse("2011-01-01..2011-06-30")
+    assert found.label_delay == timedelta(days=1)
+    assert demand.delivery.stages[1] == StageStep(stage="canary", share=0.25)
+    assert (demand.output.lower, demand.output.upper, demand.output.on_violation) == (0.0, 5000.0, "clip")
+    assert demand.gate.slices == ("season", "workingday")
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    """A model needs its holdout and nothing else; the monitor waits as long as labels are late."""
+    found = settings(label_delay="3h")
+    demand = found.model("demand")
+    assert (demand.step, demand.gate.loss, demand.output.on_violation) == ("demand", "absolute_error", "flag")
+    assert demand.gate.margin == Margin(kind="relative", value=0.01)
+    assert demand.monitor.matures_after == timedelta(hours=3)
+    assert demand.privacy.keep is None
+
+
+@pytest.mark.parametrize(
+    ("model", "project", "complaint"),
+    [
+        ({"hold_out": "x"}, {}, "no setting 'model.demand.hold_out'.*Did you mean 'holdout'"),
+        ({"loss": "absolute_eror"}, {}, "model.demand.loss.*Did you mean 'absolute_error'"),
+        ({"gate": {"alpha": "5%"}}, {}, "model.demand.gate.alpha has the wrong type.*a number"),
+        ({"gate": {"margin": "much"}}, {}, "model.demand.gate.margin: .*much"),
+        ({"delivery": {"stages": ["canary"]}}, {}, "model.demand.delivery.stages: .*canary"),
+        ({"delivery": {"stages": ["shadow"]}}, {}, "has to end live"),
+        ({"delivery": {"alpha": 5}}, {}, "model.demand.delivery.alpha is no share"),
+        ({"delivery": {"harm_margin": 3}}, {}, "harm_margin is a share"),
+        ({"retrain": {"on": ["qualty"]}}, {}, "unknown check.*qualty.*quality"),
+        ({"monitor": {"alpha": 2}}, {}, "monitor's alpha is no share"),
+        ({"output": {"range": [1]}}, {}, "range needs two ends"),
+        ({"output": {"range": [5, 0]}}, {}, "model.demand.output.range: "),
+        ({"allow_pickle": "yes"}, {}, "allow_pickle has the wrong type.*true or false"),
+        ({"privacy": {"keep": ["a"], "pseudonymise": ["a"]}}, {}, "'a' in keep and in pseudonymise"),
+        ({}, {"window": "2011"}, "project.window: A window cannot be read"),
+        ({}, {"every": "0d"}, "longer than nothing"),
+        ({}, {"seed": True}, "project.seed has the wrong type"),
+    ],
+)
+def test_what_is_wrong_is_named(model: dict[str, Any], project: dict[str, Any], complaint: str) -> None:
+    """The key, what was given, and what is accepted."""
+    with pytest.raises(SettingsError, match=complaint):
+        settings(model, **project)
+
+
+def test_an_unknown_table_is_named() -> None:
+    """So that a misspelt section is not silently without effect."""
+    with pytest.raises(SettingsError, match="no setting 'serving'"):
+        read_settings({"project": {"name": "x"}, "serving": {"port": 1}})
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    """With the place that the parser complains about."""
+    (tmp_path / "kairos.toml").write_text("[project\n")
+    with pytest.raises(SettingsError, match=r"kairos.toml is not TOML.*line 1"):
+        load_settings(tmp_path)
+
+
+def test_the_project_is_found_from_below(tmp_path: Path) -> None:
+    """Commands work in every folder of a project; outside of one they say how to begin."""
+    root = copy_example("bikes", tmp_path / "mine")
+    assert find_root(root / "data") == root
+    with pytest.raises(UsageError, match="kairos init"):
+        find_root(tmp_path)
+
+
+def test_an_unknown_model_is_named() -> None:
+    """With those there are."""
+    with pytest.raises(NotFound, match=r"no model 'demandd'.*demand"):
+        settings().model("demandd")

@@ -1,0 +1,105 @@
+"""The real command in a process of its own, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+__all__ = ["Answer", "Deployed", "Server", "kairos", "serving", "start"]
+
+COMMAND = (sys.executable, "-m", "kairos.cli")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed with ``--json``."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> Any:
+        """The one JSON object that it printed to stderr."""
+        return json.loads(self.err)["error"]
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Starts a command in a folder and does not wait for it."""
+    return subprocess.Popen(
+        [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+def kairos(folder: Path, *words: str, code: int | None = 0) -> Answer:
+    """Types a command in a folder; ``code`` is the exit code that it has to end with, ``None`` for any."""
+    with start(folder, *words) as process:
+        out, err = process.communicate()
+    answer = Answer(code=process.returncode, out=out, err=err)
+    assert code is None or answer.code == code, f"kairos {' '.join(words)} ended with {answer.code}:\n{out}\n{err}"
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """A project whose first version is live. It is for reading: who changes its ledger takes a copy."""
+
+    project: Path
+    said: dict[str, Answer]
+    """What each command said on the way, by its first word."""
+
+    def copy(self, to: Path) -> Path:
+        """The same project elsewhere, with its facts and its store; returns its folder."""
+        shutil.copytree(self.project, to)
+        return to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A ``kairos up`` or ``kairos serve`` that answers."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def get(self, path: str) -> httpx.Response:
+        """The answer at a path."""
+        return httpx.get(self.url + path, timeout=60)
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        """The answer to a JSON body."""
+        return httpx.post(self.url + path, json=body, timeout=60)
+
+    def stop(self, sign: signal.Signals) -> Answer:
+        """Sends a signal and waits for the end."""
+        self.process.send_signal(sign)
+        out, err = self.process.communicate()
+        return Answer(code=self.process.returncode, out=out, err=err)
+
+
+@contextmanager
+def serving(folder: Path, *words: str) -> Iterator[Server]:
+    """Starts ``up`` or ``serve`` on a free port; what is still running at the end is killed."""
+    with start(folder, *words, "--port", "0", "--json") as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            yield Server(url=json.loads(line)["url"], process=process)
+        finally:
+            process.kill()

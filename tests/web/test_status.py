@@ -1,0 +1,87 @@
+"""The status page: what is live, by whom, why, and what happened last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
+from kairos.web.words import clean
+from tests.web.reading import read_page
+from tests.web.stories import HOSTILE, bikes, hostile
+
+AT = datetime(2012, 6, 5, 9, 30, tzinfo=UTC)
+
+LIVE = ModelStatus(
+    name="demand",
+    version="demand@8",
+    since=datetime(2012, 5, 2, 14, 5, tzinfo=UTC),
+    actor="ann",
+    evidence=("pass: absolute error is 5.1 to 9.8 lower on 412 paired requests",),
+    override="the release is today",
+    entry=140,
+    challenger="demand@9",
+    stage="canary",
+    share=0.1,
+)
+PAGE = StatusPage(
+    project="mybikes",
+    at=AT,
+    models=(LIVE,),
+    findings=(FindingLine(at=AT, subject="demand@8", level="alarm", sentence="quality: 61.2 is above 50.3"),),
+    decisions=bikes().decisions[:3],
+    ledger_head=212,
+    ledger_hash="ab" * 32,
+)
+
+
+def text_of(page: StatusPage) -> str:
+    """What a reader sees, with single blanks."""
+    return " ".join(next(e.text for e in read_page(render_status(page)) if e.tag == "body").split())
+
+
+def test_it_says_what_is_live_who_put_it_there_and_why() -> None:
+    """Version, since when, by whom, on which evidence, past which gate, with the ledger entry."""
+    text = text_of(PAGE)
+    assert "demand@8 live since 2 May 2012, 14:05 UTC put there by ann, ledger entry 140" in text
+    assert "because pass: absolute error is 5.1 to 9.8 lower on 412 paired requests" in text
+    assert "past the gate override the release is today" in text
+    assert "on trial demand@9, canary with 10% of the requests" in text
+
+
+def test_it_says_what_was_found_and_decided_last() -> None:
+    """Findings with their level, decisions with their verdict."""
+    text = text_of(PAGE)
+    assert "5 Jun 2012, 09:30 demand@8 alarm quality: 61.2 is above 50.3" in text
+    assert "stage demand@1 hold live: the first version ann" in text
+
+
+def test_a_model_without_a_champion_gets_the_command_that_helps() -> None:
+    """Nothing live is said in words."""
+    idle = replace(PAGE, models=(ModelStatus(name="idle", version=None),), findings=(), decisions=())
+    text = text_of(idle)
+    assert "Nothing is live. Type kairos deploy idle@N." in text
+    assert "Last findings None." in text
+
+
+def test_an_empty_project_gets_the_first_command() -> None:
+    """Nothing registered is said in words."""
+    assert "No model is registered yet. Type kairos run." in text_of(replace(PAGE, models=()))
+
+
+def test_hostile_text_is_only_text() -> None:
+    """Whatever a reason, a name or an actor holds, the page keeps its form and runs nothing."""
+    model = replace(LIVE, name=HOSTILE, version=HOSTILE, actor=HOSTILE, evidence=(HOSTILE,), override=HOSTILE)
+    finding = FindingLine(at=AT, subject=HOSTILE, level="warn", sentence=HOSTILE)
+    page = StatusPage(
+        project=HOSTILE, at=AT, models=(model,), findings=(finding,), decisions=hostile().decisions[:2],
+        ledger_head=1, ledger_hash=HOSTILE,
+    )  # fmt: skip
+    elements = read_page(render_status(page))
+    assert not {"script", "img"} & {e.tag for e in elements}
+    assert next(e.text for e in elements if e.tag == "h1") == clean(HOSTILE)
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    """No clock is read."""
+    assert render_status(PAGE) == render_status(PAGE)
