@@ -72,6 +72,20 @@ def test_what_is_wrong_is_named(model: dict[str, Any], project: dict[str, Any], 
         settings(model, **project)
 
 
+@pytest.mark.parametrize("name", ["bike-demand", "demand_2", "2nd"])
+def test_a_model_may_have_a_hyphen_in_its_name(name: str) -> None:
+    """What MLflow, a URL and a folder take."""
+    found = read_settings({"project": {"name": "x"}, "model": {name: {"step": "demand", "holdout": "split.holdout"}}})
+    assert found.model(name).name == name
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a@b", "", "démand", "-x"])
+def test_a_name_that_no_version_can_have_is_refused(name: str) -> None:
+    """Before anything is trained: a version of it could be written to the ledger and never be read again."""
+    with pytest.raises(SettingsError, match=r"a model cannot be called so.*letters from A to Z, digits, _ and -"):
+        read_settings({"project": {"name": "x"}, "model": {name: {"holdout": "split.holdout"}}})
+
+
 def test_an_unknown_table_is_named() -> None:
     """So that a misspelt section is not silently without effect."""
     with pytest.raises(SettingsError, match="no setting 'serving'"):

@@ -8,13 +8,20 @@ from kairos.app.project import Project
 from kairos.delivery.rollout import StageStep
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import TransitionRefused
-from kairos.ledger import Entry
+from kairos.ledger import Entry, Fact
 from kairos.values import Json, Verdict, VersionRef
 
 __all__ = ["deploy", "move", "restore", "rollback"]
 
 
-def deploy(project: Project, ref: VersionRef, *, to: StageStep | None = None, override: str | None = None) -> Entry:
+def deploy(
+    project: Project,
+    ref: VersionRef,
+    *,
+    to: StageStep | None = None,
+    override: str | None = None,
+    instead: str | None = None,
+) -> Entry:
     """Begins to make a version live.
 
     It comes to the first stage of the rollout; the loop takes it further. If nothing is live there is nothing to
@@ -26,11 +33,14 @@ def deploy(project: Project, ref: VersionRef, *, to: StageStep | None = None, ov
         ref: Which one.
         to: Another stage than the first.
         override: The reason for going against the gate or around the rollout.
+        instead: The reason for ending the trial of another version; ``None``: then it is in the way, unless this one
+            goes live at once.
 
     Raises:
-        TransitionRefused: the gate has not passed it, it stands there already, or another version is on trial. With
-            ``facts["verdict"]``: the gate's verdict, or ``None`` if it met none.
+        TransitionRefused: the gate has not passed it, it stands there already, it was taken back, or another version is
+            on trial. With ``facts["verdict"]``, where a gate is missing: its verdict, or ``None`` if it met none.
         NotFound: there is no such version.
+        LedgerMoved: somebody else wrote meanwhile; nothing is changed.
     """
     state = project.state()
     model = state.model(ref.model)
@@ -40,12 +50,16 @@ def deploy(project: Project, ref: VersionRef, *, to: StageStep | None = None, ov
     if model.champion_number == ref.number:
         raise TransitionRefused(f"{ref} is live already.", hint="Type: kairos live")
     other = model.challenger
-    if other is not None and other.ref != ref and step.stage != "live":
+    if other is not None and other.ref == ref:
+        if override is None and step.share <= other.share:
+            raise TransitionRefused(f"{ref} is in {other.stage} already.", hint="Type: kairos live")
+        other = None
+    if other is not None and step.stage != "live" and instead is None:
         raise TransitionRefused(
             f"{other.ref} is on trial.", given=f"deploy {ref}", hint=f"End its trial first: kairos rollback {ref.model}"
         )
     if override is None:
-        _require_gate(version, step)
+        _require_gate(model, version, step)
         if step.share > first.share:
             raise TransitionRefused(
                 f"{ref} would skip stages of the rollout.",
@@ -53,20 +67,21 @@ def deploy(project: Project, ref: VersionRef, *, to: StageStep | None = None, ov
                 accepted=first.stage,
                 hint='To do it all the same: --override "why"',
             )
-    if other is not None and other.ref != ref:
-        move(project, other, "retired", verdict="hold", reasons=[f"gave way to {ref}"], expect=state.seq)
-        state = project.state()
-    reasons = [override] if override else _reasons(model, version)
-    return move(
-        project,
-        version,
-        step.stage,
-        share=step.share if step.stage == "canary" else 0.0,
-        verdict=version.verdict or "hold",
-        reasons=reasons,
-        override=override,
-        expect=state.seq,
+    facts = []
+    if other is not None:
+        reasons = [instead if instead is not None else f"gave way to {ref}"]
+        facts.append(_change(other, "retired", verdict="hold", reasons=reasons))
+    facts.append(
+        _change(
+            version,
+            step.stage,
+            share=step.share if step.stage == "canary" else 0.0,
+            verdict=version.verdict or "hold",
+            reasons=[override] if override else _reasons(model, version),
+            override=override,
+        )
     )
+    return project.tell_all(facts, expect=state.seq)[-1]
 
 
 def rollback(project: Project, model: str, *, reason: str) -> tuple[Entry, ...]:
@@ -82,44 +97,41 @@ def rollback(project: Project, model: str, *, reason: str) -> tuple[Entry, ...]:
             project,
             found.challenger,
             "rolled_back",
-            verdict="fail",
+            verdict=None,
             reasons=[reason],
-            override=reason,
             expect=state.seq,
         )
         return (ended,)
     if found.champion is None or found.former is None:
         raise TransitionRefused(f"{model!r} has no former version to go back to.", hint="Type: kairos models")
-    return restore(project, found, verdict="fail", reasons=[reason], override=reason, expect=state.seq)
+    return restore(project, found, verdict=None, reasons=[reason], expect=state.seq)
 
 
 def restore(
     project: Project,
     model: ModelState,
     *,
-    verdict: Verdict,
+    verdict: Verdict | None,
     reasons: list[str],
     basis: Mapping[str, Json] | None = None,
-    override: str | None = None,
     expect: int,
 ) -> tuple[Entry, ...]:
-    """Makes the former champion live again, then marks the champion as rolled back: users are safe first."""
+    """Makes the former champion live again and marks the champion as rolled back: both, or nothing.
+
+    Raises:
+        LedgerMoved: the ledger has grown since ``expect``; nothing is changed.
+    """
     champion, former = model.champion, model.former
     assert champion is not None  # the caller has looked
     assert former is not None
     back = [f"in place of {champion.ref}", *reasons]
-    first = move(project, former, "live", verdict=verdict, reasons=back, basis=basis, override=override, expect=expect)
-    second = move(
-        project,
-        champion,
-        "rolled_back",
-        verdict=verdict,
-        reasons=reasons,
-        basis=basis,
-        override=override,
-        expect=first.seq,
+    return project.tell_all(
+        [
+            _change(former, "live", verdict=verdict, reasons=back, basis=basis),
+            _change(champion, "rolled_back", verdict=verdict, reasons=reasons, basis=basis),
+        ],
+        expect=expect,
     )
-    return first, second
 
 
 def move(
@@ -127,11 +139,10 @@ def move(
     version: VersionState,
     to: str,
     *,
-    verdict: Verdict,
+    verdict: Verdict | None,
     reasons: list[str],
     share: float = 0.0,
     basis: Mapping[str, Json] | None = None,
-    override: str | None = None,
     expect: int | None = None,
 ) -> Entry:
     """Writes one change of stage.
@@ -140,17 +151,30 @@ def move(
         project: Whose ledger.
         version: As it stands.
         to: Its new stage.
-        verdict: What led there.
+        verdict: What led there; ``None``: a person's own word.
         reasons: The same in sentences.
         share: In canary, the part of requests that it answers.
         basis: ``evidence`` and ``policy`` of a decision that can be made again; ``None`` for a person's own.
-        override: A person's reason for going against the gate or around the rollout.
         expect: The head of the ledger that this was decided on.
 
     Raises:
         LedgerMoved: the ledger has grown since ``expect``; nothing is changed.
     """
-    body: Mapping[str, Json] = {
+    fact = _change(version, to, share=share, verdict=verdict, reasons=reasons, basis=basis)
+    return project.tell_all([fact], expect=expect)[0]
+
+
+def _change(
+    version: VersionState,
+    to: str,
+    *,
+    verdict: Verdict | None,
+    reasons: list[str],
+    share: float = 0.0,
+    basis: Mapping[str, Json] | None = None,
+    override: str | None = None,
+) -> Fact:
+    body: dict[str, Json] = {
         "from": version.stage,
         "to": to,
         "share": share,
@@ -159,7 +183,7 @@ def move(
         "override": override,
         **(basis or {"evidence": None, "policy": None}),
     }
-    return project.tell("stage.changed", subject=str(version.ref), body=dict(body), expect=expect)
+    return Fact(kind="stage.changed", subject=str(version.ref), body=body)
 
 
 def _first_step(project: Project, model: ModelState) -> StageStep:
@@ -167,20 +191,28 @@ def _first_step(project: Project, model: ModelState) -> StageStep:
     return steps[0] if model.champion is not None else steps[-1]
 
 
-def _require_gate(version: VersionState, step: StageStep) -> None:
-    if version.verdict == "pass" or (version.verdict == "hold" and step.stage == "shadow"):
-        return
-    said = (
-        f"The gate's verdict on {version.ref} is {version.verdict}."
-        if version.verdict
-        else f"{version.ref} met no gate."
-    )
-    raise TransitionRefused(
-        said,
-        accepted="a version that passed its gate",
-        hint=f'Type: kairos gate {version.ref}. To deploy it all the same: --override "why"',
-        verdict=version.verdict,
-    )
+def _require_gate(model: ModelState, version: VersionState, step: StageStep) -> None:
+    """Refuses what no gate, or a gate on other ground, has let pass."""
+    anyway = 'To deploy it all the same: --override "why"'
+    again = f"Type: kairos gate {version.ref}. {anyway}"
+    if version.was_taken_back:
+        raise TransitionRefused(
+            f"{version.ref} was rolled back: what live requests have shown counts more than its gate.", hint=anyway
+        )
+    if version.verdict != "pass" and not (version.verdict == "hold" and step.stage == "shadow"):
+        said = f"The gate's verdict on {version.ref} is {version.verdict}." if version.verdict else None
+        raise TransitionRefused(
+            said or f"{version.ref} met no gate.",
+            accepted="a version that passed its gate",
+            hint=again,
+            verdict=version.verdict,
+        )
+    champion = model.champion
+    if champion is not None and version.verdict_against != champion.ref:
+        other = version.verdict_against or "a simple baseline"
+        raise TransitionRefused(
+            f"The gate compared {version.ref} with {other}, and {champion.ref} is live now.", hint=again, verdict=None
+        )
 
 
 def _reasons(model: ModelState, version: VersionState) -> list[str]:

@@ -39,28 +39,31 @@ class Loop:
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
+        every_s = self._outer.settings.every.total_seconds()
         with Project(self._outer.root, home=self._outer.home, clock=self._outer.clock, actor="kairos") as project:
-            controller = Controller(project, on_entry=_tell)
-            every_s = project.settings.every.total_seconds()
+            controller: Controller | None = None
             while not self._stop.is_set():
                 try:
+                    controller = controller or Controller(project, on_entry=_tell)
                     controller.tick()
-                    self._record(project)
                 except KairosError as error:
                     _log.error("The loop could not finish its turn: %s", error)
                 except Exception:
                     _log.exception("The loop could not finish its turn.")
+                self._record(project)
                 self._stop.wait(every_s)
 
     def _record(self, project: Project) -> None:
         """Brings the experiment record up to the ledger, if there is something new for it."""
-        if not Record.is_behind(project):
-            return
         try:
+            if not Record.is_behind(project):
+                return
             with Record(project) as record:
                 record.follow()
         except AdapterError as error:
             _log.warning("The experiment record lags behind the ledger: %s", error)
+        except Exception:
+            _log.exception("The experiment record lags behind the ledger.")
 
 
 def _tell(entry: Entry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kairos.clock import Clock, SystemClock
 from kairos.delivery.state import DeliveryState
-from kairos.ledger import Entry, SqliteLedger
+from kairos.ledger import Entry, Fact, SqliteLedger
 from kairos.values import Json
 
 if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
@@ -119,6 +119,10 @@ class Project:
         return self.ledger.append(
             kind, subject=subject, body=body, actor=self.actor, at=self.clock.now(), expect=expect
         )
+
+    def tell_all(self, facts: Sequence[Fact], *, expect: int | None = None) -> tuple[Entry, ...]:
+        """Writes facts that are only true together: all or none."""
+        return self.ledger.append_all(facts, actor=self.actor, at=self.clock.now(), expect=expect)
 
 
 def _login() -> str:

@@ -19,7 +19,7 @@ from kairos.gates.losses import LOSSES
 from kairos.gates.policy import GatePolicy, Margin
 from kairos.monitor.policy import MonitorPolicy
 from kairos.serving.guard import GuardAction, OutputGuard
-from kairos.values import Window
+from kairos.values import MODEL_NAMES, Window, is_model_name
 
 __all__ = [
     "ModelSettings",
@@ -147,6 +147,8 @@ def read_settings(values: Mapping[str, object]) -> Settings:
 
 
 def _model(name: str, reader: Reader, label_delay: timedelta) -> ModelSettings:
+    if not is_model_name(name):  # before a ledger entry is written that nobody can read
+        raise SettingsError("kairos.toml: a model cannot be called so.", given=repr(name), accepted=MODEL_NAMES)
     loss = reader.choice("loss", tuple(LOSSES), "absolute_error")
     slices = reader.texts("slices")
     output = _output(reader.table("output"))
@@ -222,7 +224,7 @@ def _share(reader: Reader, key: str, default: float) -> float:
 
 def _retrain(reader: Reader) -> RetrainPolicy:
     default = RetrainPolicy()
-    known = default.on | {"impossible_values"}
+    known = default.on | {"impossible_values", "input_drift", "prediction_drift"}
     on = frozenset(reader.texts("on", tuple(sorted(default.on))))
     if not on <= known:
         raise SettingsError(
@@ -235,6 +237,7 @@ def _retrain(reader: Reader) -> RetrainPolicy:
         max_age=reader.length("max_age", default.max_age),
         cooldown=reader.length("cooldown", default.cooldown),
         max_cooldown=reader.length("max_cooldown", default.max_cooldown),
+        retry=reader.length("retry", default.retry),
     )
     reader.done()
     return policy

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from kairos.app.facts import run_entry
 from kairos.app.losses import holdout_losses
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.delivery.rollout import RolloutEvidence
+from kairos.delivery.rollout import SPLIT_LIMIT, RolloutEvidence
 from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.models.profile import Profile
 from kairos.monitor.checks.quality import LossReference, loss_reference
-from kairos.monitor.findings import Finding
+from kairos.monitor.findings import Check, Finding, Level
 from kairos.monitor.rollout import gather
 from kairos.monitor.watch import Monitor
-from kairos.values import VersionRef
+from kairos.values import VersionRef, Window
 
 __all__ = ["Watch"]
 
@@ -41,6 +43,9 @@ class Watch:
 
         Returns:
             Everything found, new or not.
+
+        Raises:
+            LedgerMoved: somebody else wrote meanwhile, perhaps the same.
         """
         champion = self._project.state().model(self._model.name).champion
         if champion is None:
@@ -56,10 +61,11 @@ class Watch:
             live_since=champion.since,
             now=self._project.clock.now(),
         )
+        head = self._project.ledger.head()
         known = {_key(f): f.level for f in self.told(champion)}
         for finding in findings:
             if known.get(_key(finding)) != finding.level:
-                self._project.tell("finding", subject=self._model.name, body=finding.plain())
+                head = self._project.tell("finding", subject=self._model.name, body=finding.plain(), expect=head).seq
         return findings
 
     def told(self, champion: VersionState) -> list[Finding]:
@@ -69,11 +75,30 @@ class Watch:
         return [f for f in findings if f.version == champion.ref.number]
 
     def alarms(self) -> tuple[str, ...]:
-        """Checks that raised an alarm about the champion since it went live, sorted."""
+        """Checks that ask for a new model since the champion went live, sorted: by an alarm; of drift, by a warning."""
         champion = self._project.state().model(self._model.name).champion
         if champion is None:
             return ()
-        return tuple(sorted({f.check for f in self.told(champion) if f.level == "alarm"}))
+        return tuple(sorted({f.check for f in self.told(champion) if f.level == _ASKS.get(f.check, "alarm")}))
+
+    def tell_wrong_split(self, challenger: VersionState, evidence: RolloutEvidence, sentence: str) -> None:
+        """Writes down, once a stage, that requests do not reach a challenger as designed."""
+        if any(finding.check == "request_split" for finding in self.told(challenger)):
+            return
+        finding = Finding(
+            check="request_split",
+            level="alarm",
+            column=None,
+            value=evidence.split_log_e,
+            lower=None,
+            upper=None,
+            threshold=SPLIT_LIMIT,
+            window=Window(challenger.since, evidence.as_of),
+            rows=evidence.canary_requests,
+            sentence=f"{challenger.ref}: {sentence}. Look at how clients send the entity.",
+            version=challenger.ref.number,
+        )
+        self._project.tell("finding", subject=self._model.name, body=finding.plain())
 
     def rollout(self, champion: VersionState, challenger: VersionState) -> RolloutEvidence:
         """What is known about a challenger beside a champion, since live traffic first reached the challenger."""
@@ -99,6 +124,10 @@ class Watch:
             losses = holdout_losses(self._project, self._model, package, run)
             self._references[version.ref] = (package.profile, loss_reference(losses.own))
         return self._references[version.ref]
+
+
+_ASKS: Mapping[Check, Level] = MappingProxyType({"input_drift": "warn", "prediction_drift": "warn"})
+"""From which level on a check asks for a new model, where that is not ``alarm``: drift never proves harm."""
 
 
 def _key(finding: Finding) -> tuple[str, str | None]:

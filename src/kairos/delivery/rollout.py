@@ -20,6 +20,7 @@ from kairos.errors import SettingsError
 from kairos.values import Verdict, duration_text
 
 __all__ = [
+    "SPLIT_LIMIT",
     "Guard",
     "PairedLoss",
     "RolloutDecision",
@@ -157,7 +158,8 @@ class RolloutDecision:
     sentence: str
 
 
-_SPLIT_LIMIT = math.log(100)
+SPLIT_LIMIT = math.log(100)
+"""Natural log of the e-value from which on the split of requests counts as wrong."""
 
 
 def decide(policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutEvidence) -> RolloutDecision:
@@ -165,16 +167,19 @@ def decide(policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutE
     harm = _harm(policy, evidence)
     if harm is not None:
         return RolloutDecision(verdict="fail", action="rollback", to=None, sentence=harm)
-    if evidence.split_log_e >= _SPLIT_LIMIT:
-        sentence = f"requests are not split as designed (e = {_e_text(evidence.split_log_e)}); the share is frozen"
-        return RolloutDecision(verdict="hold", action="freeze", to=None, sentence=sentence)
-    missing = _missing(policy, stage, evidence)
+    is_split_wrong = evidence.split_log_e >= SPLIT_LIMIT
+    if is_split_wrong:
+        missing: str | None = f"requests are not split as designed (e = {_e_text(evidence.split_log_e)})"
+    else:
+        missing = _missing(policy, stage, evidence)
     if missing is None:
         to = policy.after(stage, share)
         return RolloutDecision(verdict="pass", action="advance", to=to, sentence=_proof(policy, evidence))
     if evidence.as_of - evidence.since >= policy.max_wait:
         missing = f"withdrawn, not decided within {duration_text(policy.max_wait)}: {missing}"
         return RolloutDecision(verdict="hold", action="withdraw", to=None, sentence=missing)
+    if is_split_wrong:
+        return RolloutDecision(verdict="hold", action="freeze", to=None, sentence=f"{missing}; the share is frozen")
     return RolloutDecision(verdict="hold", action="wait", to=None, sentence=missing)
 
 

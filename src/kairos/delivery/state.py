@@ -69,6 +69,10 @@ class VersionState:
     """When live traffic first reached it, in the present attempt to make it live; ``None`` before."""
     verdict: Verdict | None = None
     """The last gate's verdict, or ``None`` if it met none."""
+    verdict_against: VersionRef | None = None
+    """The champion that the last gate compared it with; ``None``: the simple baseline, or it met no gate."""
+    was_taken_back: bool = False
+    """Whether it was rolled back and has not been live since, whatever its stage is now."""
 
     @property
     def live(self) -> Live:
@@ -96,6 +100,11 @@ class ModelState:
         return self._at(self.champion_number)
 
     @property
+    def champion_ref(self) -> VersionRef | None:
+        """Its name, or ``None`` if nothing is live."""
+        return None if self.champion is None else self.champion.ref
+
+    @property
     def challenger(self) -> VersionState | None:
         """The version under trial on live traffic."""
         return self._at(self.challenger_number)
@@ -109,7 +118,7 @@ class ModelState:
     def former(self) -> VersionState | None:
         """The version to go back to: the last one that was live before the champion and was not taken back itself."""
         for number in reversed(self.was_live):
-            if number != self.champion_number and self.versions[number].stage != "rolled_back":
+            if number != self.champion_number and not self.versions[number].was_taken_back:
                 return self.versions[number]
         return None
 
@@ -211,7 +220,13 @@ def _registered(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
 
 def _gated(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
     verdict = cast("Verdict", _text(entry, "verdict"))
-    return replace(state, versions=_with(state, replace(_known(state, ref, entry), verdict=verdict)))
+    against = entry.body.get("against")
+    judged = replace(
+        _known(state, ref, entry),
+        verdict=verdict,
+        verdict_against=None if against is None else VersionRef.parse(str(against)),
+    )
+    return replace(state, versions=_with(state, judged))
 
 
 def _moved(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
@@ -221,7 +236,15 @@ def _moved(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
     share = float(entry.body.get("share") or 0.0)
     before = _known(state, ref, entry)
     on_trial_since = (before.on_trial_since or entry.at) if to in _MEETS_TRAFFIC else None
-    version = replace(before, stage=to, share=share, since=entry.at, stage_seq=entry.seq, on_trial_since=on_trial_since)
+    version = replace(
+        before,
+        stage=to,
+        share=share,
+        since=entry.at,
+        stage_seq=entry.seq,
+        on_trial_since=on_trial_since,
+        was_taken_back=to == "rolled_back" or (before.was_taken_back and to != "live"),
+    )
     state = replace(state, versions=_with(state, version))
     if to == "live":
         former = state.champion_number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,7 +10,16 @@ from typing import Protocol
 from kairos.ledger.entry import Entry
 from kairos.values import Json
 
-__all__ = ["Ledger", "Verification"]
+__all__ = ["Fact", "Ledger", "Verification"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something to be written: an entry without its place in the chain."""
+
+    kind: str
+    subject: str
+    body: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,24 @@ class Ledger(Protocol):
         """
         ...
 
+    def append_all(
+        self, facts: Sequence[Fact], *, actor: str, at: datetime, expect: int | None = None
+    ) -> tuple[Entry, ...]:
+        """Adds several facts that are only true together: all of them, one after the other, or none.
+
+        Args:
+            facts: In their order; at least one.
+            actor: Who or what caused them.
+            at: When they became true, aware.
+            expect: As for ``append``.
+
+        Raises:
+            LedgerMoved: the ledger is no longer at ``expect``.
+            LedgerBusy: another writer held its place for too long.
+            UsageError: a body has no plain form, or ``at`` is naive.
+        """
+        ...
+
     def read(
         self,
         *,
@@ -74,7 +101,11 @@ class Ledger(Protocol):
         kinds: Collection[str] | None = None,
         subject: str | None = None,
     ) -> Iterator[Entry]:
-        """Yields, in order, entries after ``after``, not later than ``until``, of these kinds, about the subject."""
+        """Yields, in order, entries after ``after``, of these kinds, about the subject.
+
+        With ``until``: those up to the last entry that is not later than it. That is always a prefix, also where the
+        clocks of two writers differ.
+        """
         ...
 
     def head(self) -> int:

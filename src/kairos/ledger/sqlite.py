@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from kairos.errors import LedgerBroken, LedgerBusy, LedgerError, LedgerMoved, UsageError
 from kairos.ledger.entry import GENESIS, Entry, entry_hash
-from kairos.ledger.ports import Verification
+from kairos.ledger.ports import Fact, Verification
 from kairos.values import Json, canonical_json, parse_moment, plain
 
 __all__ = ["SqliteLedger"]
@@ -74,30 +74,40 @@ class SqliteLedger:
         expect: int | None = None,
     ) -> Entry:
         """Adds a fact and returns it once it is durable."""
+        fact = Fact(kind=kind, subject=subject, body=body)
+        return self.append_all([fact], actor=actor, at=at, expect=expect)[0]
+
+    def append_all(
+        self, facts: Sequence[Fact], *, actor: str, at: datetime, expect: int | None = None
+    ) -> tuple[Entry, ...]:
+        """Adds facts in one transaction and returns them once they are durable."""
+        first = facts[0]
         if at.tzinfo is None:
-            raise UsageError(f"The fact {kind!r} about {subject!r} needs an aware time.", given=str(at))
+            raise UsageError(f"The fact {first.kind!r} about {first.subject!r} needs an aware time.", given=str(at))
         moment = parse_moment(at.isoformat())
-        fact = plain(dict(body))
+        bodies = [plain(dict(fact.body)) for fact in facts]
         connection = self._connection()
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 last = connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
-                seq, prev = (last[0] + 1, last[1]) if last else (1, GENESIS)
-                if expect is not None and seq - 1 != expect:
+                seq, prev = last or (0, GENESIS)
+                if expect is not None and seq != expect:
                     raise LedgerMoved(
-                        f"Somebody else wrote to the ledger before {kind!r} about {subject!r}.",
-                        given=f"decided on entry {expect}, the ledger is at {seq - 1}",
+                        f"Somebody else wrote to the ledger before {first.kind!r} about {first.subject!r}.",
+                        given=f"decided on entry {expect}, the ledger is at {seq}",
                         hint="Read the new facts and decide again.",
                     )
-                link = entry_hash(seq=seq, at=moment, kind=kind, subject=subject, actor=actor, body=fact, prev=prev)
-                entry = Entry(
-                    seq=seq, at=moment, kind=kind, subject=subject, actor=actor, body=fact, prev=prev, hash=link
-                )
-                connection.execute(
-                    f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (seq, plain(moment), kind, subject, actor, canonical_json(fact).decode(), prev, link),
-                )
+                entries = []
+                for fact, body in zip(facts, bodies, strict=True):
+                    entry = _link(fact, body, seq=seq + 1, at=moment, actor=actor, prev=prev)
+                    connection.execute(
+                        f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        (entry.seq, plain(moment), entry.kind, entry.subject, actor, canonical_json(body).decode(),
+                         prev, entry.hash),
+                    )  # fmt: skip
+                    entries.append(entry)
+                    seq, prev = entry.seq, entry.hash
                 connection.execute("COMMIT")
             except BaseException:
                 connection.execute("ROLLBACK")
@@ -109,7 +119,7 @@ class SqliteLedger:
                 f"Another process has been writing to {self.path.name} for more than {self._busy_timeout_s:g} s.",
                 hint="Look for a stopped kairos process and end it.",
             ) from error
-        return entry
+        return tuple(entries)
 
     def read(
         self,
@@ -120,19 +130,26 @@ class SqliteLedger:
         subject: str | None = None,
     ) -> Iterator[Entry]:
         """Yields entries in order; those that are written meanwhile are not seen."""
-        where, values = ["seq > ?"], [after]
-        bound: list[object] = list(values)
+        where: list[str] = ["seq > ?"]
+        bound: list[object] = [after]
         if kinds is not None:
             where.append(f"kind IN ({', '.join('?' * len(kinds))})")
             bound.extend(sorted(kinds))
         if subject is not None:
             where.append("subject = ?")
             bound.append(subject)
+        if until is not None:
+            where.append("seq <= ?")
+            bound.append(self._last_until(until))
         query = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq"
         for row in self._connection().execute(query, bound).fetchall():
-            entry = _entry(row)
-            if until is None or entry.at <= until:
-                yield entry
+            yield _entry(row)
+
+    def _last_until(self, until: datetime) -> int:
+        """``seq`` of the last entry that is not later, 0 without one."""
+        rows = self._connection().execute("SELECT seq, at FROM entries ORDER BY seq DESC")
+        with closing(rows):
+            return next((seq for seq, at in rows if _moment(seq, at) <= until), 0)
 
     def head(self) -> int:
         """``seq`` of the last entry, 0 when empty."""
@@ -165,6 +182,22 @@ class SqliteLedger:
                 cursor.execute("PRAGMA synchronous = FULL")
             self._local.connection = connection
         return connection
+
+
+def _link(fact: Fact, body: Json, *, seq: int, at: datetime, actor: str, prev: str) -> Entry:
+    """The fact at its place in the chain."""
+    kind, subject = fact.kind, fact.subject
+    link = entry_hash(seq=seq, at=at, kind=kind, subject=subject, actor=actor, body=body, prev=prev)
+    return Entry(seq=seq, at=at, kind=kind, subject=subject, actor=actor, body=body, prev=prev, hash=link)
+
+
+def _moment(seq: int, at: str) -> datetime:
+    try:
+        return parse_moment(at)
+    except ValueError as error:
+        raise LedgerBroken(
+            f"Entry {seq} of the ledger has no time.", given=at, hint="Type: kairos ledger verify", seq=seq
+        ) from error
 
 
 def _entry(row: tuple[int, str, str, str, str, str, str, str]) -> Entry:

@@ -11,7 +11,7 @@ from kairos.values import Json, Window, parse_moment, plain, unplain
 
 __all__ = ["LEVELS", "Check", "Finding", "Level", "worst_level"]
 
-Check = Literal["impossible_values", "input_drift", "prediction_drift", "prediction_bias", "quality"]
+Check = Literal["impossible_values", "input_drift", "prediction_drift", "prediction_bias", "quality", "request_split"]
 """What was looked at."""
 
 Level = Literal["info", "warn", "alarm"]

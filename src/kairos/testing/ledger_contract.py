@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kairos.errors import LedgerMoved, UsageError
-from kairos.ledger import GENESIS, Entry, Ledger, entry_hash
+from kairos.ledger import GENESIS, Entry, Fact, Ledger, entry_hash
 
 __all__ = ["LedgerContract"]
 
@@ -68,13 +68,16 @@ class LedgerContract:
         assert ledger.verify().entries == ledger.head() == 3
 
     def test_reading_filters_by_position_time_kind_and_subject(self, open_ledger: Callable[[], Ledger]) -> None:
-        """In the order of writing, whatever the times say; ``until`` includes its moment."""
+        """In the order of writing, whatever the times say; ``until`` includes its moment, and gives a prefix."""
         ledger = open_ledger()
         for number, day in enumerate([3, 1, 2], start=1):
             write(ledger, number, at=MARCH + timedelta(days=day), kind="a" if number == 2 else "b")
         assert [entry.seq for entry in ledger.read()] == [1, 2, 3]
         assert [entry.seq for entry in ledger.read(after=1)] == [2, 3]
-        assert [entry.seq for entry in ledger.read(until=MARCH + timedelta(days=2))] == [2, 3]
+        assert [entry.seq for entry in ledger.read(until=MARCH + timedelta(days=2))] == [1, 2, 3]
+        assert [entry.seq for entry in ledger.read(until=MARCH + timedelta(days=1))] == [1, 2]
+        assert [entry.seq for entry in ledger.read(until=MARCH)] == []
+        assert [entry.seq for entry in ledger.read(until=MARCH + timedelta(days=1), kinds=["b"])] == [1]
         assert [entry.seq for entry in ledger.read(kinds={"a", "c"})] == [2]
         assert [entry.seq for entry in ledger.read(kinds=())] == []
         assert [entry.seq for entry in ledger.read(subject="demand@3")] == [3]
@@ -87,6 +90,24 @@ class LedgerContract:
         with pytest.raises(LedgerMoved):
             two.append("a", subject="s", body={}, actor="two", at=MARCH, expect=head)
         assert [entry.actor for entry in two.read()] == ["one"]
+
+    def test_facts_that_are_only_true_together_are_written_together(self, open_ledger: Callable[[], Ledger]) -> None:
+        """One after the other, linked; if the last one cannot be written or the ledger has moved, none is."""
+        ledger = open_ledger()
+        head = write(ledger).seq
+        facts = [Fact(kind="a", subject=f"demand@{number}", body={"number": number}) for number in (1, 2)]
+        first, second = ledger.append_all(facts, actor="ann", at=MARCH, expect=head)
+        assert [(e.seq, e.subject, e.body) for e in (first, second)] == [
+            (head + 1, "demand@1", {"number": 1}),
+            (head + 2, "demand@2", {"number": 2}),
+        ]
+        assert second.prev == first.hash
+        with pytest.raises(LedgerMoved):
+            ledger.append_all(facts, actor="ann", at=MARCH, expect=head)
+        with pytest.raises(UsageError):
+            ledger.append_all([facts[0], Fact(kind="a", subject="s", body={"v": object()})], actor="ann", at=MARCH)
+        assert ledger.head() == second.seq
+        assert ledger.verify().is_intact
 
     def test_what_cannot_be_written_leaves_no_trace(self, open_ledger: Callable[[], Ledger]) -> None:
         """A body without a plain form, and a time without a zone."""

@@ -1,0 +1,213 @@
+"""The experiment record follows the ledger; whatever fails there, nothing is lost and nothing is told wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kairos.app import recording
+from kairos.app.deploying import deploy, rollback
+from kairos.app.recording import Record
+from kairos.cli import main
+from kairos.errors import AdapterError, AdapterMissing, UsageError
+from kairos.experiments.ports import RunRecord, VersionRecord
+from kairos.testing import MemoryRecorder
+from tests.app.worlds import Stock, World
+
+
+class Flaky(MemoryRecorder):
+    """A record that is down for some of its calls; what it refuses it does not keep."""
+
+    def __init__(self, down: Mapping[int, bool] | None = None) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self._down = down or {}
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if self._down.get(len(self.calls), False):
+            raise AdapterError("The record is down.")
+
+    def record_run(self, record: RunRecord) -> None:
+        """Keeps it or fails."""
+        self._call(f"run {record.run}")
+        super().record_run(record)
+
+    def record_version(self, record: VersionRecord) -> None:
+        """Keeps it or fails."""
+        self._call(f"version {record.ref}")
+        super().record_version(record)
+
+    def set_aliases(self, model: str, aliases: Mapping[str, int | None]) -> None:
+        """Sets them or fails."""
+        self._call(f"aliases {model}")
+        super().set_aliases(model, aliases)
+
+    def close(self) -> None:
+        """Confirms or fails."""
+        self._call("close")
+
+
+def some_past(world: World) -> None:
+    """Three versions: the first retired, the second live, the third on trial."""
+    for level in (260.0, 200.0):
+        world.live(level)
+    deploy(world.project, world.passed(205.0))
+
+
+def held(recorder: MemoryRecorder) -> dict[str, Any]:
+    """What a record holds."""
+    return {
+        "runs": list(recorder.runs),
+        "versions": {model: sorted(numbers) for model, numbers in recorder.versions.items()},
+        "aliases": recorder.aliases,
+    }
+
+
+def test_a_record_is_told_everything_in_order(world: World) -> None:
+    """Runs before their versions; aliases as they stand at the end, under MLflow's names."""
+    some_past(world)
+    recorder = Flaky()
+    assert Record.is_behind(world.project)
+    with Record(world.project, recorder):
+        pass
+    assert not Record.is_behind(world.project)
+    assert held(recorder) == {
+        "runs": [entry.subject for entry in world.facts("run.finished")],
+        "versions": {"demand": [1, 2, 3]},
+        "aliases": {"demand": {"champion": 2, "challenger": 3}},
+    }
+    assert recorder.calls[0].startswith("run ")
+    assert recorder.calls[-1] == "close"
+
+
+def test_a_version_is_recorded_with_its_package_metrics_and_run(world: World) -> None:
+    """The files are those of the store."""
+    ref = world.passed()
+    recorder = MemoryRecorder()
+    with Record(world.project, recorder):
+        pass
+    record = recorder.versions["demand"][1]
+    assert (record.ref, record.run, record.metrics) == (
+        ref,
+        world.facts("run.finished")[0].subject,
+        {"demand.absolute_error": 20.0},
+    )
+    assert (record.package_folder / "kairos" / "spec.json").is_file()
+
+
+def test_nothing_is_told_twice(world: World) -> None:
+    """A second record, in another process, begins where the first has confirmed."""
+    some_past(world)
+    with Record(world.project, MemoryRecorder()):
+        pass
+    again = Flaky()
+    with Record(world.again().project, again):
+        pass
+    assert again.calls == ["close"]
+    rollback(world.project, "demand", reason="no")
+    news = Flaky()
+    with Record(world.project, news):
+        news.versions = {"demand": dict.fromkeys((1, 2, 3))}  # type: ignore[dict-item]
+    assert news.calls == ["aliases demand", "close"]
+    assert news.aliases == {"demand": {"champion": 2}}
+
+
+def test_what_only_close_refuses_is_told_again(world: World) -> None:
+    """A record that lags confirms at the end; until then nothing counts as told."""
+    some_past(world)
+    silent = Flaky()
+    with Record(world.project, silent):
+        pass
+    (world.project.home / "recorded.json").unlink()
+    flaky = Flaky({len(silent.calls): True})
+    with pytest.raises(AdapterError, match="down"), Record(world.project, flaky):
+        pass
+    assert Record.is_behind(world.project)
+    again = Flaky()
+    with Record(world.project, again):
+        pass
+    assert again.calls == silent.calls
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(down=st.dictionaries(st.integers(1, 30), st.booleans(), max_size=12))
+def test_an_outage_at_any_moment_loses_nothing(tmp_path_factory: Any, stock: Stock, down: dict[int, bool]) -> None:
+    """Told again until it is up, the record ends as one that was never down."""
+    world = World(tmp_path_factory.mktemp("outage") / "toy", stock)
+    steady, flaky = MemoryRecorder(), Flaky(down)
+    some_past(world)
+    for _ in range(20):
+        try:
+            with Record(world.project, flaky):
+                pass
+            break
+        except AdapterError:
+            assert Record.is_behind(world.project)
+    (world.project.home / "recorded.json").unlink()
+    with Record(world.project, steady):
+        pass
+    assert held(flaky) == held(steady)
+    world.project.ledger.close()
+
+
+class _Adapter:
+    """An entry point that opens a record which is down."""
+
+    def load(self) -> Any:
+        """What opens it."""
+
+        def open_recorder(*_: Any, **__: Any) -> Any:
+            raise AdapterError("MLflow does not answer.", given="http://mlflow.example:5000")
+
+        return open_recorder
+
+
+@pytest.fixture
+def _outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "entry_points", lambda **_: [_Adapter()])
+
+
+@pytest.mark.usefixtures("_outage")
+@pytest.mark.parametrize("words", [["deploy", "demand@3"], ["rollback", "demand"]])
+def test_a_command_does_not_fail_because_the_record_is_down(
+    world: World, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fact is written, the exit code is 0, and a note on stderr says that the record lags behind."""
+    world.live(260.0)
+    world.live(200.0)
+    world.passed(205.0)
+    head = world.project.ledger.head()
+    assert main(["-C", str(world.root), *words]) == 0
+    said = capsys.readouterr()
+    assert "Ledger entry" in said.out
+    assert said.err.startswith("note: the experiment record lags behind the ledger: MLflow does not answer.")
+    assert world.project.ledger.head() > head
+    assert Record.is_behind(world.project)
+
+
+def test_an_adapter_that_is_not_installed_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to type."""
+    monkeypatch.setattr(recording, "entry_points", lambda **_: [])
+    with pytest.raises(AdapterMissing, match="pip install kairos-ml"):
+        Record(world.project)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"seq": null}', '{"seq": "x"}'])
+def test_a_damaged_mark_is_named_and_may_be_deleted(world: World, text: str) -> None:
+    """It holds nothing but how far the record came."""
+    place: Path = world.project.home / "recorded.json"
+    world.passed()
+    place.write_text(text)
+    with pytest.raises(UsageError, match=r"recorded\.json cannot be read.*Delete it"):
+        Record(world.project, MemoryRecorder())
+    place.unlink()
+    recorder = MemoryRecorder()
+    with Record(world.project, recorder):
+        pass
+    assert list(recorder.versions["demand"]) == [1]

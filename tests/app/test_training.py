@@ -1,0 +1,140 @@
+"""A run is a fact in any case: whether a step failed, or the models could not be measured afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kairos.app.losses import fresh_rows
+from kairos.app.packages import open_stored
+from kairos.app.settings import load_settings
+from kairos.app.training import Trained, train
+from kairos.errors import DataRefused, SettingsError, StoreError
+from kairos.pipeline.engine.local import LocalEngine
+from kairos.values import Window
+from tests.app.worlds import PIPELINE, SETTINGS, Stock, World, kinds
+
+Make = Callable[..., World]
+
+TEXT_TIMES = PIPELINE.replace('{"hour": hours,', '{"hour": hours.dt.strftime("%Y-%m-%dT%H:%M:%SZ"),').replace(
+    'pl.col("hour") >= pl.col("hour").max() - timedelta(days=7)',
+    'pl.col("hour").str.slice(0, 10) >= "2011-12-25"',
+)
+"""The same hours as text with a zone, as a CSV file of an API holds them."""
+
+
+@pytest.fixture
+def make(tmp_path: Path, stock: Stock, engine: LocalEngine) -> Make:
+    """Makes a project that can train."""
+
+    def made(settings: str = SETTINGS, pipeline: str = PIPELINE) -> World:
+        world = World(tmp_path / "toy", stock, settings, pipeline)
+        world.project.engine = engine
+        return world
+
+    return made
+
+
+def trained(world: World) -> Trained:
+    """A run over four weeks."""
+    return train(world.project, window=Window.parse("2011-12-04..2011-12-31"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("holdout = 'split.holdut'", r"model\.demand\.holdout .*split\.holdut.*Did you mean 'split\.holdout'"),
+        ("holdout = 'holdout'", r"model\.demand\.holdout .*Accepted: rentals, split\.holdout, split\.train"),
+        ("step = 'deman'\nholdout = 'split.holdout'", r"model\.demand\.step .*Did you mean 'demand'"),
+        ("step = 'split'\nholdout = 'split.holdout'", r"model\.demand\.step .*Accepted: demand"),
+    ],
+)
+def test_settings_of_another_pipeline_are_refused_before_anything_runs(make: Make, wrong: str, complaint: str) -> None:
+    """Not after hours of training."""
+    world = make(SETTINGS.replace('holdout = "split.holdout"', wrong))
+    with pytest.raises(SettingsError, match=complaint):
+        trained(world)
+    assert not world.facts()
+    assert not (world.root / ".kairos" / "cache.db").exists() or world.project.cache.last("rentals") is None
+
+
+def test_a_run_that_could_not_be_measured_is_recorded_and_registers_nothing(make: Make) -> None:
+    """The error says so; what was made is reused once the cause is mended, and a version is registered then."""
+    lacking = PIPELINE.replace("rentals.filter(is_late))", "rentals.filter(is_late).drop('users'))")
+    world = make(pipeline=lacking)
+    with pytest.raises(DataRefused, match=r"The run r\w{10} is recorded, but 'demand' could not .*lacks the target"):
+        trained(world)
+    assert kinds(world.facts()) == ["run.finished"]
+    assert world.facts()[0].body["metrics"] == {}
+    (world.root / "pipeline.py").write_text(PIPELINE)
+    assert [str(ref) for ref in trained(world).versions] == ["demand@1"]
+
+
+def test_an_error_of_a_library_while_measuring_loses_no_run(make: Make) -> None:
+    """It is told in one sentence, with the library's own."""
+    world = make(
+        pipeline=PIPELINE.replace(
+            "rentals.filter(is_late))", "rentals.filter(is_late).with_columns(users=pl.lit('many')))"
+        )
+    )
+    with pytest.raises(DataRefused, match=r"The run r\w{10} is recorded, but 'demand' could not be measured.*Error"):
+        trained(world)
+    assert kinds(world.facts()) == ["run.finished"]
+
+
+def test_a_holdout_that_is_no_table_loses_no_run(make: Make) -> None:
+    """The error keeps its kind."""
+    two = PIPELINE.replace("holdout: pl.DataFrame", "holdout: float").replace("rentals.filter(is_late))", "1.0)")
+    world = make(pipeline=two)
+    with pytest.raises(StoreError, match=r"The run r\w{10} is recorded, but .*is not a table"):
+        trained(world)
+    assert kinds(world.facts()) == ["run.finished"]
+
+
+def test_a_failed_run_without_a_holdout_tells_of_its_own_failure(make: Make) -> None:
+    """A model that was made beside the failure is not measured on what is not there."""
+    beside = (
+        PIPELINE + "\n\n@step\ndef late(rentals: pl.DataFrame) -> pl.DataFrame:\n    raise RuntimeError('no rows')\n"
+    )
+    world = make(SETTINGS.replace("split.holdout", "late"), beside)
+    failure = trained(world).result.failure
+    assert failure is not None
+    assert failure.message.endswith("no rows")
+    assert kinds(world.facts()) == ["run.failed"]
+
+
+def test_times_in_text_with_a_zone_are_read(make: Make) -> None:
+    """As they are where the model is packaged; the holdout's rows are told fresh by them."""
+    result = trained(make(pipeline=TEXT_TIMES))
+    assert [str(ref) for ref in result.versions] == ["demand@1"]
+    assert result.metrics["demand.absolute_error"] > 0
+
+
+@pytest.mark.parametrize(
+    ("hours", "fresh"),
+    [
+        (["2011-12-19T03:00:00+02:00", "2011-12-19T01:30:00Z", "2011-12-19T00:30:00+02:00"], [0.0, 1.0]),
+        (["2011-12-18T22:30:00", "2011-12-19", "2011-12-20 01:00"], [1.0, 2.0]),
+    ],
+)
+def test_a_row_is_fresh_by_its_moment_not_by_its_text(world: World, hours: list[str], fresh: list[float]) -> None:
+    """A zone counts; without one it is UTC. The rows come in the order of time."""
+    ref = world.register()
+    package = open_stored(world.project.store, world.model().version(ref.number).package)
+    assert str(package.spec.train_until) == "2011-12-18 23:00:00+00:00"
+    table = pl.DataFrame({"hour": hours, "users": [0.0, 1.0, 2.0]})
+    settings = load_settings(world.root).model("demand")
+    assert fresh_rows(table, settings, [package])["users"].to_list() == fresh
+
+
+@pytest.mark.parametrize("hours", [["yesterday", "today"], [20111219, 20111220]])
+def test_a_time_column_without_times_is_named(world: World, hours: list[object]) -> None:
+    """With the table it is in."""
+    ref = world.register()
+    package = open_stored(world.project.store, world.model().version(ref.number).package)
+    table = pl.DataFrame({"hour": hours, "users": [0.0, 1.0]})
+    with pytest.raises(DataRefused, match="time column 'hour' of "):
+        fresh_rows(table, load_settings(world.root).model("demand"), [package])
