@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import InputRefused, KairosError, UsageError, did_you_mean
-from kairos.values import Window, canonical_json, duration_text, parse_duration, plain, unplain
+from kairos.values import (
+    VersionRef,
+    Window,
+    canonical_json,
+    duration_text,
+    is_model_name,
+    parse_duration,
+    plain,
+    unplain,
+    without_secrets,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -59,11 +69,64 @@ def test_a_date_as_the_end_includes_its_day() -> None:
     assert Window.parse("2011-06-01..2011-06-30").end == datetime(2011, 7, 1, tzinfo=UTC)
 
 
+def test_no_time_is_too_late_to_be_answered_in_a_sentence() -> None:
+    """Beyond the year 9999 there is no window and no length; up to it, a window can be cut."""
+    with pytest.raises(UsageError, match="after the last day there is"):
+        Window.parse("2011-01-01..9999-12-31")
+    with pytest.raises(UsageError, match="longer than time"):
+        parse_duration("1000000000d")
+    window = Window.parse("9999-12-20..9999-12-30")
+    assert [part.end for part in window.split(timedelta(days=7))][-1] == window.end
+
+
 @given(st.integers(1, 10**6))
 def test_durations_round_trip(seconds: int) -> None:
     """Text and back gives the same length."""
     length = timedelta(seconds=seconds)
     assert parse_duration(duration_text(length)) == length
+
+
+@pytest.mark.parametrize("model", ["demand", "bike-demand", "_d", "2nd", "m" * 100])
+def test_a_version_reads_what_it_writes(model: str) -> None:
+    """Every name that a model may have comes back from a version's text, hyphens included."""
+    assert is_model_name(model)
+    assert VersionRef.parse(str(VersionRef(model, 12))) == VersionRef(model, 12)
+
+
+@pytest.mark.parametrize("model", ["", "-d", "a/b", "..", "a@b", "a b", "a.b", "démand", "demand\n", "m" * 101])
+def test_a_version_that_could_not_be_read_back_cannot_be_made(model: str) -> None:
+    """Nothing can write a version into the ledger that breaks every later reading of it."""
+    assert not is_model_name(model)
+    with pytest.raises(UsageError, match="cannot be called so"):
+        VersionRef(model, 1)
+    with pytest.raises(UsageError, match="MODEL@NUMBER"):
+        VersionRef.parse(f"{model}@1")
+
+
+@pytest.mark.parametrize("number", ["", "0", "-1", "01", "\N{SUPERSCRIPT TWO}", "\u0663", "9" * 5000])
+def test_a_version_number_that_is_none_is_refused(number: str) -> None:
+    """Digits of other alphabets are not taken for numbers, and no number is too long to refuse."""
+    with pytest.raises(UsageError, match="MODEL@NUMBER"):
+        VersionRef.parse(f"demand@{number}")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://mlflow.example:5000/team", "https://mlflow.example:5000/team"),
+        ("https://ann:s3cret@mlflow.example", "https://mlflow.example"),
+        ("https://s3cret@mlflow.example/team", "https://mlflow.example/team"),
+        ("https://ann:s3cret@?/#@mlflow.example", "https://mlflow.example"),
+        ("https://mlflow.example/team?token=s3cret#s3cret", "https://mlflow.example/team"),
+        ("ann:s3cret@mlflow.example", "mlflow.example"),
+        ("ann:s3cret://x@mlflow.example", "mlflow.example"),
+        ("https://[::1]:5000", "https://[::1]:5000"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_what_opens_it(address: str, shown: str) -> None:
+    """Whatever stands before the last @, and what follows the path; the rest tells which server it is."""
+    assert without_secrets(address) == shown
 
 
 def test_what_has_no_plain_form_is_refused() -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
-from typing import Any, Literal, NewType
+from typing import Any, Literal, NewType, cast
 
 from kairos.errors import UsageError
 
 __all__ = [
+    "MODEL_NAMES",
     "Digest",
     "Distance",
     "Interval",
@@ -25,10 +26,12 @@ __all__ = [
     "Window",
     "canonical_json",
     "duration_text",
+    "is_model_name",
     "parse_duration",
     "parse_moment",
     "plain",
     "unplain",
+    "without_secrets",
 ]
 
 Json = Any
@@ -48,7 +51,10 @@ Verdict = Literal["pass", "fail", "hold"]
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*$")
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # also a folder, a part of a URL, a name in MLflow
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")  # int() and isdigit() take other alphabets' digits too
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^?#]*)", re.DOTALL)  # a password may hold / ? # and @
 
 
 def parse_duration(text: str) -> timedelta:
@@ -62,7 +68,10 @@ def parse_duration(text: str) -> timedelta:
         raise UsageError(
             "A length of time cannot be read.", given=text, accepted="a number and s, m, h, d or w, as in '7d'"
         )
-    return timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
+    except OverflowError:
+        raise UsageError("A length of time is longer than time is.", given=text, accepted="up to 999999999d") from None
 
 
 def duration_text(length: timedelta) -> str:
@@ -126,7 +135,10 @@ class Window:
             )
         end = parse_moment(right)
         if _is_bare_date(right):
-            end += timedelta(days=1)
+            try:
+                end += timedelta(days=1)
+            except OverflowError:
+                raise UsageError("A window ends after the last day there is.", given=text) from None
         return cls(parse_moment(left), end)
 
     @property
@@ -139,7 +151,10 @@ class Window:
         origin = datetime(1970, 1, 5, tzinfo=UTC)
         at = self.start
         while at < self.end:
-            edge = origin + ((at - origin) // every + 1) * every
+            try:
+                edge = origin + ((at - origin) // every + 1) * every
+            except OverflowError:  # beyond the last day there is
+                edge = self.end
             yield Window(at, min(edge, self.end))
             at = edge
 
@@ -162,6 +177,16 @@ def _moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def without_secrets(address: str) -> str:
+    """An address as it may be shown: without user, password, query and fragment, each of which may hold a secret.
+
+    >>> without_secrets("https://ann:s3cret@mlflow.example:5000/team?token=1")
+    'https://mlflow.example:5000/team'
+    """
+    scheme, rest = cast("re.Match[str]", _ADDRESS.match(address)).groups(default="")
+    return scheme + rest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """An estimate with its uncertainty, in ``unit``; an infinite bound means "not known on that side"."""
@@ -174,12 +199,36 @@ class Interval:
     unit: str = ""
 
 
+MODEL_NAMES = "letters from A to Z, digits, _ and -, at most 100, and no - at the start"
+"""What ``is_model_name`` accepts, for messages."""
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called so: such a name can be a folder, a part of a URL, and a name in MLflow.
+
+    >>> is_model_name("bike-demand"), is_model_name("a/b")
+    (True, False)
+    """
+    return _MODEL_NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class VersionRef:
-    """A model and the number of one of its versions: ``demand@3``."""
+    """A model and the number of one of its versions: ``demand@3``.
+
+    Raises:
+        UsageError: no model may be called so, or the number is not 1 or more; so a reference that can be written down
+            can be read back.
+    """
 
     model: str
     number: int
+
+    def __post_init__(self) -> None:
+        if not is_model_name(self.model):
+            raise UsageError("A model cannot be called so.", given=repr(self.model), accepted=MODEL_NAMES)
+        if self.number < 1:
+            raise UsageError("Versions are numbered from 1.", given=self.number)
 
     @classmethod
     def parse(cls, text: str) -> VersionRef:
@@ -189,8 +238,8 @@ class VersionRef:
         VersionRef(model='demand', number=3)
         """
         model, at, number = text.partition("@")
-        if not at or not _NAME.match(model) or not number.isdigit() or int(number) < 1:
-            raise UsageError("A version cannot be read.", given=text, accepted="MODEL@NUMBER, as in 'demand@3'")
+        if not at or not is_model_name(model) or not _NUMBER.fullmatch(number):
+            raise UsageError("A version cannot be read.", given=repr(text), accepted="MODEL@NUMBER, as in 'demand@3'")
         return cls(model, int(number))
 
     def __str__(self) -> str:

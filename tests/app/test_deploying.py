@@ -16,7 +16,7 @@ from kairos.clock import ReplayClock
 from kairos.delivery import DeliveryState
 from kairos.delivery.rollout import StageStep
 from kairos.delivery.state import ModelState
-from kairos.errors import LedgerMoved, NotFound, TransitionRefused
+from kairos.errors import LedgerMoved, NotFound, TransitionRefused, UsageError
 from kairos.values import VersionRef
 from tests.app.worlds import SETTINGS, START, World
 
@@ -295,3 +295,12 @@ TestRollouts = Rollouts.TestCase
 TestRollouts.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_override_needs_a_reason(world: World, empty: str) -> None:
+    """Who goes around the gate says why."""
+    world.live()
+    with pytest.raises(UsageError, match="An override needs a reason"):
+        deploy(world.project, world.register(260.0), to=LIVE, override=empty)
+    assert world.stages()[2] == "registered"

@@ -143,3 +143,15 @@ def test_a_decision_can_be_made_again_from_its_fact(tmp_path: Path, stock: Stock
         assert set(evidence.slices) == {"half=morning", "half=evening"}
         assert (again.verdict, again.sentence) == (entry.body["verdict"], entry.body["sentence"])
         assert (list(again.reasons), again.needed_rows) == (entry.body["reasons"], entry.body["needed_rows"])
+
+
+def test_a_champion_that_takes_a_column_which_is_gone_makes_the_gate_hold(world: World) -> None:
+    """The two cannot be asked about the same rows; that is no error, and the sentence names the column."""
+    world.live(200.0)
+    renamed = hourly(START - 14 * DAY, 14, seed=1).rename({"temperature": "warmth"})
+    package = Stock.package(world.project.store, world.root / "other", 260.0, rename={"temperature": "warmth"})
+    ref = world.register(260.0, holdout=write_table(world.project.store, renamed), package=package)
+    judged = judge(world.project, ref)
+    assert judged.decision.verdict == "hold"
+    assert "demand@1 takes the column 'temperature', which the holdout lacks" in judged.decision.sentence
+    assert decide(judged.policy, GateEvidence.from_plain(judged.entry.body["evidence"])) == judged.decision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,18 @@ def test_a_damaged_mark_is_named_and_may_be_deleted(world: World, text: str) -> 
     with Record(world.project, recorder):
         pass
     assert list(recorder.versions["demand"]) == [1]
+
+
+def test_one_process_at_a_time_tells(world: World) -> None:
+    """A second one waits, and then finds that all is told: nothing is recorded twice, and no package is in the way."""
+    world.live(200.0)
+    recorder = MemoryRecorder()
+    first = Record(world.project, recorder)
+    with ThreadPoolExecutor(1) as pool:
+        other = world.again().project
+        second = pool.submit(lambda: Record(other, MemoryRecorder()).close())
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.2)
+        first.close()
+        second.result(timeout=30)
+    assert not Record.is_behind(world.project)

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from kairos.adapters.mlflow import open_recorder
 from kairos.app.place import find_root
+from kairos.app.reporting import story_of
+from kairos.app.serving import _Wiring
 from kairos.app.settings import Settings, load_settings, read_settings
 from kairos.delivery.rollout import StageStep
 from kairos.errors import NotFound, SettingsError, UsageError
 from kairos.examples import copy_example
 from kairos.gates.policy import Margin
 from kairos.values import Window
+from tests.app.worlds import SETTINGS, Stock, World
 
 
 def settings(model: dict[str, Any] | None = None, **project: Any) -> Settings:
@@ -111,3 +115,32 @@ def test_an_unknown_model_is_named() -> None:
     """With those there are."""
     with pytest.raises(NotFound, match=r"no model 'demandd'.*demand"):
         settings().model("demandd")
+
+
+def test_the_report_shows_no_password(world: World) -> None:
+    """Of the MLflow server's address, it names what says which server it is."""
+    with (world.root / "kairos.toml").open("a") as file:
+        file.write('[tracking]\nmlflow = "https://ann:s3cret@mlflow.example/team"\n')
+    version = world.live()
+    world.day((version, 200.0))
+    assert story_of(world.project).places["MLflow record"] == "https://mlflow.example/team"
+
+
+@pytest.mark.parametrize("address", ["ann:s3cret@mlflow.example", "ftp://ann:s3cret@x", "http://[s3cret@", "x?s3cret"])
+def test_an_address_that_is_refused_is_not_repeated_with_its_secret(tmp_path: Path, address: str) -> None:
+    """However it is written, and whatever is wrong with it."""
+    with pytest.raises(SettingsError, match="The address of the MLflow server") as refused:
+        open_recorder(tmp_path, name="bikes", url=address)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_pickle_is_allowed_to_the_model_that_says_so_and_to_no_other(tmp_path: Path, stock: Stock) -> None:
+    """One model that needs pickles opens no door for the packages of another, nor for one that nobody registered."""
+    trusting = SETTINGS.partition("[model.demand]")[2].replace("model.demand", "model.alpha")
+    both = f"{SETTINGS}\n[model.alpha]\nallow_pickle = true\n{trusting}"
+    world = World(tmp_path / "toy", stock, settings=both)
+    demand, alpha = world.live(200.0), world.live(205.0, model="alpha")
+    load = _Wiring(world.project).load
+    allowed = {level: load(stock.packages[level]).allow_pickle for level in (200.0, 205.0, 260.0)}
+    assert (str(demand), str(alpha)) == ("demand@1", "alpha@1")
+    assert allowed == {200.0: False, 205.0: True, 260.0: False}

@@ -229,3 +229,23 @@ def test_where_nothing_was_live_there_is_nothing_to_report(world: World) -> None
     world.passed()
     with pytest.raises(NotFound, match=r"no version was ever live.*kairos deploy"):
         story_of(world.project)
+
+
+def test_other_models_have_a_story_of_their_own(tmp_path: Path, stock: Stock) -> None:
+    """Neither their deployments nor their decisions are told."""
+    world = World(tmp_path / "toy", stock, SETTINGS + SETTINGS.partition("\n\n")[2].replace("demand", "alpha"))
+    world.live(200.0)
+    world.live(205.0, model="alpha")
+    world.live(200.0, model="alpha")
+    told = story(world)
+    assert told.policies[0].deployments == 1
+    assert {line.subject for line in told.decisions} == {"demand@1"}
+
+
+def test_all_policies_are_told_on_rows_whose_truth_is_known(world: World) -> None:
+    """The others know it beforehand; Kairos has to wait for it."""
+    world.live(200.0)
+    world.clock.move_to(START + 2 * DAY)
+    moments = [START, START + DAY, START + DAY + HOUR]
+    others = {"never retrain": Backtest(at=moments, losses=np.array([1.0, 3.0, 50.0]), deployments=1, violations=0)}
+    assert story(world, others=others).policies[1].mae == 2.0

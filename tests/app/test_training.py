@@ -61,6 +61,23 @@ def test_settings_of_another_pipeline_are_refused_before_anything_runs(make: Mak
     assert not (world.root / ".kairos" / "cache.db").exists() or world.project.cache.last("rentals") is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "pipeline", "complaint"),
+    [
+        (SETTINGS.replace('"users"', '"riders"'), PIPELINE, "'riders' in the settings, 'users' in the decorator"),
+        (SETTINGS.replace('target = "users"', ""), PIPELINE.replace('target="users", ', ""), "None in the settings"),
+    ],
+)
+def test_a_model_without_one_target_is_refused_before_anything_runs(
+    make: Make, settings: str, pipeline: str, complaint: str
+) -> None:
+    """Two targets are as bad as none."""
+    world = make(settings, pipeline)
+    with pytest.raises(SettingsError, match=complaint):
+        trained(world)
+    assert not world.facts()
+
+
 def test_a_run_that_could_not_be_measured_is_recorded_and_registers_nothing(make: Make) -> None:
     """The error says so; what was made is reused once the cause is mended, and a version is registered then."""
     lacking = PIPELINE.replace("rentals.filter(is_late))", "rentals.filter(is_late).drop('users'))")

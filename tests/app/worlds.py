@@ -129,23 +129,28 @@ class Stock:
     few: Digest
     """The last two days of it."""
 
+    @staticmethod
+    def package(store: Store, folder: Path, level: float, *, rename: Mapping[str, str] | None = None) -> Digest:
+        """Trains one that always says ``level``, in a new folder, and stores it."""
+        request = _Request(
+            returned=DummyRegressor(strategy="constant", constant=level),
+            inputs={"train": hourly(START - 42 * DAY, 28, level=230.0).rename(dict(rename or {}))},
+            workdir=folder,
+            params={"level": level},
+            lineage={"inputs": {}},
+        )
+        folder.mkdir()
+        finish = FinishModel(settings={"demand": ModelOptions(time="hour", lower=0.0, upper=5000.0)})
+        return store.put_folder(finish(request))
+
     @classmethod
     def make(cls, folder: Path) -> Stock:
         """Trains and stores, in a new folder. What was trained on is past: 230, so a median of it is worse than 205."""
         store = Store(folder / "cache")
-        train, holdout = hourly(START - 42 * DAY, 28, level=230.0), hourly(START - 14 * DAY, 14, seed=1)
+        holdout = hourly(START - 14 * DAY, 14, seed=1)
         packages = {}
         for level in LEVELS:
-            request = _Request(
-                returned=DummyRegressor(strategy="constant", constant=level),
-                inputs={"train": train},
-                workdir=folder / f"{level:g}",
-                params={"level": level},
-                lineage={"inputs": {}},
-            )
-            request.workdir.mkdir()
-            package = FinishModel(settings={"demand": ModelOptions(time="hour", lower=0.0, upper=5000.0)})(request)
-            packages[level] = store.put_folder(package)
+            packages[level] = cls.package(store, folder / f"{level:g}", level)
         return cls(
             cache=store.root,
             packages=packages,
@@ -216,12 +221,13 @@ class World:
         holdout: Digest | None = None,
         origin: str = "manual",
         model: str = "demand",
+        package: Digest | None = None,
     ) -> VersionRef:
         """Registers the next version: one that says ``level``."""
         run = self.run(holdout, model=model)
         models = self.project.state().models
         ref = VersionRef(model, max(models[model].versions, default=0) + 1 if model in models else 1)
-        body = {"package": self.stock.packages[level], "run": run, "origin": origin, "reasons": []}
+        body = {"package": package or self.stock.packages[level], "run": run, "origin": origin, "reasons": []}
         self.project.tell("version.registered", subject=str(ref), body=body)
         return ref
 

@@ -16,6 +16,7 @@ from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy, 
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.rollout import gather
 from kairos.store.predictions import Label, Prediction, PredictionLog
+from kairos.store.records import DROPPED
 from tests.monitor.logs import DAY, HOUR, START, label, new_log, prediction, truth, write
 
 REFERENCE = LossReference(mean=40.0, upper=42.0, cap=250.0, rows=336)
@@ -181,6 +182,20 @@ def test_requests_before_the_challenger_was_loaded_do_not_count(tmp_path: Path) 
     assert loss.upper == -loss.lower
 
 
+def test_a_look_reads_no_labels_from_before_the_trial(tmp_path: Path) -> None:
+    """What a trial costs does not grow with the years before it: their files may be gone."""
+    log = new_log(tmp_path)
+    year = 24 * 366
+    later = range(year, year + 96)
+    write(log, [label(hour, 200.0) for hour in range(0, year - 24 * 40, 24)])
+    both = [*(prediction(hour, 200.0) for hour in later), *(challenger_row(hour, 210.0) for hour in later)]
+    write(log, [*both, *(label(hour, 200.0) for hour in later)])
+    for file in (log.root / "labels").glob("2012-*/*"):
+        file.unlink()
+    since = START + year * HOUR
+    assert loss_of(evidence(new_log(tmp_path), since + 6 * DAY, since=since)).pairs == 96
+
+
 def test_without_a_reference_no_losses_are_compared(tmp_path: Path) -> None:
     """Nothing says how large a difference may count, so the rollout waits."""
     log = new_log(tmp_path)
@@ -208,7 +223,7 @@ def test_a_canary_counts_its_requests_and_its_split(tmp_path: Path) -> None:
     assert fair.split_log_e < 0
     log = new_log(tmp_path / "unfair")
     write(log, canary(500, 0.1, range(0, 500, 2)))
-    assert decide(POLICY, "canary", 0.1, evidence(log, START + 30 * DAY)).action == "freeze"
+    assert decide(POLICY, "canary", 0.1, evidence(log, START + 13 * DAY)).action == "freeze"
 
 
 def test_a_user_counts_once_in_the_split(tmp_path: Path) -> None:
@@ -216,6 +231,18 @@ def test_a_user_counts_once_in_the_split(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     write(log, canary(400, 0.1, range(0, 400, 4), users=4))
     assert abs(evidence(log, START + 30 * DAY).split_log_e) < 1.0
+
+
+def test_users_who_are_not_kept_give_no_verdict_on_the_split(tmp_path: Path) -> None:
+    """One busy user with half of the traffic, and the policy drops who it was: that is no sign of a wrong split."""
+    log = new_log(tmp_path)
+    busy = canary(500, 0.1, range(0, 500, 2))
+    write(log, [replace(row, key=DROPPED) for row in busy])
+    found = evidence(log, START + 30 * DAY)
+    assert (found.split_log_e, found.canary_requests) == (0.0, 250)
+    unknown = [replace(row, id=f"q{row.id}", at=row.at + HOUR / 2) for row in busy]
+    write(log, unknown)
+    assert evidence(log, START + 30 * DAY).split_log_e > 4.6, "requests that named nobody are still judged"
 
 
 def test_a_challenger_that_fails_in_its_canary_was_still_chosen(tmp_path: Path) -> None:
@@ -232,6 +259,19 @@ def test_a_challenger_that_fails_in_its_canary_was_still_chosen(tmp_path: Path) 
     found = evidence(log, START + 30 * DAY)
     assert (found.canary_requests, found.split_log_e < 0) == (0, True)
     assert decide(POLICY, "canary", 0.1, found).action == "rollback"
+
+
+def test_requests_that_were_refused_for_another_rows_sake_keep_the_split_fair(tmp_path: Path) -> None:
+    """Who was to answer them says ``refuse``; where that is not known, the request is not counted as the champion's."""
+    log = new_log(tmp_path)
+    refused = [
+        replace(row, answered=False, action="refuse" if row.answered else None)
+        for row in canary(500, 0.1, range(0, 500, 10))
+    ]
+    write(log, [replace(row, action=None) if row.at < START + 10 * DAY else row for row in refused])
+    found = evidence(log, START + 30 * DAY)
+    assert found.canary_requests == 0
+    assert found.split_log_e < 0
 
 
 def test_nothing_yet_is_no_evidence(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,19 @@ def test_a_day_counts_once_its_labels_had_time_and_late_ones_still_correct_it(tm
     first = {f.check: f.rows for f in again(monitor, profile, now)}
     assert first["prediction_bias"] == 12 * DAYS + 12 * (DAYS - 7)
     assert {f.check: f.rows for f in again(monitor, profile, now + 7 * DAY)}["prediction_bias"] == 24 * DAYS
+
+
+def test_labels_that_are_sent_again_take_nothing_away(tmp_path: Path, profile: Profile) -> None:
+    """A file of all labels so far, sent once more weeks later: a restart still knows what was known in time."""
+    log = new_log(tmp_path)
+    days = DAYS + 40
+    truths = [label(hour, 1000.0) for hour in range(24 * days)]
+    write(log, [*(prediction(hour, 200.0) for hour in range(24 * days)), *truths])
+    monitor, now = Monitor(log, MonitorPolicy()), START + (days + 2) * DAY
+    before = again(monitor, profile, now)
+    assert {f.check: f.rows for f in before}["prediction_bias"] == 24 * days
+    write(log, [replace(each, at=now) for each in truths])
+    assert again(monitor, profile, now) == look(new_log(tmp_path), profile, now) == before
 
 
 def test_an_input_that_is_not_captured_has_no_verdict(tmp_path: Path, profile: Profile) -> None:

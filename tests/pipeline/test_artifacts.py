@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as arrays
 from kairos.errors import BlobDamaged, OutputError
 from kairos.pipeline.artifacts import Artifact, decode, encode
 from kairos.store import Store
+from kairos.store.tables import read_table
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.timedeltas()
 values = st.recursive(
@@ -122,6 +123,13 @@ def test_pandas_tables(desk: tuple[Store, Path], kind: str, rows: int) -> None:
     """Types, categories with their order, time zones and missing values stay, in an empty table too."""
     frame = pd.DataFrame({kind: PANDAS[kind], "n": [1, 2]}).head(rows)
     pd.testing.assert_frame_equal(through(desk, frame), frame)
+
+
+def test_a_category_of_texts_is_stored_as_text(desk: tuple[Store, Path]) -> None:
+    """Whoever reads the file without its facts, as a gate reads a holdout, sees what is meant and not a code."""
+    frame = pd.DataFrame({"region": pd.Categorical(["N", None, "S"])})
+    stored = read_table(desk[0], encode(desk[0], frame, name="t").digest)
+    assert stored["region"].to_list() == ["N", None, "S"]
 
 
 class Pair(NamedTuple):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
-from kairos.pipeline.cache import StepCache
+from kairos.pipeline.cache import Known, StepCache
 from kairos.pipeline.fingerprint import Fingerprint
 from kairos.values import Digest
 
@@ -53,9 +56,33 @@ def test_results_are_known_by_fingerprint(tmp_path: Path) -> None:
     cache.put("a", made("a", 2), [])
     cache.close()
     again = StepCache(tmp_path / "new" / "cache.db")
-    assert again.get(made("a", 1).digest) == (output(1),)
-    assert again.get(made("a", 2).digest) == ()
+    assert again.get(made("a", 1).digest) == Known((output(1),), None)
+    assert again.get(made("a", 2).digest) == Known((), None)
     again.close()
+
+
+def test_the_time_of_a_pull_is_kept(tmp_path: Path) -> None:
+    """To the microsecond; a later pull takes the place of an earlier one."""
+    cache = StepCache(tmp_path / "cache.db")
+    for day in (1, 2):
+        at = datetime(2011, 1, day, microsecond=7, tzinfo=UTC)
+        cache.put("a", made("a", 1), [output(day)], pulled_at=at)
+        assert cache.get(made("a", 1).digest) == Known((output(day),), at)
+    cache.close()
+
+
+def test_a_file_without_the_times_of_pulls_is_read(tmp_path: Path) -> None:
+    """What it knows is still known; when it was pulled is not."""
+    path = tmp_path / "cache.db"
+    cache = StepCache(path)
+    cache.put("a", made("a", 1), [output(1)], pulled_at=datetime(2011, 1, 1, tzinfo=UTC))
+    cache.close()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE results DROP COLUMN pulled_at")
+    for _ in range(2):
+        again = StepCache(path)
+        assert again.get(made("a", 1).digest) == Known((output(1),), None)
+        again.close()
 
 
 def test_the_last_computation_of_a_place_is_the_one_put_last(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from kairos.clock import ReplayClock
 from kairos.pipeline.frames import decode_frame
 from kairos.values import Window
 from tests.pipeline.projects import Place, statuses
@@ -55,8 +58,47 @@ def test_an_unsettled_partition_is_pulled_again(place: Place) -> None:
     result = place.run()  # it is 1 February: the week that ended on 24 January is 8 days old
     assert pulls(place) == ["2011-01-17"]
     assert statuses(result) == {"rentals": "ran", "total": "reused"}
-    place.clock.move_to(datetime(2011, 2, 2, tzinfo=UTC))
+    place.clock.move_to(datetime(2011, 2, 2, tzinfo=UTC))  # settled now, but not when it was pulled
+    assert statuses(place.run())["rentals"] == "ran"
+    assert pulls(place) == ["2011-01-17"]
     assert statuses(place.run())["rentals"] == "reused"
+
+
+@pytest.mark.parametrize("every", ['every="1d", ', ""], ids=["partitions", "whole"])
+def test_rows_that_came_late_are_not_lost(place: Place, every: str) -> None:
+    """What was pulled before its window was settled is pulled once more, however long ago the window is by then."""
+    (place.root / "count.txt").write_text("5")
+    text = f"""
+        import polars as pl
+        from pathlib import Path
+        @source({every}settles_after="2d")
+        def rows(window: Window) -> pl.DataFrame:
+            return pl.DataFrame({{"n": [int(Path("count.txt").read_text())] * round(window.days)}})
+    """
+    window = Window.parse("2011-01-07..2011-01-09")
+    place.clock = ReplayClock(datetime(2011, 1, 10, 1, tzinfo=UTC))  # only 7 January is settled
+    place.run(text, window=window)
+    (place.root / "count.txt").write_text("99")
+    place.clock.move_to(datetime(2011, 1, 20, tzinfo=UTC))
+    found = decode_frame(place.store, place.run(window=window).artifact("rows"))["n"].to_list()
+    assert found == [5 if every else 99, 99, 99]
+    assert statuses(place.run(window=window)) == {"rows": "reused"}
+
+
+def test_a_longer_time_to_settle_holds_for_what_was_pulled_before(place: Place) -> None:
+    """Who finds that data come later than she thought writes a longer time, and gets what was pulled too soon again."""
+    place.run(WEEKLY.format(options="settles_after='1d'"))  # on 1 February, 8, 15 and 22 days after the weeks' ends
+    pulls(place)
+    place.clock.move_to(datetime(2011, 3, 1, tzinfo=UTC))
+    place.run(WEEKLY.format(options="settles_after='10d'"))
+    assert pulls(place) == ["2011-01-17"]
+
+
+def test_a_window_up_to_the_end_of_time_can_be_asked_for(place: Place) -> None:
+    """It is never settled."""
+    text = "@source(settles_after='2d')\ndef raw(window: Window) -> str: return str(window)"
+    for _ in range(2):
+        assert statuses(place.run(text, window=Window.parse("2011-01-01..9999-12-30"))) == {"raw": "ran"}
 
 
 def test_a_source_that_declares_nothing_is_pulled_each_time(place: Place) -> None:

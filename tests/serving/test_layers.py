@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kairos.clock import ReplayClock
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.privacy.capture import CapturePolicy
+from kairos.serving.faults import QUIET_S
 from kairos.serving.guard import GuardAction, OutputGuard
 from kairos.serving.layers import Reply, Request, Shadow, stack
 from kairos.serving.sticky import is_in_share
 from kairos.store.predictions import Prediction, PredictionLog
+from kairos.store.records import DROPPED
 from kairos.values import Window
 from tests.serving.toys import (
     FullDisk,
@@ -60,7 +65,9 @@ def test_by_default_nothing_of_a_user_is_kept(tmp_path: Path) -> None:
     nothing = CapturePolicy(keep=frozenset(), entity="drop")
     with serving(Registry({1: adds(1000)}, route(1)), tmp_path, capture=nothing) as served:
         (row,) = served.rows(served.predict(20.5, entity="ann"))
-    assert (row.inputs, row.key, row.output) == ({}, None, 1020.5)
+        (nobody,) = served.rows(served.predict(20.5))
+    assert (row.inputs, row.key, row.output) == ({}, DROPPED, 1020.5)
+    assert nobody.key is None, "that there was somebody is told, for the split of users"
 
 
 def test_a_shadow_predicts_everything_and_answers_nothing(tmp_path: Path) -> None:
@@ -161,6 +168,30 @@ def test_the_guard_acts_and_says_so(tmp_path: Path, action: GuardAction, status:
         assert response.headers["retry-after"]
 
 
+@pytest.mark.parametrize("action", ["refuse", "clip", "flag", "fallback"])
+def test_a_list_that_is_refused_was_answered_in_no_row(tmp_path: Path, action: GuardAction) -> None:
+    """One row of a list has no answer that may leave: the user gets none, and log and metrics say of no row she did."""
+    rows = [{"temperature": each, "station": n} for n, each in enumerate([5.0, 500.0, 20.0, math.pi, -20.0])]
+    registry = Registry(
+        {1: lambda columns: np.where(columns["temperature"] == math.pi, math.nan, columns["temperature"]), 2: adds(0)},
+        route(1, **CANARY, share=0.5),
+    )
+    with serving(registry, tmp_path, guard=OutputGuard(lower=-10, upper=100, on_violation=action)) as served:
+        rows[3]["station"] = next(n for n in range(100, 200) if not is_in_share("salt", str(n), 0.5))
+        response = served.client.post("/predict/demand", json=rows)
+        metrics = served.client.get("/metrics").text
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "unavailable")
+    log = served.log.predictions("demand", EVER)
+    assert not log["answered"].any()
+    assert 'answered="true",model="demand"' not in metrics
+    for n, row in enumerate(rows):
+        key = str(row["station"])
+        version = 2 if is_in_share("salt", key, 0.5) else 1
+        (first,) = log.filter((pl.col("key") == key) & (pl.col("version") == version)).to_dicts()
+        was_clipped = action == "clip" and n in (1, 4)
+        assert first["action"] == ("clip" if was_clipped else "refuse"), "the split can still be counted"
+
+
 def test_fallback_asks_champion_and_previous_in_turn(tmp_path: Path) -> None:
     """A canary out of range is replaced by the champion, a champion out of range by the version before."""
     guard = OutputGuard(lower=0.0, upper=1e6, on_violation="fallback")
@@ -199,6 +230,43 @@ def test_a_failure_without_rescue_is_503_and_says_nothing_of_the_cause(tmp_path:
     assert (row["answered"], row["output"], row["action"], row["error"]) == (False, None, "refuse", "RuntimeError")
 
 
+def test_the_log_names_a_models_error_and_quotes_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Class and place are told, of its causes too; the message, which may hold a user's values, is in no log."""
+
+    def quotes(columns: Any) -> Any:
+        if columns["temperature"][0] == 0.0:
+            return columns["temperature"]
+        try:
+            raise KeyError(f"secret {columns['temperature'][0]}")
+        except KeyError as error:
+            error.add_note("secret note")
+            raise RuntimeError(f"secret {columns['note'][0]}") from error
+
+    with serving(Registry({1: quotes}, route(1)), tmp_path) as served:
+        served.client.post("/predict/demand", json={"temperature": 41.25, "note": "ann@example.org"})
+    assert "demand@1 failed on a request: RuntimeError" in caplog.text
+    assert "KeyError" in caplog.text
+    assert "test_layers.py" in caplog.text
+    assert "in quotes" in caplog.text
+    for said in ("secret 41.25", "ann@example.org", "secret note"):
+        assert said not in caplog.text
+
+
+def test_a_model_that_fails_on_each_request_is_told_once_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The metrics count every failure; the log tells one, and after a minute how many there were since."""
+    clock = ReplayClock(datetime(2011, 1, 1, tzinfo=UTC))
+    with serving(Registry({1: adds(0), 2: fails}, route(2, previous=1)), tmp_path, clock=clock) as served:
+        for second in range(int(QUIET_S) + 1):
+            served.predict(1.0, **{"kairos-at": f"2011-01-01T00:{second // 60:02}:{second % 60:02}Z"})
+        metrics = served.client.get("/metrics").text
+    first, last = [record.getMessage() for record in caplog.records if "failed on a request" in record.getMessage()]
+    assert "more since" not in first
+    assert "and 59 times more since that was last told" in last
+    assert 'kairos_version_errors_total{error="RuntimeError",model="demand",version="2"} 61.0' in metrics
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     values=st.tuples(NUMBERS, NUMBERS, NUMBERS),
@@ -226,6 +294,7 @@ def test_what_is_not_finite_never_leaves(
     with serving(registry, tmp_path_factory.mktemp("log"), guard=guard) as served:
         response = served.client.post("/predict/demand", json=[{"temperature": 1.0}] * 3)
     if response.status_code == 503:
+        assert not served.log.predictions("demand", EVER)["answered"].any()
         return
     for answer in response.json()["predictions"]:
         assert math.isfinite(answer["prediction"])
@@ -243,6 +312,25 @@ def test_a_full_disk_answers_and_counts(tmp_path: Path) -> None:
     assert 'kairos_not_captured_total{answered="true"} 3.0' in metrics
     assert 'kairos_not_captured_total{answered="false"} 0.0' in metrics
     assert [answer["captured"] for answer in answers] == [False] * 3
+
+
+def test_a_disk_without_room_for_another_file_fails_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log would begin a new file and cannot, users are answered, and the answers are on record."""
+    monkeypatch.setattr("kairos.store.spool._LARGEST_SPOOL_BYTES", 10)
+    real = os.open
+
+    def full(path: Any, *args: Any, **options: Any) -> int:
+        if str(path).endswith(".journal"):
+            raise OSError(28, "No space left on device")
+        return real(path, *args, **options)
+
+    with serving(Registry({1: adds(1000)}, route(1)), tmp_path) as served:
+        monkeypatch.setattr(os, "open", full)
+        answers = [served.predict(1.0) for _ in range(3)]
+        monkeypatch.setattr(os, "open", real)
+        metrics = served.client.get("/metrics").text
+    assert 'kairos_not_captured_total{answered="true"} 0.0' in metrics
+    assert [len(served.rows(answer)) for answer in answers] == [1, 1, 1]
 
 
 @settings(max_examples=30, deadline=None)
@@ -299,7 +387,7 @@ def test_a_damaged_package_keeps_what_was_there(tmp_path: Path) -> None:
     registry = Registry({1: adds(1000)}, route(1))
     with serving(registry, tmp_path) as served:
         registry.routes = [route(9, previous=1, seq=2)]
-        assert served.client.get("/state?seq=2").json()["reached"]
+        assert served.client.get("/state?seq=2").json()["seq"] == 2
         assert served.predict(1.0)["version"] == 1
         ready = served.client.get("/health/ready")
         assert (ready.status_code, ready.json()["ready"]) == (200, True)
@@ -311,6 +399,39 @@ def test_a_damaged_package_keeps_what_was_there(tmp_path: Path) -> None:
         registry.routes = [route(1, seq=3)]
         served.client.get("/state?seq=3")
         assert served.client.get("/health/ready").json()["troubles"] == []
+
+
+def test_where_the_ledger_and_what_answers_differ_every_sign_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rollback to a version whose package is damaged: the bad one goes on, and it is told wherever one looks."""
+    bakery, demand = (route(2, seq=5, model=model) for model in ("bakery", "demand"))
+    registry = Registry({1: adds(0), 2: adds(900)}, bakery, demand)
+    with serving(registry, tmp_path) as served:
+        del registry.rules[1]
+        registry.routes = [bakery, route(1, seq=9)]
+        state = served.client.get("/state?seq=9").json()
+        differs = {"model": "demand", "ledger": "demand@1", "answers": "demand@2"}
+        (told,) = state["diverged"]
+        assert "damaged" in told["reason"]
+        assert (state["seq"], state["reached"], told) == (9, False, {**differs, "reason": told["reason"]})
+        assert served.client.get("/state?seq=9&model=demand").json()["reached"] is False
+        assert served.client.get("/state?seq=9&model=bakery").json()["reached"] is True
+        assert served.predict(5.0)["version"] == 2
+        ready = served.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["ready"], ready.json()["diverged"]) == (200, True, [told])
+        assert [model["diverged"] for model in served.client.get("/models").json()["models"]] == [None, told]
+        metrics = served.client.get("/metrics").text
+        assert 'kairos_champion_diverged{model="demand"} 1.0' in metrics
+        assert 'kairos_champion_diverged{model="bakery"} 0.0' in metrics
+        for _ in range(60):  # also tries again to load it
+            served.server.follower.poll()
+        assert caplog.text.count("The ledger says that demand@1 is live, but demand@2 answers") == 1
+        registry.rules[1] = adds(0)
+        registry.routes = [bakery, route(1, seq=10)]
+        assert served.client.get("/state?seq=10").json() == {"seq": 10, "reached": True, "diverged": []}
+        assert served.client.get("/models/demand").json()["diverged"] is None
+        assert 'kairos_champion_diverged{model="demand"} 0.0' in served.client.get("/metrics").text
 
 
 def test_a_model_that_cannot_make_one_prediction_is_damaged(tmp_path: Path) -> None:

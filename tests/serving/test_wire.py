@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kairos.clock import ReplayClock
+from kairos.serving.app import make_app
 from kairos.serving.body import LARGEST_BODY_BYTES
-from tests.serving.toys import FullDisk, Registry, Served, adds, route, serving
+from kairos.store.predictions import PredictionLog
+from tests.serving.toys import FullDisk, Registry, Served, adds, make_server, route, serving
 
 START = datetime(2011, 1, 1, tzinfo=UTC)
 ERROR_KEYS = {"code", "message", "field", "row", "accepted", "hint"}
@@ -69,12 +74,14 @@ def test_health(served: Served) -> None:
     assert served.client.get("/health/live").json() == {"live": True}
     ready = served.client.get("/health/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "follows_ledger": True, "missing": [], "troubles": []}
+    fine = {"ready": True, "follows_ledger": True, "missing": [], "diverged": [], "troubles": []}
+    assert ready.json() == fine
 
 
 def test_models_are_described(served: Served) -> None:
     """What is live, and for one model which columns it takes."""
-    face = {"model": "demand", "version": 1, "challenger": None, "challenger_share": 0.0, "previous": None}
+    alone = {"challenger": None, "challenger_share": 0.0, "previous": None}
+    face = {"model": "demand", "version": 1, **alone, "diverged": None}
     assert served.client.get("/models").json() == {"models": [face]}
     model = served.client.get("/models/demand").json()
     columns = model.pop("columns")
@@ -96,8 +103,8 @@ def test_metrics_are_prometheus_text(served: Served) -> None:
 
 def test_state_waits_for_a_ledger_entry(served: Served) -> None:
     """An entry that is followed already is answered at once."""
-    assert served.client.get("/state?seq=1").json() == {"seq": 1, "reached": True}
-    assert served.client.get("/state").json() == {"seq": 1, "reached": True}
+    for query in ("?seq=1", "", "?seq=1&model=demand"):
+        assert served.client.get(f"/state{query}").json() == {"seq": 1, "reached": True, "diverged": []}
 
 
 def test_a_page_is_html(served: Served) -> None:
@@ -105,6 +112,33 @@ def test_a_page_is_html(served: Served) -> None:
     page = served.client.get("/")
     assert (page.status_code, page.text) == (200, "<h1>Hello</h1>")
     assert page.headers["content-type"].startswith("text/html")
+
+
+def test_visitors_of_a_page_take_no_predictions_place(tmp_path: Path) -> None:
+    """However many wait for a page that is slow, a prediction does not wait for them."""
+    is_shown = threading.Event()
+
+    def slow() -> str:
+        is_shown.wait(30)
+        return "at last"
+
+    server = make_server(Registry({1: adds(1000)}, route(1)), PredictionLog(tmp_path).writer("w"))
+    app = make_app(server, pages={"/": slow})
+
+    async def visit() -> tuple[int, set[str]]:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://toy") as client,
+        ):
+            visits = [asyncio.create_task(client.get("/")) for _ in range(8)]
+            await asyncio.sleep(0.1)
+            try:
+                answer = await asyncio.wait_for(client.post("/predict/demand", json=FINE), 10)
+            finally:
+                is_shown.set()
+            return answer.status_code, {(await each).text for each in visits}
+
+    assert asyncio.run(visit()) == (200, {"at last"})
 
 
 def with_(**change: Any) -> dict[str, Any]:
@@ -292,17 +326,21 @@ def test_too_many_at_once_are_told_to_come_back(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_fault_of_ours_shows_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What we did not foresee is 500 with no detail; the detail is in the log."""
+    """What we did not foresee is 500 with no detail; its class and place are in the log, its message nowhere."""
+
+    user = f"ann-{7 * 6}"
 
     def broken(model: str, data: bytes) -> None:
-        raise ZeroDivisionError("the secret of ann")
+        raise ZeroDivisionError(f"the secret of {user}")
 
     with serving(Registry({1: adds(0)}, route(1)), tmp_path) as served:
         served.server.predict = broken  # type: ignore[method-assign,assignment]
         response = served.client.post("/predict/demand", json=FINE)
         assert (response.status_code, error(response)["code"]) == (500, "internal_error")
-        assert "ann" not in response.text
-        assert "the secret of ann" in caplog.text
+        assert user not in response.text
+    assert "ZeroDivisionError" in caplog.text
+    assert "test_wire.py" in caplog.text
+    assert user not in caplog.text
 
 
 def test_an_answer_never_holds_another_users_data(served: Served) -> None:

@@ -194,7 +194,9 @@ class Client:
 
     def __init__(self, app: Starlette) -> None:
         self._life = app.router.lifespan_context(app)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(
+            app
+        )  # what gets out of the application, where uvicorn would log it, fails a test
         self._http = httpx.AsyncClient(transport=transport, base_url="http://toy")
         self._runner = asyncio.Runner()
 

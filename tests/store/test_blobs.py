@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,15 @@ def test_folders_share_a_digest_only_if_they_are_equal(one: dict[str, bytes], tw
                 (root / name).write_bytes(data)
             digests.append(store.put_folder(root))
         assert (digests[0] == digests[1]) == (one == two)
+
+
+def test_checkouts_to_the_same_place_at_the_same_time_all_succeed(store: Store, tmp_path: Path) -> None:
+    """Whoever is last leaves what it was asked for; no part of another is seen, and nothing is left beside it."""
+    digests = [store.put_folder(folder_of(tmp_path / str(number), {"a": str(number), "b/c": "x"})) for number in (1, 2)]
+    target = tmp_path / "out" / "package"
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(store.checkout, digests[number % 2], target) for number in range(80)]:
+            done.result()
+    assert (target / "a").read_text() in ("1", "2")
+    assert (target / "b" / "c").read_text() == "x"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["package"]

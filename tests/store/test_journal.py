@@ -176,6 +176,58 @@ def test_full_disk_keeps_nothing_of_the_append(tmp_path: Path) -> None:
     assert payloads_in(path) == [b"one", b"two"]
 
 
+def test_what_a_failed_append_left_is_cut_off_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If even the undoing fails, the error is the same, a reader skips the part, and later appends lose nothing."""
+    path = tmp_path / "x.journal"
+    real_write, real_cut = os.write, os.ftruncate
+
+    def half(handle: int, data: bytes) -> int:
+        real_write(handle, data[:20])
+        raise OSError(28, "No space left on device")
+
+    def no_cut(handle: int, length: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with JournalWriter(path) as writer:
+        writer.append([b"one"])
+        monkeypatch.setattr(os, "write", half)
+        monkeypatch.setattr(os, "ftruncate", no_cut)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="nothing of this append"):
+                writer.append([b"x" * 50])
+        assert payloads_in(path) == [b"one"]
+        monkeypatch.setattr(os, "write", real_write)
+        with pytest.raises(StoreError, match="Input/output error"):
+            writer.append([b"two"])
+        monkeypatch.setattr(os, "ftruncate", real_cut)
+        end = writer.append([b"two"])
+    assert payloads_in(path) == [b"one", b"two"]
+    assert path.stat().st_size == end
+
+
+def test_errors_of_the_disk_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening, syncing and closing raise what an append raises, with the reason; a closed journal stays closed."""
+
+    def broken(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    writer = JournalWriter(tmp_path / "x.journal")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        with pytest.raises(StoreError, match=r"x\.journal.*No space left"):
+            writer.sync()
+        with pytest.raises(StoreError, match=r"x\.journal.*No space left"):
+            writer.close()
+        with pytest.raises(StoreError, match=r"y\.journal.*No space left"):
+            JournalWriter(tmp_path / "y.journal")
+    with pytest.raises(StoreError, match="closed"):
+        writer.append([b"one"])
+    JournalWriter(tmp_path / "x.journal").close()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        JournalWriter(tmp_path / "file" / "z.journal")
+
+
 def test_frame_larger_than_the_format_allows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too large is an error that names the limit."""
     monkeypatch.setattr("kairos.store.journal._LARGEST_BYTES", 10)

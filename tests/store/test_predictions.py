@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +59,13 @@ def write(log: PredictionLog, records: Sequence[Prediction | Label], worker: str
     writer.append([row for row in records if isinstance(row, Prediction)])
     writer.append_labels([row for row in records if isinstance(row, Label)])
     writer.close()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.001)
 
 
 def ids(frame: pl.DataFrame) -> list[str]:
@@ -170,6 +179,31 @@ def test_latest_label_wins_as_of_each_moment(log: PredictionLog) -> None:
         log.roll()
 
 
+def test_a_label_after_its_time_does_not_hide_the_one_in_time(log: PredictionLog) -> None:
+    """A correction that comes too late for a day leaves what was known, rolled or not, and whoever asks."""
+    late = 24 * 30.0
+    write(log, [prediction(1), prediction(2), label(1, 10, 5), label(1, 20, 30), label(1, 99, late), label(2, 7, late)])
+    for _ in range(2):
+        rows = log.labelled("demand", ALL, as_of=START + timedelta(days=90), within=timedelta(days=7))
+        assert list(zip(ids(rows), rows["label"], strict=True)) == [("p1", 20)]
+        assert rows["label_at"].to_list() == [START + timedelta(hours=30)]
+        rows = log.labelled("demand", ALL, as_of=START + timedelta(days=90), within=timedelta(days=29))
+        assert list(zip(ids(rows), rows["label"], strict=True)) == [("p1", 99), ("p2", 7)]
+        log.roll()
+
+
+def test_labels_of_a_stretch_read_no_older_months(log: PredictionLog) -> None:
+    """A label before the stretch is not given, a corrected one with what it was corrected to; old files may be gone."""
+    write(log, [label(1, 10, 5), label(2, 1, 24 * 70), label(3, 1, 24 * 71), label(1, 20, 24 * 72)])
+    log.roll()
+    since = START + timedelta(days=70, hours=1)
+    for file in log.root.glob("labels/2011-01-*/*"):
+        file.unlink()
+    rows = PredictionLog(log.root).labels(since=since)
+    assert list(zip(rows["prediction_id"], rows["value"], strict=True)) == [("p3", 1), ("p1", 20)]
+    assert log.labels(since=since, until=START + timedelta(days=71))["prediction_id"].to_list() == ["p3"]
+
+
 def test_times_are_kept_in_utc(log: PredictionLog) -> None:
     """A time of another zone is the same moment in UTC; one without a zone is refused by name."""
     zone = datetime.fromisoformat("2011-01-02T01:00+03:00")
@@ -222,6 +256,54 @@ def test_large_spool_is_followed_by_the_next(log: PredictionLog, monkeypatch: py
         writer.append([prediction(1)])
 
 
+def test_a_spool_that_cannot_be_followed_goes_on(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No room for another file: what comes is appended to the open one, and the change is tried again later."""
+    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 1000)
+    monkeypatch.setattr(spool, "_RETRY_BYTES", 3000)
+    real, tries = os.open, []
+
+    def full(path: Any, *args: Any, **options: Any) -> int:
+        if str(path).endswith(".journal"):
+            tries.append(path)
+            raise OSError(28, "No space left on device")
+        return real(path, *args, **options)
+
+    writer = log.writer("w")
+    monkeypatch.setattr(os, "open", full)
+    for number in range(30):
+        writer.append([prediction(number)])
+    assert 1 < len(tries) < 6, "neither once for all nor at each append"
+    assert caplog.text.count("No space left on device") == len(tries)
+    monkeypatch.setattr(os, "open", real)
+    for number in range(30, 60):
+        writer.append([prediction(number)])
+    writer.close()
+    assert len(spool.spools(log.root)) > 1
+    assert log.roll() == 60
+
+
+def test_a_full_disk_leaves_no_trail_of_spools(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the follower can be opened and not written, it is the one that is tried from then on."""
+    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 100)
+    writer = log.writer("w")
+    writer.append([prediction(1)])
+
+    def broken(*args: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", broken)
+        for _ in range(5):
+            with pytest.raises(StoreError, match="No space left"):
+                writer.append([prediction(2)])
+    assert len(spool.spools(log.root)) == 2
+    writer.append([prediction(3)])
+    writer.close()
+    assert ids(log.predictions("demand", ALL)) == ["p1", "p3"]
+
+
 def test_prune_removes_whole_old_days_for_everyone(log: PredictionLog) -> None:
     """Days before the limit go, labels too, also for a reader that had them in memory; the limit's own day stays."""
     write(log, [prediction(n) for n in range(72)] + [label(n, 1, n) for n in range(72)])
@@ -252,16 +334,94 @@ def test_damaged_bytes_are_named_and_the_rest_is_kept(log: PredictionLog) -> Non
     assert path.exists()
 
 
+@pytest.mark.parametrize(
+    "payload", [b"l\x91\x83\xadprediction_id\xc0\xa5value\x01\xa2at\xb42011-01-01T00:00:00Z", b"p\x91\x80", b"?"]
+)
+def test_a_sound_frame_that_holds_no_records_is_damage(log: PredictionLog, payload: bytes) -> None:
+    """A label without an id, a prediction without fields, an unknown format: named and kept, and the rest goes on."""
+    with contextlib.closing(log.writer("w")) as writer:
+        writer.append([prediction(0)])
+        writer._journal.append([payload])
+        writer.append([prediction(1)])
+    (path,) = spool.spools(log.root)
+    assert ids(log.predictions("demand", ALL)) == ["p0", "p1"]
+    assert log.roll() == 2
+    (damage,) = log.damages()
+    assert path.read_bytes()[damage.start : damage.end].endswith(payload)
+    assert (log.roll(), path.exists()) == (0, True)
+    assert ids(log.predictions("demand", ALL)) == ["p0", "p1"]
+
+
+@pytest.mark.parametrize("name", [None, 12, b"p1"])
+def test_a_label_names_a_prediction(name: Any) -> None:
+    """What is no text is refused before it can reach a spool."""
+    with pytest.raises(UsageError, match="names no prediction"):
+        Label(prediction_id=name, value=1.0, at=START)
+
+
+def test_what_waited_long_is_rolled_in_parts(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much waits, in one spool or several, a roll holds no more than some of it, and keeps all."""
+    monkeypatch.setattr("kairos.store.predictions._MOST_RECORDS", 25)
+    held, real = list[int](), log._write
+
+    def write_some(roll: int, records: list[Prediction | Label]) -> None:
+        held.append(len(records))
+        real(roll, records)
+
+    monkeypatch.setattr(log, "_write", write_some)
+    for worker in ("a", "b", "c"):
+        with contextlib.closing(log.writer(worker)) as writer:
+            for start in range(0, 100, 10):
+                writer.append([prediction(number) for number in range(start, start + 10)])
+            writer.append_labels([label(number, 1.0, number) for number in range(5)])
+    assert log.roll() == sum(held) == 315
+    assert max(held) < 25 + 10
+    for reader in (log, PredictionLog(log.root)):
+        assert sorted(ids(reader.predictions("demand", ALL))) == sorted([f"p{n}" for n in range(100)] * 3)
+        assert reader.labels().height == 5
+    assert (log.roll(), spool.spools(log.root)) == (0, [])
+
+
+def test_a_log_that_rolls_beside_a_writer_stays_short(log: PredictionLog) -> None:
+    """What waits is rolled once it is enough, and again: nobody has to ask."""
+    writer = log.writer("w")
+    with log.rolling(most_bytes=1, look_s=0.001):
+        for turn in (1, 2):
+            writer.append([prediction(turn)])
+            wait_until(lambda: not log._waiting_bytes())
+            assert len(list(log.root.rglob("*.parquet"))) == turn
+    writer.append([prediction(3)])
+    assert ids(log.predictions("demand", ALL)) == ["p1", "p2", "p3"]
+    assert len(list(log.root.rglob("*.parquet"))) == 2
+    writer.close()
+
+
+def test_a_log_rolls_now_and_then_and_says_once_that_it_cannot(
+    log: PredictionLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Little that waits is rolled too, when its time has come; what stands in the way is logged, and then gone."""
+    write(log, [prediction(1)])
+    (log.root / "state.json").write_text("{")
+    with log.rolling(every_s=0.002, look_s=0.001):
+        wait_until(lambda: bool(caplog.records))
+        time.sleep(0.05)
+        (log.root / "state.json").unlink()
+        wait_until((log.root / "rows").exists)
+    assert caplog.text.count("The prediction log cannot be rolled") == 1
+
+
+@pytest.mark.parametrize("most_records", [20_000, 1])
 @pytest.mark.parametrize("instruction", ["write_partitions", "SpoolState.write", "remove_if_finished"])
 @pytest.mark.parametrize("calls", [0, 1, 2])
 def test_roll_cut_at_any_step_neither_loses_nor_doubles(
-    log: PredictionLog, monkeypatch: pytest.MonkeyPatch, instruction: str, calls: int
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch, instruction: str, calls: int, most_records: int
 ) -> None:
     """Whatever step of a roll is the last one done, every row is there once, before and after the next roll."""
 
     class Cut(BaseException):
         """The power goes."""
 
+    monkeypatch.setattr("kairos.store.predictions._MOST_RECORDS", most_records)
     for worker in ("a", "b"):
         write(log, [prediction(n) for n in range(30)] + [label(1, 5, 3)], worker)
     module, done = sys.modules["kairos.store.predictions"], 0

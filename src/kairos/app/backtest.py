@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source
-from kairos.gates.losses import loss_named
+from kairos.gates.losses import absolute_error
 from kairos.models.package import Package
 from kairos.models.score import score_table
 from kairos.models.training import fit, training_data
@@ -37,15 +37,20 @@ class Backtest:
 
     at: Sequence[datetime]
     losses: NDArray[np.float64]
-    """Shape (n,), after the output guard."""
+    """Absolute errors, shape (n,), in the unit of the target, after the output guard."""
     deployments: int
     violations: int
     """Model outputs that the guard had to stop."""
 
     @property
     def mean(self) -> float:
-        """Mean loss."""
+        """Mean absolute error."""
         return float(self.losses.mean())
+
+    def until(self, last: datetime) -> Backtest:
+        """The same on the rows up to that moment."""
+        is_known = np.array([at <= last for at in self.at], dtype=bool)
+        return replace(self, at=[at for at in self.at if at <= last], losses=self.losses[is_known])
 
 
 def never_retrain(package: Package, rows: pl.DataFrame, model: ModelSettings, window: Window) -> Backtest:
@@ -53,7 +58,7 @@ def never_retrain(package: Package, rows: pl.DataFrame, model: ModelSettings, wi
     sent = _within(rows, model, window)
     raw = score_table(package, sent)
     answers = guarded(raw, model)
-    losses = loss_named(model.gate.loss)(sent[package.spec.target].to_numpy(), answers)
+    losses = absolute_error(sent[package.spec.target].to_numpy(), answers)
     return Backtest(at=_moments(sent, model), losses=losses, deployments=1, violations=int((raw != answers).sum()))
 
 
@@ -89,7 +94,7 @@ def always_deploy(
         raw = np.asarray(fitted.predict(sent.select(list(data.columns))), dtype=np.float64)
         answers = guarded(raw, model)
         violations += int((raw != answers).sum())
-        losses.append(loss_named(model.gate.loss)(sent[target].to_numpy(), answers))
+        losses.append(absolute_error(sent[target].to_numpy(), answers))
     sent = _within(rows, model, window)
     return Backtest(
         at=_moments(sent, model), losses=np.concatenate(losses), deployments=len(parts), violations=violations

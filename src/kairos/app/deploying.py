@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from kairos.app.project import Project
 from kairos.delivery.rollout import StageStep
 from kairos.delivery.state import ModelState, VersionState
-from kairos.errors import TransitionRefused
+from kairos.errors import TransitionRefused, UsageError
 from kairos.ledger import Entry, Fact
 from kairos.values import Json, Verdict, VersionRef
 
@@ -40,8 +40,11 @@ def deploy(
         TransitionRefused: the gate has not passed it, it stands there already, it was taken back, or another version is
             on trial. With ``facts["verdict"]``, where a gate is missing: its verdict, or ``None`` if it met none.
         NotFound: there is no such version.
+        UsageError: the override has no reason.
         LedgerMoved: somebody else wrote meanwhile; nothing is changed.
     """
+    if override is not None and not override.strip():
+        raise UsageError("An override needs a reason.", given=override, hint='Type: --override "why"')
     state = project.state()
     model = state.model(ref.model)
     version = model.version(ref.number)

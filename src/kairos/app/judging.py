@@ -74,6 +74,11 @@ def _evidence(
     if champion is not None:
         packages.append(open_stored(project.store, champion.package, allow_pickle=model.allow_pickle))
     rows = fresh_rows(holdout_table(project, model, run), model, packages)
+    lacks = [] if champion is None else [n for n in packages[1].spec.signature.names if n not in rows.columns]
+    if champion is not None and lacks:  # the two cannot be asked about the same rows
+        found = _evidence(project, model, version, None, policy)
+        why = f"cannot be compared: {champion.ref} takes the column {lacks[0]!r}, which the holdout lacks"
+        return replace(found, incomparable=why)
     challenger_loss = losses_on(rows, challenger, model)
     baseline_loss = (
         losses_on(rows, packages[1], model) if champion is not None else baseline_losses(rows, challenger, model)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -54,7 +52,7 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
     Freshness is told by time; a table without a time column is taken as it is.
 
     Raises:
-        DataRefused: the table lacks the target.
+        DataRefused: the table lacks the target, or its time column holds no times.
     """
     target = packages[0].spec.target
     if target not in table.columns:
@@ -62,10 +60,18 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
     rows = table.filter(pl.col(target).is_not_null())
     if model.time is None or model.time not in table.columns:
         return rows
+    moments = _moments(model.time, table.schema[model.time])
     trained_until = [p.spec.train_until for p in packages if p.spec.train_until is not None]
-    if trained_until:
-        rows = rows.filter(_moments(model.time, table.schema[model.time]) > _latest(trained_until))
-    return rows.sort(model.time)
+    try:
+        if trained_until:
+            rows = rows.filter(moments > max(trained_until))
+        return rows.sort(moments, maintain_order=True)
+    except pl.exceptions.PolarsError as error:
+        raise DataRefused(
+            f"The time column {model.time!r} of the holdout {model.holdout!r} holds something that is no time.",
+            given=str(error).partition("\n")[0],
+            accepted="dates, times, or text such as '2012-03-03T14:00Z'",
+        ) from error
 
 
 def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
@@ -88,11 +94,10 @@ def guarded(raw: NDArray[np.float64], model: ModelSettings) -> NDArray[np.float6
     return np.clip(raw, lower, upper)
 
 
-def _moments(column: str, dtype: Any) -> pl.Expr:
-    """The time column as aware UTC; a time without a zone is UTC."""
-    moment = pl.col(column).str.to_datetime() if dtype == pl.String else pl.col(column).cast(pl.Datetime("us"))
-    return moment.dt.replace_time_zone("UTC")
-
-
-def _latest(moments: list[datetime]) -> datetime:
-    return max(moments)
+def _moments(column: str, dtype: pl.DataType) -> pl.Expr:
+    """The time column as aware UTC; a time without a zone is UTC, in text as well."""
+    if dtype == pl.String:
+        return pl.col(column).str.to_datetime(time_unit="us", time_zone="UTC")
+    if not dtype.is_temporal():
+        raise DataRefused(f"The time column {column!r} of a holdout holds no times.", given=str(dtype))
+    return pl.col(column).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")

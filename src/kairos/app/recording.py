@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,6 +21,8 @@ from kairos.values import Digest, VersionRef
 __all__ = ["Record"]
 
 _PLACE = "recorded.json"
+_LOCK = "recorded.lock"
+"""Held while a process tells; the system lets go of it if that process dies."""
 _KINDS = (*RUN_KINDS, "version.registered", "stage.changed")
 
 
@@ -26,7 +30,8 @@ class Record:
     """Hands the facts that a recorder does not have yet to it, in their order.
 
     How far it has come is kept beside the ledger, and written only after the recorder has confirmed all it was given.
-    A recorder takes the same fact twice without harm, so a crash in between costs nothing.
+    A recorder takes the same fact twice without harm, so a crash in between costs nothing. One process at a time tells;
+    another one waits for it.
 
     Args:
         project: Whose ledger.
@@ -35,9 +40,17 @@ class Record:
 
     def __init__(self, project: Project, recorder: Recorder | None = None) -> None:
         self._project = project
-        self._recorder = recorder if recorder is not None else _open_recorder(project)
+        self._is_closed = False
         self._place = project.home / _PLACE
-        self._seq = _read_seq(self._place)
+        project.home.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(project.home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._seq = _read_seq(self._place)
+            self._recorder = recorder if recorder is not None else _open_recorder(project)
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def __enter__(self) -> Record:
         return self
@@ -77,16 +90,22 @@ class Record:
             self._recorder.set_aliases(model, aliases)
 
     def close(self) -> None:
-        """Hands over the rest, waits until all of it is recorded, and remembers how far it came.
+        """Hands over the rest, waits until all of it is recorded, and remembers how far it came; once.
 
         Raises:
             AdapterError: some of it could not be recorded; it is told again the next time.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
-            self.follow()
+            try:
+                self.follow()
+            finally:
+                self._recorder.close()
+            write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
         finally:
-            self._recorder.close()
-        write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
+            os.close(self._lock)
 
     def _version(self, entry: Entry) -> VersionRecord:
         ref = VersionRef.parse(entry.subject)

@@ -48,8 +48,14 @@ class _Wiring:
         return [replace(route, seq=state.seq) for route in state.routes()]
 
     def load(self, digest: Digest) -> Package:
-        """Opens a package; pickle only if a model of the project allows it."""
-        allow_pickle = any(model.allow_pickle for model in self._project.settings.models.values())
+        """Opens a package; a pickle in it only if the model that has it as a version allows that by name."""
+        known = self._project.settings.models
+        owners = {
+            model.model
+            for model in self._project.state().models.values()
+            if any(version.package == digest for version in model.versions.values())
+        }
+        allow_pickle = bool(owners) and all(name in known and known[name].allow_pickle for name in owners)
         return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
 
     def policy(self, model: str, signature: Signature) -> ModelPolicy:

@@ -19,7 +19,7 @@ from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
 from kairos.models.profile import Profile
 from kairos.monitor.watch import window_drift
-from kairos.values import Window
+from kairos.values import Window, without_secrets
 
 __all__ = ["answered", "tell_story"]
 
@@ -41,13 +41,17 @@ def tell_story(
         project: Whose log and ledger.
         model: Which of its models.
         window: The traffic.
-        others: Losses of other policies on the same rows, by name; ``never retrain`` and ``retrain weekly`` are drawn.
+        others: What other policies would have lost, by name; ``never retrain`` and ``retrain weekly`` are drawn. They
+            are told on the rows whose truth is known by now, as Kairos is.
         footnotes: What the figures do not show.
     """
     rows = answered(project, model, window)
+    known_until = project.clock.now() - project.settings.label_delay
+    others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
-    lines = [decision_line(entry) for entry in entries if entry.kind in _SHOWN and _is_worth_a_line(entry)]
-    deployments = [e for e in entries if e.kind == "stage.changed" and e.body["to"] == "live"]
+    mine = [entry for entry in entries if entry.kind in _SHOWN and _is_about(entry, model.name)]
+    lines = [decision_line(entry) for entry in mine if _is_worth_a_line(entry)]
+    deployments = [e for e in mine if e.kind == "stage.changed" and e.body["to"] == "live"]
     never, weekly = others.get("never retrain"), others.get("retrain weekly")
     return Story(
         project=project.settings.name,
@@ -89,6 +93,11 @@ def answered(project: Project, model: ModelSettings, window: Window) -> pl.DataF
     project.predictions.roll()
     rows = project.predictions.labelled(model.name, window, as_of=project.clock.now())
     return rows.filter(pl.col("answered"))
+
+
+def _is_about(entry: Entry, model: str) -> bool:
+    """Whether a fact is about the model, one of its versions, or all models, as a run is."""
+    return entry.kind == "run.failed" or entry.subject.partition("@")[0] == model
 
 
 def _is_worth_a_line(entry: Entry) -> bool:
@@ -188,5 +197,6 @@ def _drift(project: Project, model: ModelSettings, rows: pl.DataFrame, window: W
 
 def _places(project: Project) -> dict[str, str]:
     home = project.home.relative_to(project.root).as_posix()
-    record = project.settings.tracking or f"{home}/mlflow.db"
+    tracking = project.settings.tracking
+    record = f"{home}/mlflow.db" if tracking is None else without_secrets(tracking)
     return {"ledger": f"{home}/ledger.db", "MLflow record": record, "predictions": f"{home}/predictions"}

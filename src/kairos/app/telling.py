@@ -22,7 +22,7 @@ def decision_line(entry: Entry) -> DecisionLine:
         subject=entry.subject,
         verdict=body.get("verdict") if entry.kind != "stage.changed" or body.get("override") is None else None,
         stage=body.get("to") if entry.kind == "stage.changed" else None,
-        sentence=sentence(body),
+        sentence=" ".join(sentence(body).split()),
         actor=entry.actor,
         seq=entry.seq,
         entry_hash=entry.hash,

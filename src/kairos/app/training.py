@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -11,7 +11,9 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
+from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.run import RunResult, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window
@@ -48,7 +50,8 @@ def train(
 ) -> Trained:
     """Runs the pipeline over a window and registers each model that came out new.
 
-    The run is a fact in the ledger whether it succeeded or not; a failed run is no exception here.
+    The run is a fact in the ledger whether it succeeded or not; a failed run is no exception here. A run whose models
+    could not be measured on their holdouts is a fact as well, and an error: nothing is registered then.
 
     Args:
         project: Whose pipeline.
@@ -61,6 +64,8 @@ def train(
 
     Raises:
         PipelineError: the pipeline cannot run as it is written; nothing ran.
+        SettingsError: the settings of a model name a step or a holdout that the pipeline lacks; nothing ran.
+        KairosError: the run is recorded, but a model could not be measured on its holdout.
     """
     result = run(
         pipeline_source(project),
@@ -72,15 +77,23 @@ def train(
         clock=project.clock,
         finish_model=finisher(project),
         force=force,
+        check=partial(_check_names, project.settings.models.values()),
         on_event=on_event,
     )
     body = result.plain()
-    made = [(m, result.models[m.step]) for m in project.settings.models.values() if m.step in result.models]
+    outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
+    made = [
+        (model, result.models[model.step])
+        for model in project.settings.models.values()
+        if model.step in result.models and model.holdout in outputs
+    ]
     metrics: dict[str, float] = {}
-    for model, package in made:
-        metrics |= _metrics(project, model, package, body)
-    kind = "run.finished" if result.ok else "run.failed"
-    project.tell(kind, subject=result.id, body={**body, "metrics": metrics})
+    try:
+        for model, package in made:
+            metrics |= _metrics(project, model, package, body)
+    finally:  # the run is a fact, whatever came of measuring
+        kind = "run.finished" if result.ok else "run.failed"
+        project.tell(kind, subject=result.id, body={**body, "metrics": metrics})
     trained = Trained(result=result, metrics=metrics)
     for model, package in made:
         ref, is_new = decide_again(partial(_registered, project, model.name, package, result.id, origin, reasons))
@@ -127,11 +140,43 @@ def finisher(project: Project) -> FinishModel:
     return FinishModel(settings=options)
 
 
+def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
+    """Finds out before hours of training that the settings speak of another pipeline."""
+    steps = [name for name, node in graph.nodes.items() if node.spec.kind == "model"]
+    artifacts = [name for node in graph.nodes.values() if node.spec.kind != "model" for name in node.outputs]
+    for model in models:
+        for key, name, known in (("step", model.step, steps), ("holdout", model.holdout, artifacts)):
+            if name not in known:
+                raise SettingsError(
+                    f"kairos.toml: model.{model.name}.{key} is not in the pipeline; nothing ran.",
+                    given=name,
+                    accepted=", ".join(sorted(known)) or f"a @{'model' if key == 'step' else 'step'}; there is none",
+                    hint=did_you_mean(name, known),
+                )
+        declared = graph.node(model.step).spec.target
+        if len({model.target, declared} - {None}) != 1:
+            raise SettingsError(
+                f"kairos.toml: model.{model.name} and its step have no target that both agree on; nothing ran.",
+                given=f"{model.target!r} in the settings, {declared!r} in the decorator",
+                accepted="one of them, or the same twice",
+            )
+
+
 def _metrics(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
-    opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
-    losses = holdout_losses(project, model, opened, run)
+    try:
+        opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
+        losses = holdout_losses(project, model, opened, run)
+    except KairosError as error:
+        what = f"{_unmeasured(model, run)} {error.what}"
+        raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
+    except Exception as error:  # whatever an estimator or a table raises
+        raise DataRefused(_unmeasured(model, run), given=f"{type(error).__name__}: {error}") from error
     name = f"{model.name}.{model.gate.loss}"
     return {name: float(losses.own.mean()), f"{name}.baseline": float(losses.baseline.mean())} if losses.rows else {}
+
+
+def _unmeasured(model: ModelSettings, run: Json) -> str:
+    return f"The run {run['id']} is recorded, but {model.name!r} could not be measured on {model.holdout!r}."
 
 
 def _registered(

@@ -30,4 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain about it again
         return 0
+    except Exception as error:
+        defects = import_module("kairos.cli.defects")
+        if os.environ.get(defects.SHOW):
+            raise
+        return fail(defects.explained(error), as_json=args.json)
     return code

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
+from kairos.errors import UsageError
 from kairos.values import Window
 
 __all__ = ["log", "replay", "report", "verify"]
@@ -54,12 +55,15 @@ def report(args: Namespace) -> int:
     from kairos.web.report import render_report
 
     with open_project(args) as project:
+        output: Path = project.root / "report.html" if args.output is None else args.output
+        if output.is_dir():
+            raise UsageError("A report is one file.", given=f"the folder {output}", accepted="-o FILE")
         story = story_of(project)
-        write_atomically(args.output.absolute(), render_report(story).encode())
+        write_atomically(output.absolute(), render_report(story).encode())
         if args.json:
-            show_json({"report": str(args.output), "policies": story.policies})
+            show_json({"report": str(output), "policies": story.policies})
         else:
-            say(f"{args.output} is written.")
+            say(f"{output} is written.")
     return 0
 
 
@@ -70,7 +74,7 @@ def replay(args: Namespace) -> int:
 
     with open_project(args) as project:
         root = project.root
-        home = _home(root / ".kairos" / "replays") if args.into is None else (args.folder / args.into).absolute()
+        home = _home(root / ".kairos" / "replays") if args.into is None else args.into.absolute()
     window = Window.parse(args.window) if args.window else None
     with Screen(quiet=args.json) as screen:
         story = replay_project(root, home, screen, window=window)

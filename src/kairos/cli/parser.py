@@ -34,11 +34,21 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Commands, name: str, execute: str, summary: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Commands, name: str, execute: str, summary: str, *, is_action: bool = False
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     parser.set_defaults(execute=execute)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    default = argparse.SUPPRESS if is_action else False  # or ``ledger --json log`` would forget what came before
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON")
     return parser
+
+
+def _count(text: str) -> int:
+    """One or more; argparse names the option and what was given."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _starting(commands: Commands) -> None:
@@ -62,7 +72,7 @@ def _running(commands: Commands) -> None:
     run.add_argument("--force", metavar="STEP", action="append", default=[], help="run it even if nothing changed")
     run.add_argument("--why", action="store_true", help="say why each step runs or is reused")
     runs = _command(commands, "runs", "running:runs", "list the runs")
-    runs.add_argument("-n", dest="count", type=int, default=20, help="the last N")
+    runs.add_argument("-n", dest="count", type=_count, default=20, help="the last N")
     diff = _command(commands, "diff", "running:diff", "what differs between two runs or versions")
     diff.add_argument("first", metavar="RUN|MODEL@N")
     diff.add_argument("second", metavar="RUN|MODEL@N")
@@ -105,13 +115,17 @@ def _serving(commands: Commands) -> None:
 def _looking_back(commands: Commands) -> None:
     ledger = _command(commands, "ledger", "looking_back:log", "the log of all facts")
     actions = ledger.add_subparsers(metavar="ACTION", required=True)
-    log = _command(actions, "log", "looking_back:log", "print the facts")
-    log.add_argument("-n", dest="count", type=int, default=20, help="the last N")
+    log = _command(actions, "log", "looking_back:log", "print the facts", is_action=True)
+    log.add_argument("-n", dest="count", type=_count, default=20, help="the last N")
     log.add_argument("--kind", help="only this kind, such as stage.changed")
     log.add_argument("--about", metavar="SUBJECT", help="only about this, such as demand@3")
-    _command(actions, "verify", "looking_back:verify", "recompute every hash; name the first broken entry")
+    _command(
+        actions, "verify", "looking_back:verify", "recompute every hash; name the first broken entry", is_action=True
+    )
     report = _command(commands, "report", "looking_back:report", "one self-contained HTML page with pictures")
-    report.add_argument("-o", dest="output", metavar="FILE", type=Path, default=Path("report.html"))
+    report.add_argument(
+        "-o", dest="output", metavar="FILE", type=Path, help="where to; default: report.html in the project's folder"
+    )
     replay = _command(commands, "replay", "looking_back:replay", "send the past as traffic, under another clock")
     replay.add_argument("--window", metavar="START..END", help="what is sent; default: all that follows the first run")
-    replay.add_argument("--into", metavar="FOLDER", type=Path, help="where its facts go")
+    replay.add_argument("--into", metavar="FOLDER", type=Path, help="where its facts go; default: in .kairos/replays")

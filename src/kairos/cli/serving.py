@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kairos.cli.opening import open_project
@@ -37,8 +39,8 @@ def up(args: Namespace) -> int:
     """Serves, and turns the loop beside it."""
     from kairos.app.looping import Loop
 
-    with open_project(args) as project, Loop(project):
-        _serve(args, project)
+    with open_project(args) as project, ExitStack() as stack:
+        _serve(args, project, on_ready=lambda: stack.enter_context(Loop(project)))
     return 0
 
 
@@ -64,6 +66,8 @@ def labels(args: Namespace) -> int:
     from kairos.app.labelling import take_labels
 
     with open_project(args) as project:
+        if args.file.is_dir():
+            raise UsageError("Labels come from a file.", given=f"the folder {args.file}", accepted="a CSV file")
         taken = take_labels(project, args.file)
         if args.json:
             show_json({"labels": taken})
@@ -119,7 +123,8 @@ def _who(moment_of: Moment) -> str:
     return f"by {moment_of.actor}, {moment(moment_of.at)}, entry {moment_of.seq}"
 
 
-def _serve(args: Namespace, project: Project) -> None:
+def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] = lambda: None) -> None:
+    """Serves until stopped; ``on_ready`` is called once requests are answered, so not if the address cannot be used."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
     from kairos.app.packages import open_stored
     from kairos.app.serving import make_server
@@ -132,6 +137,7 @@ def _serve(args: Namespace, project: Project) -> None:
         raise UsageError("A port cannot be used.", given=port, accepted="0 to 65535")
 
     def announce(url: str) -> None:
+        on_ready()
         if args.json:
             print(json.dumps({"url": url}), flush=True)
             return

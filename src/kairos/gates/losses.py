@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kairos.errors import SettingsError, ShapeMismatch, UsageError, did_you_mean
 
-__all__ = ["LOSSES", "Loss", "loss_named"]
+__all__ = ["LOSSES", "Loss", "absolute_error", "loss_named"]
 
 Loss = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float64]]
 """Truth and prediction, each of shape (n,) -> loss per row, shape (n,), float64, 0 or more."""

@@ -20,9 +20,13 @@ from kairos.monitor.tallies import LossOf
 from kairos.stats.badevents import harm_log_e
 from kairos.stats.srm import srm_log_e
 from kairos.store.predictions import PredictionLog
+from kairos.store.records import DROPPED
 from kairos.values import Window
 
 __all__ = ["gather", "paired_loss"]
+
+_EARLY = timedelta(days=1)
+"""By how much a label may be ahead of its prediction, for the clocks of others."""
 
 _EVEN = 0.5
 """A bad event that only one of two equally good versions has on a request is as likely the one's as the other's."""
@@ -61,7 +65,7 @@ def gather(
     both = requests.filter(pl.col("has_champion") & pl.col("has_challenger"))
     paired = None
     if reference is not None:
-        labels = log.labels(until=as_of).filter(pl.col("value").is_finite())
+        labels = log.labels(since=since - _EARLY, until=as_of).filter(pl.col("value").is_finite())
         known = requests.join(labels.select(id="prediction_id", label="value"), on="id", maintain_order="left")
         paired = paired_loss(
             known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=as_of - matures_after
@@ -72,7 +76,8 @@ def gather(
         loss=paired,
         guards=(_guard("errors", both, "failed"), _guard("impossible values", both, "impossible")),
         canary_requests=int(requests["answered_challenger"].sum()),
-        split_log_e=_split_log_e(requests),
+        # of a few requests that were refused or only half captured, nobody knows who was to answer them
+        split_log_e=_split_log_e(requests.filter(pl.col("asked_first_champion") | pl.col("asked_first_challenger"))),
     )
 
 
@@ -163,9 +168,12 @@ def _guard(name: str, requests: pl.DataFrame, kind: str) -> Guard:
 def _split_log_e(requests: pl.DataFrame) -> float:
     """Whether users were split as designed. A user counts once, with the share that she was first met at.
 
-    Where no user is on record, requests of one moment are one user: the rows of one request go to one version.
+    Where a request named no user, requests of one moment are one user: the rows of one request go to one version. Where
+    it named one that is not kept, nobody knows which requests were hers: these are left out, as she stayed with one
+    version however often she came.
     """
-    canary = requests.filter((pl.col("share") > 0) & (pl.col("share") < 1))
+    has_user = pl.col("key").ne_missing(DROPPED)
+    canary = requests.filter((pl.col("share") > 0) & (pl.col("share") < 1) & has_user)
     users = canary.unique(pl.coalesce("key", pl.col("at").cast(pl.String)), keep="first", maintain_order=True)
     total = 0.0
     for (share,), part in users.group_by("share", maintain_order=True):

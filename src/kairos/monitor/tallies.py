@@ -1,8 +1,8 @@
 """What the days of one live version add up to: counts and sums, kept once a day is over, so that a look reads little.
 
 A day's predictions are read again until an hour after its end, then kept. Its truth counts from ``matures_after`` its
-end, follows late labels for four weeks more, and is then kept: labels that are later still are left out. So what is
-kept never changes, and a restart adds up the same.
+end, follows late labels for four weeks more, and is then kept: labels that are later still are left out, also
+where they correct an earlier one. So what is kept never changes, and a restart adds up the same.
 """
 
 from __future__ import annotations
@@ -143,11 +143,9 @@ class Tallies:
         return Window(start, max(start, end))
 
     def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
-        """Rows with a prediction that could leave and a label that came in time."""
-        in_time = pl.col("at").dt.truncate("1d") + timedelta(days=1) + self._matures_after + _LATE
-        return self._log.labelled(self._model, window, as_of=now).filter(
+        """Rows with a prediction that could leave, and the latest label that came in time."""
+        return self._log.labelled(self._model, window, as_of=now, within=self._matures_after + _LATE).filter(
             pl.col("version") == self._version,
-            pl.col("label_at") <= in_time,
             pl.col("label").is_finite(),
             pl.col("output").is_finite(),
         )

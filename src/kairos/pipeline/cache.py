@@ -6,14 +6,16 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.fingerprint import Fingerprint
-from kairos.values import canonical_json
+from kairos.values import canonical_json, parse_moment
 
-__all__ = ["StepCache"]
+__all__ = ["Known", "StepCache"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -21,10 +23,20 @@ CREATE TABLE IF NOT EXISTS results (
     fingerprint TEXT NOT NULL UNIQUE,
     place TEXT NOT NULL,
     parts TEXT NOT NULL,
-    outputs TEXT NOT NULL
+    outputs TEXT NOT NULL,
+    pulled_at TEXT
 );
 CREATE INDEX IF NOT EXISTS by_place ON results (place, number);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a computation gave."""
+
+    outputs: tuple[Artifact, ...]
+    pulled_at: datetime | None
+    """When a source began to pull it; a source's data may have changed since. ``None`` if nobody wrote that down."""
 
 
 class StepCache:
@@ -47,44 +59,64 @@ class StepCache:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
+            self._add_pulled_at()
 
-    def get(self, digest: str) -> tuple[Artifact, ...] | None:
-        """The artifacts of the computation with this fingerprint, or ``None``."""
-        row = self._first("SELECT outputs FROM results WHERE fingerprint = ?", digest)
-        return None if row is None else tuple(Artifact.from_plain(each) for each in json.loads(row))
+    def get(self, digest: str) -> Known | None:
+        """The result of the computation with this fingerprint, or ``None``."""
+        row = self._first("SELECT outputs, pulled_at FROM results WHERE fingerprint = ?", digest)
+        if row is None:
+            return None
+        outputs, pulled_at = row
+        return Known(
+            outputs=tuple(Artifact.from_plain(each) for each in json.loads(outputs)),
+            pulled_at=None if pulled_at is None else parse_moment(pulled_at),
+        )
 
-    def put(self, place: str, made: Fingerprint, outputs: Sequence[Artifact]) -> None:
+    def put(
+        self, place: str, made: Fingerprint, outputs: Sequence[Artifact], *, pulled_at: datetime | None = None
+    ) -> None:
         """Remembers a result; artifacts must be in the store already.
 
         Args:
             place: The step, or one partition of it; the last fingerprint of a place explains a change.
             made: The computation.
             outputs: What it gave.
+            pulled_at: For a source: when the pull began.
         """
         row = (
             made.digest,
             place,
             canonical_json(made.plain()).decode(),
             canonical_json([output.plain() for output in outputs]).decode(),
+            None if pulled_at is None else pulled_at.isoformat(),
         )
+        query = "INSERT OR REPLACE INTO results (fingerprint, place, parts, outputs, pulled_at) VALUES (?, ?, ?, ?, ?)"
         with self._damage_named():
-            self._connection.execute(
-                "INSERT OR REPLACE INTO results (fingerprint, place, parts, outputs) VALUES (?, ?, ?, ?)", row
-            )
+            self._connection.execute(query, row)
 
     def last(self, place: str) -> Fingerprint | None:
         """The fingerprint that was put last for this place, or ``None``."""
         row = self._first("SELECT parts FROM results WHERE place = ? ORDER BY number DESC LIMIT 1", place)
-        return None if row is None else Fingerprint.from_plain(json.loads(row))
+        return None if row is None else Fingerprint.from_plain(json.loads(row[0]))
 
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
 
-    def _first(self, query: str, key: str) -> str | None:
+    def _first(self, query: str, key: str) -> tuple[str, ...] | None:
         with self._damage_named():
-            row = self._connection.execute(query, (key,)).fetchone()
-        return None if row is None else str(row[0])
+            row: tuple[str, ...] | None = self._connection.execute(query, (key,)).fetchone()
+        return row
+
+    def _add_pulled_at(self) -> None:
+        """Adds the column to a file that was made without it; when its sources were pulled is not known then."""
+        columns = "SELECT 1 FROM pragma_table_info('results') WHERE name = 'pulled_at'"
+        if self._connection.execute(columns).fetchone():
+            return
+        self._connection.execute("BEGIN IMMEDIATE")  # another process may be at it
+        if not self._connection.execute(columns).fetchone():
+            self._connection.execute("ALTER TABLE results ADD COLUMN pulled_at TEXT")
+        self._connection.execute("COMMIT")
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:

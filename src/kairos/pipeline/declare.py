@@ -51,7 +51,7 @@ class StepSpec:
     files: tuple[str, ...] = ()
     """Files or folders, relative to the project, that a source reads."""
     settles_after: timedelta | None = None
-    """A partition that ended longer ago than this will not change any more."""
+    """How long after its end a partition may still change."""
     target: str | None = None
     drop: tuple[str, ...] = ()
 
@@ -86,8 +86,8 @@ def source(
     """Declares a step with no inputs that pulls raw data for a window of time.
 
     Its only positional parameter, if any, is ``window``. What it returned is reused only if ``files`` names what it
-    reads (the files' digests then decide), or if the window ended longer ago than ``settles_after``; otherwise it is
-    pulled again in each run. Steps after it still run only if the data differ.
+    reads (the files' digests then decide), or if it was pulled ``settles_after`` after the window's end or later;
+    otherwise it is pulled again in each run. Steps after it still run only if the data differ.
 
     Args:
         every: Pull in partitions of this length (``"7d"``), each reused on its own; the tables are concatenated.

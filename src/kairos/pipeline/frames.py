@@ -114,8 +114,9 @@ def _dtype(dtype: Any) -> Json:
 
 def _to_polars(series: Any) -> pl.Series:
     """Values as Polars keeps them; a missing value is null, whatever pandas calls it."""
-    if str(series.dtype) == "category":
-        return _to_polars(series.cat.codes)
+    if str(series.dtype) == "category":  # as text, so that whoever reads the file sees what is meant
+        is_text = _are_texts(series.dtype.categories)
+        return _to_polars(series.astype(object) if is_text and len(series.dtype.categories) else series.cat.codes)
     if getattr(series.dtype, "tz", None) is not None:
         return pl.Series(series.dt.tz_convert(None).to_numpy())
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufbmM":
@@ -129,8 +130,11 @@ def _to_pandas(column: pl.Series, dtype: Json) -> Any:
 
     if isinstance(dtype, dict):
         categories = pd.Index(untyped(dtype["categories"]), dtype=dtype["of"])  # type: ignore[call-overload]
-        codes = pd.Categorical.from_codes(column.to_list(), categories=categories, ordered=dtype["ordered"])
-        return pd.Series(codes)
+        if column.dtype in (pl.String, pl.Null):
+            values = pd.Categorical(column.to_list(), categories=categories, ordered=dtype["ordered"])
+        else:
+            values = pd.Categorical.from_codes(column.to_list(), categories=categories, ordered=dtype["ordered"])
+        return pd.Series(values)
     if dtype.startswith("datetime64[") and ", " in dtype:
         return pd.Series(column.to_numpy()).dt.tz_localize("UTC").astype(dtype)
     if dtype.startswith(("datetime64", "timedelta64")) or (column.null_count() == 0 and column.dtype.is_numeric()):

@@ -76,14 +76,22 @@ def partitions(spec: StepSpec, window: Window) -> list[Window]:
     return list(window.split(spec.every)) or [window]
 
 
-def can_be_reused(spec: StepSpec, window: Window, now: datetime) -> bool:
+def can_be_reused(spec: StepSpec, window: Window, pulled_at: datetime | None) -> bool:
     """Whether an earlier result may stand for this call.
 
-    A source's may if it names the files it reads, or if its window is settled; every other step's may.
+    A source's may if it names the files it reads, or if its window was settled when it was pulled: what was pulled
+    sooner may lack rows, however long ago that was. Every other step's may.
+
+    Args:
+        spec: The step.
+        window: What it is asked for.
+        pulled_at: When the earlier result was pulled; ``None`` if that is not known.
     """
     if spec.kind != "source" or spec.files:
         return True
-    return spec.settles_after is not None and window.end + spec.settles_after <= now
+    if spec.settles_after is None or pulled_at is None:
+        return False
+    return pulled_at - window.end >= spec.settles_after  # a sum would overflow for a window up to the year 9999
 
 
 def fingerprint_of(

@@ -35,6 +35,7 @@ def run(
     finish_model: ModelFinisher,
     targets: Sequence[str] | None = None,
     force: Collection[str] = (),
+    check: Callable[[Graph], None] = lambda graph: None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
 ) -> RunResult:
     """Runs the steps of a project.
@@ -48,10 +49,11 @@ def run(
         engine: What runs them.
         window: What sources are asked for.
         params: Values of params by step; the others have their defaults.
-        clock: Tells when the run is made, and whether a window is settled.
+        clock: Tells when the run is made, and when a source is pulled.
         finish_model: Makes packages.
         targets: Steps or artifacts that are wanted; ``None``: all.
         force: Steps that run whatever was made before.
+        check: Shown the graph before anything runs; what it raises, ``run`` raises.
         on_event: Told how the steps get on.
 
     Raises:
@@ -63,6 +65,7 @@ def run(
     project = replace(project, root=project.root.absolute())  # workers have folders of their own
     files = project.code_digest()
     graph = Graph.from_module(load_module(project, keep=False))
+    check(graph)
     settings = settings_of(graph, select(graph, targets), params, force)
     index = CodeIndex(project)
     functions = {name: setting.node.spec.function for name, setting in settings.items()}

@@ -11,7 +11,7 @@ from typing import Literal
 from kairos.clock import Clock
 from kairos.errors import DataRefused, KairosError
 from kairos.pipeline.artifacts import Artifact
-from kairos.pipeline.cache import StepCache
+from kairos.pipeline.cache import Known, StepCache
 from kairos.pipeline.code import Reached
 from kairos.pipeline.code_state import CodeState
 from kairos.pipeline.files import file_digests
@@ -37,9 +37,10 @@ class Job:
     inputs: Mapping[str, Artifact]
     files: Mapping[str, Digest]
     started_s: float
+    started_at: datetime
     windows: Sequence[Window] = ()
     """Partitions of a source."""
-    parts: dict[Window, Artifact] = field(default_factory=dict)
+    parts: dict[Window, Known] = field(default_factory=dict)
     """Those that are there."""
     pulled: int = 0
 
@@ -47,6 +48,16 @@ class Job:
     def name(self) -> str:
         """The step's."""
         return self.setting.node.name
+
+    @property
+    def pulled_at(self) -> datetime | None:
+        """For a source: when one pull of the whole window would have been as late after the end of each partition."""
+        if self.setting.node.spec.kind != "source":
+            return None
+        if not self.parts:
+            return self.started_at
+        ages = [part.pulled_at - window.end for window, part in self.parts.items() if part.pulled_at is not None]
+        return self.windows[-1].end + min(ages) if len(ages) == len(self.parts) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +128,7 @@ class Work:
         node = setting.node
         artifacts = {output.name: output for result in self.results.values() for output in result.outputs}
         inputs = {parameter: artifacts[name] for parameter, name in node.inputs.items()}
-        job = Job(setting, Fingerprint(step=node.name), inputs, {}, self.clock.elapsed_s())
+        job = Job(setting, Fingerprint(step=node.name), inputs, {}, self.clock.elapsed_s(), self.clock.now())
         try:
             job.files = file_digests(self.project.root, node.spec)
         except KairosError as error:
@@ -147,19 +158,19 @@ class Work:
             finish=self.finish_model.facts(job.name) if job.setting.node.spec.kind == "model" else None,
         )
 
-    def _known(self, job: Job, made: Fingerprint, window: Window) -> Outputs | None:
+    def _known(self, job: Job, made: Fingerprint, window: Window) -> Known | None:
         """An earlier result that may be reused and is all there."""
-        if job.name in self.force or not can_be_reused(job.setting.node.spec, window, self.clock.now()):
+        known = None if job.name in self.force else self.cache.get(made.digest)
+        if known is None or not can_be_reused(job.setting.node.spec, window, known.pulled_at):
             return None
-        outputs = self.cache.get(made.digest)
-        return outputs if outputs is not None and all(self.store.has(each.digest) for each in outputs) else None
+        return known if all(self.store.has(each.digest) for each in known.outputs) else None
 
     def _pull(self, job: Job) -> None:
         """Pulls the partitions that are not known yet."""
         for window in job.windows:
             known = self._known(job, self._fingerprint(job, window), window)
             if known is not None:
-                job.parts[window] = known[0]
+                job.parts[window] = known
             else:
                 job.pulled += 1
                 self._submit(job, self._task(job, window), window)
@@ -168,7 +179,7 @@ class Work:
     def _join(self, job: Job) -> None:
         """Puts the partitions below each other once all are there."""
         if len(job.parts) == len(job.windows):
-            parts = [job.parts[window] for window in job.windows]
+            parts = [job.parts[window].outputs[0] for window in job.windows]
             self._submit(job, self._task(job, self.window, parts=parts), None)
 
     def _task(self, job: Job, window: Window, *, parts: Sequence[Artifact] = ()) -> Task:
@@ -217,16 +228,17 @@ class Work:
             self._failed(job, error)
             return
         if part is None:
-            self._settle(job, outputs, "ran")
+            self._settle(job, Known(outputs, job.pulled_at), "ran")
             return
-        self.cache.put(f"{job.name}[{part}]", self._fingerprint(job, part), outputs)
-        job.parts[part] = outputs[0]
+        self.cache.put(f"{job.name}[{part}]", self._fingerprint(job, part), outputs, pulled_at=job.started_at)
+        job.parts[part] = Known(outputs, job.started_at)
         if self.failure is None:
             self._join(job)
 
-    def _settle(self, job: Job, outputs: Outputs, status: Literal["ran", "reused"]) -> None:
-        self.cache.put(job.name, job.made, outputs)  # a reused one too: it is this step's last now
-        self.results[job.name] = self._result(job, status, outputs)
+    def _settle(self, job: Job, result: Known, status: Literal["ran", "reused"]) -> None:
+        # A reused one too: it is this step's last now.
+        self.cache.put(job.name, job.made, result.outputs, pulled_at=result.pulled_at)
+        self.results[job.name] = self._result(job, status, result.outputs)
         elapsed_s = self.clock.elapsed_s() - job.started_s
         self.on_event(StepEvent(step=job.name, what=status, elapsed_s=elapsed_s, parts=job.pulled))
 

@@ -13,13 +13,17 @@ from typing import TypeVar
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kairos.clock import Clock
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
 from kairos.serving.body import LARGEST_BODY_BYTES
-from kairos.serving.deployment import Deployment, LoadedRoute
+from kairos.serving.deployment import Deployment, Divergence
+from kairos.serving.faults import Faults
 from kairos.serving.server import ModelServer
 from kairos.serving.wire_errors import error_body, error_response, json_response
 from kairos.values import Json, plain
@@ -53,6 +57,7 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
         pages: HTML by path, such as a status page; each is made anew for every request.
     """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kairos-predict")
+    page_pool = ThreadPoolExecutor(1, thread_name_prefix="kairos-page")  # so that no visit takes a prediction's place
     endpoints = _Endpoints(server, pool)
 
     @asynccontextmanager
@@ -60,6 +65,7 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
         await asyncio.get_running_loop().run_in_executor(pool, server.start)
         yield
         pool.shutdown()
+        page_pool.shutdown()
         server.close()
 
     routes = [
@@ -71,15 +77,19 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
         Route("/models/{model}", endpoints.model, methods=["GET"]),
         Route("/metrics", endpoints.metrics, methods=["GET"]),
         Route("/state", endpoints.state, methods=["GET"]),
-        *(Route(path, _page(page, pool), methods=["GET"]) for path, page in (pages or {}).items()),
+        *(Route(path, _page(page, page_pool), methods=["GET"]) for path, page in (pages or {}).items()),
     ]
     handlers = {
         HTTPException: _http_error,
         KairosError: _known_error,
         ClientDisconnect: _gone,
-        Exception: _unknown_error,
     }
-    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=life)  # type: ignore[arg-type]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(_NoFaultLeaves, clock=server.clock)],
+        exception_handlers=handlers,  # type: ignore[arg-type]
+        lifespan=life,
+    )
     app.router.redirect_slashes = False  # a redirect has no JSON
     return app
 
@@ -127,6 +137,7 @@ class _Endpoints:
             "ready": is_ready,
             "follows_ledger": follower.is_following,
             "missing": missing,
+            "diverged": [_divergence_body(each) for each in deployment.diverged],
             "troubles": [
                 {"version": str(trouble.ref), "role": trouble.role, "reason": trouble.reason}
                 for trouble in deployment.troubles
@@ -135,22 +146,26 @@ class _Endpoints:
         return json_response(body, status=200 if is_ready else 503)
 
     async def models(self, request: Request) -> Response:
-        """``GET /models``: what is live."""
+        """``GET /models``: what answers."""
         deployment = self._server.follower.deployment
-        return json_response({"models": [_model_body(deployment.routes[name]) for name in sorted(deployment.routes)]})
+        return json_response({"models": [_model_body(deployment, name) for name in sorted(deployment.routes)]})
 
     async def model(self, request: Request) -> Response:
         """``GET /models/{model}``: the same for one, with the columns that it takes."""
-        route = self._server.follower.deployment.route(request.path_params["model"])
+        deployment = self._server.follower.deployment
+        route = deployment.route(request.path_params["model"])
         columns = [asdict(column) for column in route.champion.signature.columns]
-        return json_response({**_model_body(route), "columns": plain(columns)})
+        return json_response({**_model_body(deployment, route.model), "columns": plain(columns)})
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics`` for Prometheus."""
         return PlainTextResponse(self._server.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def state(self, request: Request) -> Response:
-        """``GET /state?seq=N``: waits until the server follows ledger entry N, and says which it follows."""
+        """``GET /state?seq=N&model=M``: waits until ledger entry N is followed, and says whether it is what answers.
+
+        It is not where the ledger's champion, of model M or of any, cannot be loaded.
+        """
         wanted = request.query_params.get("seq", "0")
         if not wanted.isascii() or not wanted.isdigit() or len(wanted) > 18:
             raise UsageError(
@@ -161,7 +176,14 @@ class _Endpoints:
         while self._seq() < int(wanted) and loop.time() < until_s:
             self._server.follower.wake()
             await asyncio.sleep(0.002)
-        return json_response({"seq": self._seq(), "reached": self._seq() >= int(wanted)})
+        deployment, model = self._server.follower.deployment, request.query_params.get("model")
+        diverged = [each for each in deployment.diverged if model in (None, each.model)]
+        body = {
+            "seq": deployment.seq,
+            "reached": deployment.seq >= int(wanted) and not diverged,
+            "diverged": [_divergence_body(each) for each in diverged],
+        }
+        return json_response(body)
 
     async def _work(self, request: Request, work: Callable[[bytes], T]) -> T:
         """Does the work with a request's body in a thread, so that other requests go on."""
@@ -182,6 +204,33 @@ class _Endpoints:
         return deployment.seq
 
 
+class _NoFaultLeaves:
+    """Answers what nobody foresaw with 500. Left to itself it would end in uvicorn's log, with what it quotes."""
+
+    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self._faults = Faults()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the request through."""
+        has_begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            self._faults.tell(f"A {scope['method']} request failed", error, at_s=self._clock.elapsed_s())
+            if not has_begun:
+                await json_response(_FAULT, status=500)(scope, receive, send)
+
+
 class _Now(BackgroundTask):
     """Work for after the answer that does not wait, so it needs no thread of its own."""
 
@@ -194,13 +243,26 @@ class _Now(BackgroundTask):
         self._work()
 
 
-def _model_body(route: LoadedRoute) -> Json:
+def _divergence_body(divergence: Divergence) -> Json:
+    answers = None if divergence.answers is None else str(divergence.answers)
+    return {
+        "model": divergence.model,
+        "ledger": str(divergence.ledger),
+        "answers": answers,
+        "reason": divergence.reason,
+    }
+
+
+def _model_body(deployment: Deployment, model: str) -> Json:
+    route = deployment.routes[model]
+    diverged = [_divergence_body(each) for each in deployment.diverged if each.model == model]
     return {
         "model": route.model,
         "version": route.champion.ref.number,
         "challenger": None if route.challenger is None else route.challenger.ref.number,
         "challenger_share": route.share,
         "previous": None if route.previous is None else route.previous.ref.number,
+        "diverged": diverged[0] if diverged else None,
     }
 
 
@@ -252,11 +314,6 @@ async def _known_error(request: Request, error: KairosError) -> Response:
     if error.http_status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
     return error_response(error) if error.http_status != 500 else json_response(_FAULT, status=500)
-
-
-async def _unknown_error(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed.", request.method, request.url.path, exc_info=error)
-    return json_response(_FAULT, status=500)
 
 
 _FAULT = error_body("internal_error", "The server failed; its log says why.")

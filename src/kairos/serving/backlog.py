@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
 
+from kairos.clock import Clock
+from kairos.serving.faults import Faults
 from kairos.serving.layers import Owed, Request
 
 __all__ = ["Backlog"]
-
-_log = logging.getLogger("kairos.serving")
 
 Work = tuple[Request, tuple[Owed, ...]]
 
@@ -25,7 +24,10 @@ class Backlog:
         *,
         on_skip: Callable[[Request, tuple[Owed, ...]], None],
         most_waiting: int,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
+        self._faults = Faults()
         self._settle = settle
         self._on_skip = on_skip
         self._queue: queue.Queue[Work | None] = queue.Queue(most_waiting)
@@ -48,5 +50,6 @@ class Backlog:
         while (work := self._queue.get()) is not None:
             try:
                 self._settle(*work)
-            except Exception:  # a fault in one debt must not leave all later ones unpaid
-                _log.exception("A prediction that was owed after an answer failed.")
+            except Exception as error:  # a fault in one debt must not leave all later ones unpaid
+                at_s = self._clock.elapsed_s()
+                self._faults.tell("A prediction that was owed after an answer failed", error, at_s=at_s)

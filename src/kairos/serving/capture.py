@@ -10,7 +10,7 @@ from kairos.clock import Clock
 from kairos.errors import StoreError
 from kairos.serving.layers import Layer, Outcome, Owed, Reply, Request, judge, predict
 from kairos.serving.ports import PredictionSink
-from kairos.store.records import Prediction
+from kairos.store.records import DROPPED, Prediction
 
 __all__ = ["Capture", "Recorder", "settle"]
 
@@ -70,7 +70,8 @@ def _prediction(request: Request, outcome: Outcome) -> Prediction:
     row = request.rows[outcome.row]
     # The champion's columns, so that rows of one request look the same whichever version made them.
     inputs = {name: row.get(name) for name in request.route.champion.signature.names}
-    captured = request.route.champion.policy.capture.apply(inputs, request.entities[outcome.row])
+    entity = request.entities[outcome.row]
+    captured = request.route.champion.policy.capture.apply(inputs, entity)
     return Prediction(
         id=request.ids[outcome.row],
         at=request.at,
@@ -79,7 +80,7 @@ def _prediction(request: Request, outcome: Outcome) -> Prediction:
         role=outcome.role,
         answered=outcome.answered,
         share=request.route.share,
-        key=captured.key,
+        key=DROPPED if captured.key is None and entity is not None else captured.key,
         inputs=captured.inputs,
         raw=outcome.raw,
         output=outcome.output,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +12,20 @@ import numpy as np
 from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
 from kairos.models.signature import Column, Signature
+from kairos.serving.faults import Faults
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
 from kairos.values import Digest, Json, VersionRef
 
-__all__ = ["Deployment", "LoadedRoute", "LoadedVersion", "Role", "Trouble", "load_route", "load_version"]
+__all__ = [
+    "Deployment",
+    "Divergence",
+    "LoadedRoute",
+    "LoadedVersion",
+    "Role",
+    "Trouble",
+    "load_route",
+    "load_version",
+]
 
 Role = Literal["champion", "challenger", "previous"]
 
@@ -30,6 +40,8 @@ class LoadedVersion:
     entity: str | None
     runner: Runner
     policy: ModelPolicy
+    faults: Faults = field(default_factory=Faults)
+    """Where its failures are told."""
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> list[float]:
         """One number a row.
@@ -80,6 +92,19 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """A model whose users are answered by another version than the ledger says is live."""
+
+    model: str
+    ledger: VersionRef
+    """The champion as the ledger tells it."""
+    answers: VersionRef | None
+    """The champion in memory; ``None``: nothing answers."""
+    reason: str
+    """Why the ledger's could not be loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """All loaded routes at one moment. A request keeps the one it met at the door, so a swap never mixes versions."""
 
@@ -89,6 +114,20 @@ class Deployment:
     troubles: tuple[Trouble, ...] = ()
     seq: int = 0
     """The last ledger entry that this follows from."""
+
+    @property
+    def diverged(self) -> tuple[Divergence, ...]:
+        """Where the ledger's champion is not the one that answers."""
+        return tuple(
+            Divergence(
+                model=trouble.ref.model,
+                ledger=trouble.ref,
+                answers=self.routes[trouble.ref.model].champion.ref if trouble.ref.model in self.routes else None,
+                reason=trouble.reason,
+            )
+            for trouble in self.troubles
+            if trouble.role == "champion"
+        )
 
     def route(self, model: str) -> LoadedRoute:
         """The route of that model.
@@ -134,8 +173,8 @@ def load_route(
 ) -> tuple[LoadedRoute | None, tuple[Trouble, ...]]:
     """Loads what a route names and is not loaded yet.
 
-    A champion that cannot be loaded leaves the route as it was before; any other version is left out. So a damaged
-    package never takes a model down, and never holds up a rollback.
+    A champion that cannot be loaded leaves the route as it was before, which ``Deployment.diverged`` tells; any other
+    version is left out. So a damaged package never takes a model down.
 
     Returns:
         The route, or ``None`` if no champion is wanted or none was ever loaded; and what could not be loaded.

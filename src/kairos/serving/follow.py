@@ -98,8 +98,6 @@ class Follower:
             troubles += failed
             if new is not None:
                 found[route.model] = new
-        for trouble in set(troubles) - set(old.troubles):
-            _log.error("%s (%s) cannot be loaded: %s", trouble.ref, trouble.role, trouble.reason)
         self._metrics.load_failures.inc(len(troubles))
         self.deployment = Deployment(
             routes=found,
@@ -108,9 +106,22 @@ class Follower:
             seq=max([old.seq, *(route.seq for route in routes)]),
         )
         self._metrics.deployed(self.deployment)
+        self._tell(old)
         has_changed = {m: _face(r) for m, r in found.items()} != {m: _face(r) for m, r in old.routes.items()}
         self._metrics.swaps.inc(int(has_changed))
         return has_changed
+
+    def _tell(self, old: Deployment) -> None:
+        """Logs what could not be loaded and was not known to be so before."""
+        answering = {each.ledger: each.answers or "nothing" for each in self.deployment.diverged}
+        for trouble in self.deployment.troubles:
+            if trouble in old.troubles:
+                continue
+            if trouble.role == "champion":
+                text = "The ledger says that %s is live, but %s answers: it cannot be loaded: %s"
+                _log.error(text, trouble.ref, answering[trouble.ref], trouble.reason)
+            else:
+                _log.error("%s (%s) cannot be loaded: %s", trouble.ref, trouble.role, trouble.reason)
 
     def _run(self) -> None:
         while not self._is_closed:

@@ -12,7 +12,6 @@ versions are loaded is part of the request.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,8 +40,6 @@ __all__ = [
     "predict",
     "stack",
 ]
-
-_log = logging.getLogger("kairos.serving")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,7 +124,7 @@ def predict(
         values = version.predict(_columns(version, request, rows), len(rows))
     except Exception as failure:  # a model may raise anything; the user's answer then comes from another version
         if not isinstance(failure, KairosError):
-            _log.exception("%s failed on a request.", version.ref)
+            version.faults.tell(f"{version.ref} failed on a request", failure, at_s=start)
         values, error = [None] * len(rows), type(failure).__name__
     latency_us = round((clock.elapsed_s() - start) * 1e6)
     return tuple(
@@ -199,7 +196,10 @@ class Shadow:
 
 
 class Guard:
-    """Keeps what leaves in range. Where nothing of a version may leave, champion and previous are asked in turn."""
+    """Keeps what leaves in range. Where nothing of a version may leave, champion and previous are asked in turn.
+
+    A request is answered as a whole: if nothing may leave for one row, no row is answered.
+    """
 
     def __init__(self, following: Layer, *, clock: Clock) -> None:
         self._next = following
@@ -217,6 +217,8 @@ class Guard:
                 saved = any(found.answered for found in rescue)
                 outcomes[index] = replace(outcome, answered=False, action="fallback" if saved else "refuse")
                 outcomes += rescue
+        if sum(outcome.answered for outcome in outcomes) < len(rows):
+            outcomes = [_withheld(outcome) if outcome.answered else outcome for outcome in outcomes]
         if not asked:
             return replace(reply, outcomes=tuple(outcomes))
         return replace(reply, outcomes=tuple(outcomes), owed=_without(reply.owed, asked))
@@ -241,6 +243,15 @@ def judge(outcome: Outcome) -> Outcome:
     judged = outcome.version.policy.guard.judge(outcome.raw)
     action = judged.action if outcome.answered or judged.action in ("clip", "flag") else None
     return replace(outcome, output=judged.output, violation=judged.violation, action=action)
+
+
+def _withheld(outcome: Outcome) -> Outcome:
+    """An outcome that could leave, in a request that is refused for another row's sake.
+
+    ``refuse`` says that this version was to answer, which the split of users is counted by; a value that was clipped
+    stays one, because it is no bad event.
+    """
+    return replace(outcome, answered=False, action="clip" if outcome.action == "clip" else "refuse")
 
 
 def _without(owed: Sequence[Owed], asked: Sequence[tuple[LoadedVersion, int]]) -> tuple[Owed, ...]:

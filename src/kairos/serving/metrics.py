@@ -76,6 +76,13 @@ class ServerMetrics:
             "kairos_live_version", "Number of the version in each role.", ["model", "role"], registry=self.registry
         )
 
+        self._diverged = Gauge(
+            "kairos_champion_diverged",
+            "1 while another version answers than the ledger says is live.",
+            ["model"],
+            registry=self.registry,
+        )
+
     def request(self, model: str, status: int, seconds: float) -> None:
         """Counts one prediction request; ``model`` has to be a known one, so that strangers add no series."""
         self._requests.labels(model, str(status)).inc()
@@ -108,6 +115,10 @@ class ServerMetrics:
         for route in deployment.routes.values():
             for role, version in route.versions:
                 self._live.labels(route.model, role).set(version.ref.number)
+        diverged = {each.model for each in deployment.diverged}
+        self._diverged.clear()
+        for model in deployment.wanted:
+            self._diverged.labels(model).set(int(model in diverged))
 
     def text(self) -> str:
         """All of it in Prometheus' text format; the same counts give the same text, whichever came first."""

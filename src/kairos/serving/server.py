@@ -76,7 +76,7 @@ class ModelServer:
             ],
             Live(clock),
         )
-        self._backlog = Backlog(self._settle, on_skip=self._skip, most_waiting=MOST_WAITING)
+        self._backlog = Backlog(self._settle, on_skip=self._skip, most_waiting=MOST_WAITING, clock=clock)
 
     def start(self) -> None:
         """Loads what is live, then follows the ledger."""

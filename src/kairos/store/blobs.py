@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -148,15 +149,14 @@ class Store:
         desk = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             self._build(digest, desk / "new", link)
-            if target.is_dir() and not target.is_symlink():
-                os.rename(target, desk / "old")
-            elif is_folder(digest):
-                target.unlink(missing_ok=True)
-            os.replace(desk / "new", target)
+            while not _replaced(desk, target):
+                continue  # somebody else put something there meanwhile
             sync_folder(target.parent)
-        finally:
+        except BaseException:
             if (desk / "old").exists() and not target.exists():
                 os.rename(desk / "old", target)
+            raise
+        finally:
             shutil.rmtree(desk)
 
     def verify(self, digests: Iterable[Digest] | None = None) -> list[Damage]:
@@ -227,6 +227,26 @@ class Store:
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
             clone_file(self.path(leaf), place, link)
+
+
+def _replaced(desk: Path, target: Path) -> bool:
+    """Puts what was made where it belongs; ``False`` if something else came there between two looks."""
+    try:
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(desk / "old", ignore_errors=True)
+            os.rename(target, desk / "old")
+        elif (desk / "new").is_dir():
+            target.unlink(missing_ok=True)
+        os.replace(desk / "new", target)
+    except FileNotFoundError:
+        if not (desk / "new").exists():
+            raise
+        return False  # the old one is gone, too
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def _damaged(digest: Digest) -> BlobDamaged:

@@ -12,6 +12,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -30,19 +31,23 @@ class JournalWriter:
     """The one writer of a journal; safe from several threads. Opening a journal cuts off a torn last frame, no more.
 
     Raises:
-        StoreError: another writer holds the file, or a frame in it is damaged.
+        StoreError: another writer holds the file (``facts['is_held']``), a frame in it is damaged, or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
-        make_folder(path.parent)
         self.path = path
         self._lock = threading.Lock()  # protects the file's end: one append at a time
-        self._handle = _open_locked(path)
         try:
-            self._end = self._open_at_end()
-        except BaseException:
-            os.close(self._handle)
-            raise
+            make_folder(path.parent)
+            self._handle = _open_locked(path)
+            try:
+                self._end = self._open_at_end()
+            except BaseException:
+                os.close(self._handle)
+                raise
+        except OSError as error:
+            raise StoreError("A journal cannot be opened.", given=f"{path.name}: {error}") from error
+        self._is_torn = False
         self.closed = False
 
     def append(self, payloads: Sequence[bytes]) -> int:
@@ -56,9 +61,14 @@ class JournalWriter:
             if self.closed:
                 raise StoreError("The journal is closed.", given=self.path.name)
             try:
+                if self._is_torn:
+                    self._cut_back()
+                self._is_torn = True
                 write_all(self._handle, data)
+                self._is_torn = False
             except OSError as error:
-                os.ftruncate(self._handle, self._end)
+                with suppress(OSError):  # if this fails too, it is done before the next append; a reader skips the part
+                    self._cut_back()
                 raise StoreError(
                     "A journal cannot be written; nothing of this append was kept.", given=f"{self.path.name}: {error}"
                 ) from error
@@ -66,18 +76,28 @@ class JournalWriter:
             return self._end
 
     def sync(self) -> None:
-        """Makes everything appended so far survive a power cut too."""
+        """Makes everything appended so far survive a power cut too.
+
+        Raises:
+            StoreError: the disk failed.
+        """
         with self._lock:
             if not self.closed:
-                os.fsync(self._handle)
+                self._sync()
 
     def close(self) -> None:
-        """Syncs and closes; closing twice does nothing."""
+        """Syncs and closes; closing twice does nothing.
+
+        Raises:
+            StoreError: the disk failed; the journal is closed all the same.
+        """
         with self._lock:
             if not self.closed:
                 self.closed = True
-                os.fsync(self._handle)
-                os.close(self._handle)
+                try:
+                    self._sync()
+                finally:
+                    os.close(self._handle)
 
     def __enter__(self) -> JournalWriter:
         return self
@@ -86,6 +106,17 @@ class JournalWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            raise StoreError("A journal cannot be synced.", given=f"{self.path.name}: {error}") from error
+
+    def _cut_back(self) -> None:
+        """Removes what is left of an append that failed."""
+        os.ftruncate(self._handle, self._end)
+        self._is_torn = False
 
     def _open_at_end(self) -> int:
         end = max((end for end, _ in read_journal(self.path)), default=0)
@@ -148,7 +179,10 @@ def _open_locked(path: Path) -> int:
             os.close(handle)  # the file was removed between opening and locking
         except BlockingIOError as error:
             os.close(handle)
-            raise StoreError("Another writer holds the journal.", given=path.name) from error
+            raise StoreError("Another writer holds the journal.", given=path.name, is_held=True) from error
+        except OSError:
+            os.close(handle)
+            raise
 
 
 def _frame(payload: bytes) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 
+from kairos.errors import StoreError
 from kairos.store.journal import read_journal
 from kairos.store.partitions import Shelf, files_with_id, read_files, stack, write_partitions
 from kairos.store.records import (
@@ -32,7 +34,11 @@ from kairos.values import Window
 __all__ = ["Label", "Prediction", "PredictionLog", "PredictionWriter", "SpoolDamage"]
 
 T = TypeVar("T")
+_log = logging.getLogger("kairos.store")
+
 _TRIES = 5
+_MOST_RECORDS = 20_000
+"""About how many records a roll holds in memory at once: some 2 KB each."""
 
 
 class PredictionLog:
@@ -56,25 +62,48 @@ class PredictionLog:
     def roll(self) -> int:
         """Moves whole records from the spools into Parquet and returns how many.
 
-        A crash anywhere neither loses nor doubles a record. Bytes of a spool that cannot be read are skipped, kept, and
-        named by ``damages``.
+        What is much is rolled in parts, each a roll of its own, so memory does not grow with what waits. A crash
+        anywhere neither loses nor doubles a record. What cannot be read of a spool, bytes or records, is
+        skipped, kept, and named by ``damages``.
         """
         if not (self.root / "spool").is_dir():
             return 0
         with self._one_at_a_time():
-            state = SpoolState.read(self.root)
-            offsets, records, damages = dict(state.offsets), list[Prediction | Label](), list(state.damages)
+            state, rolled = SpoolState.read(self.root), 0
+            offsets, damages, records = dict(state.offsets), list(state.damages), list[Prediction | Label]()
             for path in spools(self.root):
-                start = offsets.get(path.name, 0)
-                end, found = _read_spool(path, start, damages)
-                records += found
-                offsets[path.name] = end
+                for end, found in _read_spool(path, offsets.get(path.name, 0), damages):
+                    offsets[path.name] = end
+                    records += found
+                    if len(records) >= _MOST_RECORDS:
+                        state, rolled = self._finish(state, offsets, damages, records), rolled + len(records)
+                        records.clear()
             if records or len(damages) > len(state.damages):
-                self._write(state.roll + 1, records)
-                state = replace(state, roll=state.roll + 1, offsets=offsets, damages=tuple(damages))
-                state.write(self.root)
+                state, rolled = self._finish(state, offsets, damages, records), rolled + len(records)
             self._remove_finished(state)
-            return len(records)
+            return rolled
+
+    @contextmanager
+    def rolling(self, *, every_s: float = 3600.0, most_bytes: int = 4 << 20, look_s: float = 10.0) -> Iterator[None]:
+        """Rolls in a thread of its own until the block ends, for a process that serves and does nothing else.
+
+        A roll that fails is logged, once for each reason, and tried again at the next look.
+
+        Args:
+            every_s: The longest time between two rolls.
+            most_bytes: A roll begins when this much waits in the spools; 4 MiB are about ten thousand rows.
+            look_s: Time between two looks at how much waits.
+        """
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self._keep_rolling, args=(stop, every_s, most_bytes, look_s), name="kairos-roll", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def predictions(self, model: str, window: Window, *, versions: Collection[int] | None = None) -> pl.DataFrame:
         """Predictions of a model in a window, rolled or not, sorted by time, id and version.
@@ -98,17 +127,38 @@ class PredictionLog:
         inputs = sorted(set(rows.columns) - set(PREDICTION_SCHEMA))  # in whatever order the files named them
         return rows.select(*PREDICTION_SCHEMA, *inputs).sort("at", "id", "version")
 
-    def labels(self, *, until: datetime | None = None) -> pl.DataFrame:
-        """The latest label of each prediction among those that arrived by ``until``, sorted by arrival and id.
+    def labels(self, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+        """The latest label of each prediction among those that arrived in a stretch, sorted by arrival and id.
 
         Of labels with equal ``at`` the one appended later wins (in the order of the spools if several workers wrote).
-        """
-        return self._label_rows(None, until)
 
-    def labelled(self, model: str, window: Window, *, as_of: datetime) -> pl.DataFrame:
-        """Predictions of a window whose label had arrived by ``as_of``, with columns ``label`` and ``label_at``."""
+        Args:
+            since: First moment of the stretch; only the months from then on are read. ``None``: from the first label.
+            until: Last moment of the stretch; ``None``: no end.
+        """
+        rows = self._label_rows(since, until)
+        if since is not None:
+            rows = rows.filter(pl.col("at") >= since)
+        return _latest(rows, "at").sort("at", "prediction_id")
+
+    def labelled(self, model: str, window: Window, *, as_of: datetime, within: timedelta | None = None) -> pl.DataFrame:
+        """Predictions of a window with the latest label that had arrived in time: columns ``label`` and ``label_at``.
+
+        Args:
+            model: The model's name.
+            window: Which predictions to give.
+            as_of: Labels that arrived later are not looked at.
+            within: How long after the end of the prediction's UTC day a label is still taken; later ones change
+                nothing, so what is known of that day stays as it is. ``None``: for ever.
+        """
         truths = self._label_rows(window.start - timedelta(days=1), as_of).rename({"value": "label", "at": "label_at"})
         rows = self.predictions(model, window)
+        if within is not None:
+            in_time = pl.col("at").dt.truncate("1d") + timedelta(days=1) + within
+            last = rows.select("id", in_time=in_time).unique("id", keep="last", maintain_order=True)
+            truths = truths.join(last, left_on="prediction_id", right_on="id", maintain_order="left")
+            truths = truths.filter(pl.col("label_at") <= pl.col("in_time")).drop("in_time")
+        truths = _latest(truths, "label_at")
         return rows.join(truths, left_on="id", right_on="prediction_id", how="inner", maintain_order="left")
 
     def find(self, prediction_id: str) -> list[Prediction]:
@@ -142,6 +192,40 @@ class PredictionLog:
         """Every stretch of a spool that could not be read, as far as the log has been rolled."""
         return SpoolState.read(self.root).damages
 
+    def _keep_rolling(self, stop: threading.Event, every_s: float, most_bytes: int, look_s: float) -> None:
+        waited_s, told = 0.0, ""
+        while not stop.wait(look_s):
+            waited_s += look_s
+            try:
+                if waited_s >= every_s or self._waiting_bytes() >= most_bytes:
+                    self.roll()
+                    waited_s, told = 0.0, ""
+            except (StoreError, OSError) as error:
+                if str(error) != told:
+                    _log.error("The prediction log cannot be rolled: %s", error)
+                told = str(error)
+
+    def _waiting_bytes(self) -> int:
+        offsets = SpoolState.read(self.root).offsets
+        total = 0
+        for path in spools(self.root):
+            with suppress(FileNotFoundError):  # removed by a roll in another process
+                total += path.stat().st_size - offsets.get(path.name, 0)
+        return total
+
+    def _finish(
+        self,
+        state: SpoolState,
+        offsets: dict[str, int],
+        damages: list[SpoolDamage],
+        records: list[Prediction | Label],
+    ) -> SpoolState:
+        """Makes a roll of these records true and gives the state after it."""
+        self._write(state.roll + 1, records)
+        state = replace(state, roll=state.roll + 1, offsets=dict(offsets), damages=tuple(damages))
+        state.write(self.root)
+        return state
+
     def _write(self, roll: int, records: list[Prediction | Label]) -> None:
         labels = [row for row in records if isinstance(row, Label)]
         write_partitions(self.root / "labels", roll, label_frame(labels))
@@ -168,16 +252,15 @@ class PredictionLog:
             replace(state, offsets=offsets, used=used).write(self.root)
 
     def _label_rows(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+        """Every label that arrived by ``until``, and at least those since ``since``, in the order of appending."""
+
         def gather(state: SpoolState) -> pl.DataFrame:
             parts = self._labels.rows(since, until, roll=state.roll, edition=(state.roll, state.prune))
             tail = label_frame([row for row in self._tail(state) if isinstance(row, Label)])
             return stack([*parts, tail], LABEL_SCHEMA)
 
         rows = self._consistent(gather)
-        if until is not None:
-            rows = rows.filter(pl.col("at") <= until)
-        rows = rows.sort("at", maintain_order=True).unique("prediction_id", keep="last", maintain_order=True)
-        return rows.sort("at", "prediction_id")
+        return rows if until is None else rows.filter(pl.col("at") <= until)
 
     def _tail(self, state: SpoolState) -> list[Prediction | Label]:
         """Records not rolled yet; what was read before is not read again."""
@@ -187,8 +270,8 @@ class PredictionLog:
             known_start, end, records = self._tails.get(path.name, (-1, 0, []))
             if known_start != start:
                 end, records = start, []
-            end, more = _read_spool(path, end, [])
-            tails[path.name] = (start, end, records + more)
+            frames = list(_read_spool(path, end, []))
+            tails[path.name] = (start, frames[-1][0], records + [record for _, more in frames for record in more])
         self._tails = tails
         return [record for _, _, records in tails.values() for record in records]
 
@@ -227,13 +310,28 @@ class PredictionLog:
             os.close(handle)
 
 
-def _read_spool(path: Path, start: int, damages: list[SpoolDamage]) -> tuple[int, list[Prediction | Label]]:
-    """Where the last whole record ends, and the records from ``start`` on; damage is added to ``damages``."""
+def _latest(labels: pl.DataFrame, at: str) -> pl.DataFrame:
+    """Of the labels of one prediction the one with the latest ``at``, of equal ones the one appended later."""
+    return labels.sort(at, maintain_order=True).unique("prediction_id", keep="last", maintain_order=True)
+
+
+def _read_spool(
+    path: Path, start: int, damages: list[SpoolDamage]
+) -> Iterator[tuple[int, Sequence[Prediction | Label]]]:
+    """The records of each frame from ``start`` on, each with where it ends; damage is added to ``damages`` first."""
+    end = start
 
     def note(first: int, last: int) -> None:
+        nonlocal end
         damages.append(SpoolDamage(spool=path.name, start=first, end=last))
+        end = last
 
-    end, records = start, list[Prediction | Label]()
-    for end, payload in read_journal(path, start=start, on_damage=note):  # noqa: B007 - the last end is the result
-        records += decode(payload)
-    return max([end, *(damage.end for damage in damages if damage.spool == path.name)]), records
+    for frame_end, payload in read_journal(path, start=start, on_damage=note):
+        records: Sequence[Prediction | Label] = ()
+        try:
+            records = decode(payload)
+        except StoreError:  # one frame that nobody can read must not hide all that came after it
+            note(end, frame_end)
+        end = frame_end
+        yield end, records
+    yield end, ()  # behind damage at the end of the file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -12,8 +11,10 @@ import msgspec
 import polars as pl
 
 from kairos.errors import StoreError, UsageError
+from kairos.values import MODEL_NAMES, is_model_name
 
 __all__ = [
+    "DROPPED",
     "INPUT_PREFIX",
     "LABEL_SCHEMA",
     "PREDICTION_SCHEMA",
@@ -26,10 +27,12 @@ __all__ = [
     "predictions_of",
 ]
 
+DROPPED = ""
+"""A key that says only that there was one."""
+
 INPUT_PREFIX = "in."
 """What the name of an input's column starts with."""
 
-_MODEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MOMENT = pl.Datetime("us", "UTC")
 
 
@@ -48,7 +51,10 @@ class Prediction:
     share: float
     """The challenger's share of requests at that time, in [0, 1]."""
     key: str | None = None
-    """What the request was routed by, or its pseudonym."""
+    """The entity that the request was routed by, or its pseudonym; ``DROPPED`` if the capture policy does not keep it.
+
+    ``None`` if the request named no entity.
+    """
     inputs: dict[str, float | int | str | bool | None]
     """What the capture policy let through."""
     raw: float | None
@@ -66,11 +72,11 @@ class Prediction:
 
     def __post_init__(self) -> None:
         _check_moment("prediction", self.id, self.at)
-        if _MODEL.fullmatch(self.model) is None:
+        if not is_model_name(self.model):
             raise UsageError(
                 "A prediction's model cannot be the name of a folder.",
                 given=self.model,
-                accepted="letters, digits and _, not starting with a digit",
+                accepted=MODEL_NAMES,
             )
 
 
@@ -84,6 +90,8 @@ class Label:
     """When the label arrived; aware, kept to the microsecond."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.prediction_id, str):
+            raise UsageError("A label names no prediction.", given=self.prediction_id, accepted="an id as text")
         _check_moment("label", self.prediction_id, self.at)
 
 
@@ -143,7 +151,7 @@ def decode(payload: bytes) -> Sequence[Prediction | Label]:
     """Reads a payload of the spool; times come back in UTC.
 
     Raises:
-        StoreError: the payload is sound but of a format that this release does not know.
+        StoreError: the payload is sound, but of a format that this release does not know, or a record is malformed.
     """
     kind, body = payload[:1], memoryview(payload)[1:]
     try:
@@ -151,7 +159,7 @@ def decode(payload: bytes) -> Sequence[Prediction | Label]:
             return _PREDICTIONS_DECODER.decode(body)
         if kind == _LABELS:
             return _LABELS_DECODER.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UsageError) as error:
         raise StoreError("Records of the prediction log cannot be read.", given=str(error)) from error
     raise StoreError("Records of the prediction log have an unknown format.", given=kind, accepted="b'p' or b'l'")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import re
 import threading
@@ -23,14 +24,18 @@ from kairos.values import canonical_json
 
 __all__ = ["PredictionWriter", "SpoolDamage", "SpoolState", "remove_if_finished", "split_name", "spools"]
 
+_log = logging.getLogger("kairos.store")
+
 _LARGEST_SPOOL_BYTES = 32 << 20
+_RETRY_BYTES = 1 << 20
+"""How much more goes into a spool that is full before its follower is tried again."""
 _WORKER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SUFFIX = ".journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolDamage:
-    """Bytes of a spool that could not be read; the file is kept."""
+    """Bytes of a spool that could not be read, or hold no records; the file is kept."""
 
     spool: str
     start: int
@@ -86,6 +91,7 @@ class PredictionWriter:
         self._lock = threading.Lock()  # protects the change to the next journal
         self._journal = self._next_journal()
         self._size_bytes = 0
+        self._retry_bytes = 0  # below this size the change is not tried again
 
     def append(self, predictions: Sequence[Prediction]) -> None:
         """Appends predictions: all or, after an error or a crash, none.
@@ -113,23 +119,38 @@ class PredictionWriter:
             return
         payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part
         with self._lock:
-            if self._size_bytes > _LARGEST_SPOOL_BYTES and not self._journal.closed:
-                following = self._next_journal()
-                self._journal.close()
-                self._journal = following
+            if self._size_bytes > max(_LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
+                self._change()
             self._size_bytes = self._journal.append([payload])
 
+    def _change(self) -> None:
+        """Goes on in a new spool; if none can be had, in the one that is open."""
+        former = self._journal
+        try:
+            self._journal = self._next_journal()
+            self._size_bytes = self._retry_bytes = 0
+            former.close()
+        except StoreError as error:
+            if self._journal is former:
+                self._retry_bytes = self._size_bytes + _RETRY_BYTES
+            _log.warning("The change to a new spool did not go well; predictions are still taken: %s", error)
+
     def _next_journal(self) -> JournalWriter:
-        here = [path.name for path in spools(self._root)]
-        state = SpoolState.read(self._root)  # after looking: a spool that had gone by then is named in the state
+        try:
+            here = [path.name for path in spools(self._root)]
+            state = SpoolState.read(self._root)  # after looking: a spool that had gone by then is named in the state
+        except OSError as error:
+            raise StoreError("The prediction log's folder cannot be read.", given=str(error)) from error
         names = map(split_name, [*here, *state.offsets])
         taken = [number for worker, number in names if worker == self._worker]
         first = max([state.used.get(self._worker, 0), *taken]) + 1
         for number in range(first, first + 100):
             try:
                 return JournalWriter(self._root / "spool" / f"{self._worker}-{number}{_SUFFIX}")
-            except StoreError:  # another writer of the same name took the number, or a roll was looking at it
-                continue
+            except StoreError as error:
+                if not error.facts.get("is_held"):  # a full disk, which a hundred more files would not mend
+                    raise
+                continue  # another writer of the same name took the number, or a roll was looking at it
         raise StoreError("No new spool can be opened.", given=f"worker {self._worker!r}, numbers from {first}")
 
 

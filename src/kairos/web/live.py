@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from typing import Literal, cast
+from weakref import WeakKeyDictionary
 
 from kairos.app.explaining import LiveAt, live_at
 from kairos.app.project import Project
 from kairos.app.telling import decision_line
+from kairos.ledger import Entry
 from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
 
 __all__ = ["status_page"]
@@ -15,15 +19,42 @@ _MOST = 20
 """Lines of each list."""
 
 
+class _Latest:
+    """The end of a ledger and where it stands; an entry is read once, so visits cost no more when the ledger is old."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # protects what follows: one visit at a time reads on
+        self.head, self.hash = 0, ""
+        self.findings: deque[Entry] = deque(maxlen=_MOST)
+        self.decided: deque[Entry] = deque(maxlen=_MOST)
+        self.models: tuple[ModelStatus, ...] = ()
+
+    def follow(self, project: Project) -> None:
+        """Reads what is new."""
+        before = self.head
+        for entry in project.ledger.read(after=self.head):
+            (self.findings if entry.kind == "finding" else self.decided).append(entry)
+            self.head, self.hash = entry.seq, entry.hash
+        if self.head > before:
+            self.models = tuple(_model(one) for one in live_at(project))
+
+
+_latest: WeakKeyDictionary[Project, _Latest] = WeakKeyDictionary()
+
+
 def status_page(project: Project) -> str:
-    """The page as HTML, made anew each time."""
-    entries = list(project.ledger.read())
-    findings = [entry for entry in entries if entry.kind == "finding"]
-    decided = [entry for entry in entries if entry.kind != "finding"]
-    page = StatusPage(
+    """The page as HTML, as of now; of the ledger only what is new since the last visit is read."""
+    latest = _latest.setdefault(project, _Latest())
+    with latest.lock:
+        latest.follow(project)
+        return render_status(_page(project, latest))
+
+
+def _page(project: Project, latest: _Latest) -> StatusPage:
+    return StatusPage(
         project=project.settings.name,
         at=project.clock.now(),
-        models=tuple(_model(one) for one in live_at(project)),
+        models=latest.models,
         findings=tuple(
             FindingLine(
                 at=entry.at,
@@ -31,13 +62,12 @@ def status_page(project: Project) -> str:
                 level=entry.body["level"],
                 sentence=entry.body["sentence"],
             )
-            for entry in findings[: -_MOST - 1 : -1]
+            for entry in reversed(latest.findings)
         ),
-        decisions=tuple(decision_line(entry) for entry in decided[: -_MOST - 1 : -1]),
-        ledger_head=entries[-1].seq if entries else 0,
-        ledger_hash=entries[-1].hash if entries else "",
+        decisions=tuple(decision_line(entry) for entry in reversed(latest.decided)),
+        ledger_head=latest.head,
+        ledger_hash=latest.hash,
     )
-    return render_status(page)
 
 
 def _model(one: LiveAt) -> ModelStatus:

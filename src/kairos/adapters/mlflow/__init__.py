@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from kairos.adapters.mlflow.recorder import BackgroundRecorder
 from kairos.errors import AdapterMissing, SettingsError
 from kairos.experiments import Recorder
+from kairos.values import without_secrets
 
 __all__ = ["open_recorder"]
 
@@ -53,16 +54,20 @@ def open_recorder(folder: Path, *, name: str, url: str | None = None) -> Recorde
 
 
 def _check_address(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.username or parts.password:
+    if "@" in url:
         raise SettingsError(
             "The address of the MLflow server holds a password, which would end up in logs.",
             accepted="http://HOST:PORT or https://HOST",
             hint="Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment.",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # such as a bracket that is not closed
+        usable = False
+    if not usable:
         raise SettingsError(
             "The address of the MLflow server cannot be used.",
-            given=url,
+            given=without_secrets(url),
             accepted="http://HOST:PORT or https://HOST; without an address, a file in the project is used",
         )

@@ -1,0 +1,48 @@
+"""A project whose ledger tells of a few versions: enough for every command that only reads or decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kairos.app.place import SETTINGS_FILE
+from kairos.app.project import Project
+from kairos.cli import main
+from tests.cli.said import Said
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """``demand@1`` is live, ``demand@2`` has failed its gate, that of ``demand@3`` holds, ``demand@4`` met none."""
+    root = tmp_path / "toy"
+    root.mkdir()
+    (root / SETTINGS_FILE).write_text('[project]\nname = "toy"\n\n[model.demand]\nholdout = "split.holdout"\n')
+    project = Project(root, actor="tester")
+    for number, verdict in enumerate(("pass", "fail", "hold", None), start=1):
+        subject = f"demand@{number}"
+        body = {"package": f"{number:032x}.dir", "run": f"r{number}", "origin": "manual", "reasons": []}
+        project.tell("version.registered", subject=subject, body=body)
+        if verdict is not None:
+            project.tell("gate.decided", subject=subject, body={"verdict": verdict, "sentence": f"{verdict}: made up"})
+    moved = {"from": "registered", "to": "live", "share": 0.0, "verdict": "pass", "reasons": ["made up"]}
+    project.tell("stage.changed", subject="demand@1", body={**moved, "override": None})
+    project.ledger.close()
+    return root
+
+
+@pytest.fixture
+def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Types a command in this process, which is quicker than one of its own."""
+
+    def type_words(folder: Path, *words: str) -> Said:
+        capsys.readouterr()
+        try:
+            code = main(["-C", str(folder), *words])
+        except SystemExit as stop:  # argparse's own
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return Said(code=code, out=out, err=err)
+
+    return type_words
