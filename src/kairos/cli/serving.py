@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from kairos.app.retrying import decide_again
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
@@ -27,11 +28,14 @@ __all__ = ["explain", "labels", "serve", "up", "watch"]
 def serve(args: Namespace) -> int:
     """Answers requests until stopped."""
     with open_project(args) as project:
-        if args.replay:
-            project.clock = ReplayClock(parse_moment(args.replay))
         if args.home:
             project.home = args.home.absolute()
-        _serve(args, project)
+        if args.replay:  # whoever replays rolls as well
+            project.clock = ReplayClock(parse_moment(args.replay))
+            _serve(args, project)
+        else:
+            with project.predictions.rolling():
+                _serve(args, project)
     return 0
 
 
@@ -39,7 +43,7 @@ def up(args: Namespace) -> int:
     """Serves, and turns the loop beside it."""
     from kairos.app.looping import Loop
 
-    with open_project(args) as project, ExitStack() as stack:
+    with open_project(args) as project, project.predictions.rolling(), ExitStack() as stack:
         _serve(args, project, on_ready=lambda: stack.enter_context(Loop(project)))
     return 0
 
@@ -51,7 +55,7 @@ def watch(args: Namespace) -> int:
     with open_project(args) as project:
         project.predictions.roll()
         models = [m for m in project.settings.models.values() if m.name in project.state().models]
-        findings = [finding for model in models for finding in Watch(project, model).look()]
+        findings = [finding for model in models for finding in decide_again(Watch(project, model).look)]
         if args.json:
             show_json(findings)
         elif not findings:
