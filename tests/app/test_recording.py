@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from kairos.app import recording
 from kairos.app.deploying import deploy, rollback
 from kairos.app.recording import Record
 from kairos.cli import main
-from kairos.errors import AdapterError, AdapterMissing, UsageError
+from kairos.errors import AdapterError, AdapterMissing
 from kairos.experiments.ports import RunRecord, VersionRecord
 from kairos.testing import MemoryRecorder
 from tests.app.worlds import Stock, World
@@ -200,18 +199,16 @@ def test_an_adapter_that_is_not_installed_is_named(world: World, monkeypatch: py
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"seq": null}', '{"seq": "x"}'])
-def test_a_damaged_mark_is_named_and_may_be_deleted(world: World, text: str) -> None:
-    """It holds nothing but how far the record came."""
-    place: Path = world.project.home / "recorded.json"
+def test_after_a_damaged_mark_everything_is_told_again(world: World, text: str) -> None:
+    """It holds nothing but how far the record came, and a recorder takes the same fact twice."""
     world.passed()
-    place.write_text(text)
-    with pytest.raises(UsageError, match=r"recorded\.json cannot be read.*Delete it"):
-        Record(world.project, MemoryRecorder())
-    place.unlink()
+    (world.project.home / "recorded.json").write_text(text)
+    assert Record.is_behind(world.project)
     recorder = MemoryRecorder()
     with Record(world.project, recorder):
         pass
     assert list(recorder.versions["demand"]) == [1]
+    assert not Record.is_behind(world.project)
 
 
 def test_one_process_at_a_time_tells(world: World) -> None:
@@ -219,6 +216,7 @@ def test_one_process_at_a_time_tells(world: World) -> None:
     world.live(200.0)
     recorder = MemoryRecorder()
     first = Record(world.project, recorder)
+    first.follow()
     with ThreadPoolExecutor(1) as pool:
         other = world.again().project
         second = pool.submit(lambda: Record(other, MemoryRecorder()).close())

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kairos.app.project import Project
-from kairos.errors import AdapterMissing, UsageError
+from kairos.errors import AdapterMissing
 from kairos.experiments.ports import Recorder, VersionRecord
 from kairos.experiments.runs import RUN_KINDS, find_run, run_record
 from kairos.ledger import Entry
@@ -40,17 +40,11 @@ class Record:
 
     def __init__(self, project: Project, recorder: Recorder | None = None) -> None:
         self._project = project
-        self._is_closed = False
         self._place = project.home / _PLACE
-        project.home.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(project.home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._seq = _read_seq(self._place)
-            self._recorder = recorder if recorder is not None else _open_recorder(project)
-        except BaseException:
-            os.close(self._lock)
-            raise
+        self._lock: int | None = None
+        self._is_closed = False
+        self._seq = 0  # until the lock is held
+        self._recorder = recorder if recorder is not None else _open_recorder(project)
 
     def __enter__(self) -> Record:
         return self
@@ -72,6 +66,7 @@ class Record:
         Raises:
             AdapterError: the record refused something; it is told again the next time.
         """
+        self._begin()
         touched: set[str] = set()
         for entry in self._project.ledger.read(after=self._seq, kinds=_KINDS):
             if entry.kind in RUN_KINDS:
@@ -105,7 +100,30 @@ class Record:
                 self._recorder.close()
             write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
         finally:
+            self._end()
+
+    def abandon(self) -> None:
+        """Ends without handing anything over; what is missing is told the next time."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._recorder.close()
+        finally:
+            self._end()
+
+    def _begin(self) -> None:
+        """Waits until no other process tells, and goes on where it was."""
+        if self._lock is None:
+            self._project.home.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._project.home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._seq = _read_seq(self._place)
+
+    def _end(self) -> None:
+        if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
 
     def _version(self, entry: Entry) -> VersionRecord:
         ref = VersionRef.parse(entry.subject)
@@ -140,11 +158,8 @@ def _open_recorder(project: Project) -> Recorder:
 
 
 def _read_seq(place: Path) -> int:
+    """How far the record came; 0 where that cannot be read: then everything is told again."""
     try:
         return int(json.loads(place.read_bytes())["seq"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(
-            f"{place.name} cannot be read.", accepted='{"seq": NUMBER}', hint="Delete it: everything is told again."
-        ) from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from kairos.app.place import find_root
 from kairos.app.project import Project
-from kairos.errors import AdapterError
+from kairos.errors import KairosError, SettingsError
 
 __all__ = ["open_project", "recorded"]
 
@@ -21,14 +21,34 @@ def open_project(args: Namespace) -> Project:
 
 @contextmanager
 def recorded(project: Project) -> Iterator[None]:
-    """Brings the experiment record up to the ledger at the end; its failure is told, and undoes nothing."""
+    """Brings the experiment record up to the ledger at the end; its failure is told, and undoes nothing.
+
+    The recorder gets ready meanwhile, which takes it seconds. If the block raises, the next command tells the record.
+
+    Raises:
+        SettingsError: the address of the record cannot be used; raised before the block.
+    """
     from kairos.app.recording import Record
 
-    yield
-    if not Record.is_behind(project):
-        return
+    record: Record | None = None
     try:
-        with Record(project) as record:
-            record.follow()
-    except AdapterError as error:
-        print(f"note: the experiment record lags behind the ledger: {error}", file=sys.stderr)
+        record = Record(project)
+    except SettingsError:
+        raise
+    except (KairosError, OSError) as error:
+        _note(error)
+    try:
+        yield
+    except BaseException:
+        if record is not None:
+            record.abandon()
+        raise
+    if record is not None:
+        try:
+            record.close()
+        except (KairosError, OSError) as error:
+            _note(error)
+
+
+def _note(error: Exception) -> None:
+    print(f"note: the experiment record lags behind the ledger: {error}", file=sys.stderr)
