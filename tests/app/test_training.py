@@ -155,3 +155,20 @@ def test_a_time_column_without_times_is_named(world: World, hours: list[object])
     table = pl.DataFrame({"hour": hours, "users": [0.0, 1.0]})
     with pytest.raises(DataRefused, match="time column 'hour' of "):
         fresh_rows(table, load_settings(world.root).model("demand"), [package])
+
+
+def test_a_run_and_its_version_are_written_together_whoever_writes_meanwhile(make: Make) -> None:
+    """A crash cannot leave a finished run whose model nobody registered; numbers are given on the present ledger."""
+    world = make()
+    original = world.project.ledger.append_all
+
+    def once(*args: object, **kwargs: object) -> object:
+        world.project.ledger.append_all = original  # type: ignore[method-assign]
+        world.again().register(200.0)
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    world.project.ledger.append_all = once  # type: ignore[method-assign,assignment]
+    done = trained(world)
+    assert [str(ref) for ref in done.versions] == ["demand@2"]
+    assert kinds(world.facts())[-2:] == ["run.finished", "version.registered"]
+    assert world.facts()[-1].body["run"] == world.facts()[-2].subject == done.result.id

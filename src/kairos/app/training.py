@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from kairos.app.losses import holdout_losses
@@ -12,6 +12,7 @@ from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
+from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource
@@ -88,20 +89,17 @@ def train(
         if model.step in result.models and model.holdout in outputs
     ]
     metrics: dict[str, float] = {}
+    kind = "run.finished" if result.ok else "run.failed"
     try:
         for model, package in made:
             metrics |= _metrics(project, model, package, body)
-    finally:  # the run is a fact, whatever came of measuring
-        kind = "run.finished" if result.ok else "run.failed"
+    except BaseException:  # the run is a fact, whatever came of measuring
         project.tell(kind, subject=result.id, body={**body, "metrics": metrics})
-    trained = Trained(result=result, metrics=metrics)
-    for model, package in made:
-        ref, is_new = decide_again(partial(_registered, project, model.name, package, result.id, origin, reasons))
-        if is_new:
-            trained = replace(trained, versions=(*trained.versions, ref))
-        else:
-            trained = replace(trained, unchanged=(*trained.unchanged, ref))
-    return trained
+        raise
+    fact = Fact(kind=kind, subject=result.id, body={**body, "metrics": metrics})
+    packages = {model.name: package for model, package in made}
+    versions, unchanged = decide_again(partial(_tell, project, fact, packages, origin, reasons))
+    return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged)
 
 
 def default_window(project: Project) -> Window:
@@ -179,16 +177,25 @@ def _unmeasured(model: ModelSettings, run: Json) -> str:
     return f"The run {run['id']} is recorded, but {model.name!r} could not be measured on {model.holdout!r}."
 
 
-def _registered(
-    project: Project, model: str, package: Digest, run: str, origin: str, reasons: Sequence[str]
-) -> tuple[VersionRef, bool]:
-    """Registers the package under the next number, unless a version has these very bytes already."""
+def _tell(
+    project: Project, run: Fact, packages: Mapping[str, Digest], origin: str, reasons: Sequence[str]
+) -> tuple[tuple[VersionRef, ...], tuple[VersionRef, ...]]:
+    """Writes the run down, and with it each package as the next version of its model: all of it, or nothing.
+
+    Returns:
+        The new versions; and those that have these very bytes already, for which nothing new is registered.
+    """
     state = project.state()
-    versions = state.models[model].versions if model in state.models else {}
-    same = [version.ref for version in versions.values() if version.package == package]
-    if same:
-        return same[-1], False
-    ref = VersionRef(model, max(versions, default=0) + 1)
-    body = {"package": package, "run": run, "origin": origin, "reasons": list(reasons)}
-    project.tell("version.registered", subject=str(ref), body=body, expect=state.seq)
-    return ref, True
+    facts, versions, unchanged = [run], [], []
+    for model, package in packages.items():
+        known = state.models[model].versions if model in state.models else {}
+        same = [version.ref for version in known.values() if version.package == package]
+        if same:
+            unchanged.append(same[-1])
+            continue
+        ref = VersionRef(model, max(known, default=0) + 1)
+        body = {"package": package, "run": run.subject, "origin": origin, "reasons": list(reasons)}
+        facts.append(Fact(kind="version.registered", subject=str(ref), body=body))
+        versions.append(ref)
+    project.tell_all(facts, expect=state.seq)
+    return tuple(versions), tuple(unchanged)
