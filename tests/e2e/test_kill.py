@@ -117,3 +117,27 @@ def test_a_run_killed_in_the_middle_of_a_step_is_continued(tmp_path: Path) -> No
     [told] = kairos(tmp_path, "runs", "--json").json
     assert (told["run"], told["status"]) == (again["id"], "finished")
     assert kairos(tmp_path, "ledger", "verify", "--json").json["entries"] == 1
+
+
+def test_a_run_stopped_by_ctrl_c_is_told_and_continued(tmp_path: Path) -> None:
+    """It ends at once, says where it was, is recorded as failed, and the next run reuses what was finished."""
+    (tmp_path / "kairos.toml").write_text('[project]\nname = "slow"\nwindow = "2012-01-01..2012-01-31"\n')
+    (tmp_path / "pipeline.py").write_text(SLOW)
+    with start(tmp_path, "run") as run:
+        wait_for((tmp_path / "pid").exists)
+        worker = int((tmp_path / "pid").read_text())
+        run.send_signal(signal.SIGINT)
+        _, complaint = run.communicate()
+    assert run.returncode == 130
+    assert "The run was stopped by the user at step 'slow'." in complaint
+    assert "Traceback" not in complaint
+    assert not is_alive(worker)
+    [told] = kairos(tmp_path, "runs", "--json").json
+    assert told["status"] == "failed"
+    (tmp_path / "go on").touch()
+    again = kairos(tmp_path, "run", "--json").json
+    assert {step["step"]: step["status"] for step in again["steps"]} == {
+        "first": "reused",
+        "slow": "ran",
+        "last": "ran",
+    }

@@ -16,7 +16,7 @@ from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource
-from kairos.pipeline.run import RunResult, StepEvent, run
+from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window
 
 __all__ = ["Trained", "default_window", "finisher", "pipeline_source", "train"]
@@ -67,20 +67,25 @@ def train(
         PipelineError: the pipeline cannot run as it is written; nothing ran.
         SettingsError: the settings of a model name a step or a holdout that the pipeline lacks; nothing ran.
         KairosError: the run is recorded, but a model could not be measured on its holdout.
+        RunStopped: somebody pressed Ctrl-C; the run is recorded as failed, and what it finished is kept.
     """
-    result = run(
-        pipeline_source(project),
-        store=project.store,
-        cache=project.cache,
-        engine=project.engine,
-        window=window,
-        params=params or {},
-        clock=project.clock,
-        finish_model=finisher(project),
-        force=force,
-        check=partial(_check_names, project.settings.models.values()),
-        on_event=on_event,
-    )
+    try:
+        result = run(
+            pipeline_source(project),
+            store=project.store,
+            cache=project.cache,
+            engine=project.engine,
+            window=window,
+            params=params or {},
+            clock=project.clock,
+            finish_model=finisher(project),
+            force=force,
+            check=partial(_check_names, project.settings.models.values()),
+            on_event=on_event,
+        )
+    except RunStopped as stop:
+        project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
+        raise
     body = result.plain()
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
     made = [

@@ -14,7 +14,7 @@ from kairos.pipeline.code_state import CodeState
 from kairos.pipeline.typed import typed
 from kairos.values import Digest, Json, Window, canonical_json
 
-__all__ = ["Failure", "RunResult", "Status", "StepEvent", "StepResult"]
+__all__ = ["Failure", "RunResult", "RunStopped", "Status", "StepEvent", "StepResult"]
 
 Status = Literal["ran", "reused", "failed", "not_run"]
 
@@ -127,3 +127,15 @@ class RunResult:
             if failure is None
             else {"step": failure.step, "type": failure.type, "message": failure.message},
         }
+
+
+class RunStopped(KeyboardInterrupt):
+    """Somebody stopped a run in its middle; what was finished is kept.
+
+    Args:
+        result: The run up to then; its failure names the steps that were stopped.
+    """
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        super().__init__("" if result.failure is None else result.failure.message)

@@ -15,12 +15,12 @@ from kairos.pipeline.graph import Graph
 from kairos.pipeline.plan import select, settings_of
 from kairos.pipeline.ports import Engine, ModelFinisher
 from kairos.pipeline.project import PipelineSource, load_module
-from kairos.pipeline.result import RunResult, StepEvent
+from kairos.pipeline.result import RunResult, RunStopped, StepEvent
 from kairos.pipeline.work import Work
 from kairos.store import Store
 from kairos.values import Window
 
-__all__ = ["RunResult", "StepEvent", "run"]
+__all__ = ["RunResult", "RunStopped", "StepEvent", "run"]
 
 
 def run(
@@ -61,6 +61,7 @@ def run(
         StepFailed: the project's file cannot be loaded; nothing ran.
         UsageError: a step, param or target is unknown; nothing ran.
         PipelineError: the project's files changed while they were read; nothing ran.
+        RunStopped: Ctrl-C; it has the result so far. Steps that ran go on until the engine is closed.
     """
     project = replace(project, root=project.root.absolute())  # workers have folders of their own
     files = project.code_digest()

@@ -19,13 +19,16 @@ from kairos.pipeline.fingerprint import Fingerprint, explain_change
 from kairos.pipeline.plan import Setting, can_be_reused, code_digest, fingerprint_of, partitions
 from kairos.pipeline.ports import Engine, ModelFinisher, Task
 from kairos.pipeline.project import PipelineSource
-from kairos.pipeline.result import Failure, RunResult, Status, StepEvent, StepResult
+from kairos.pipeline.result import Failure, RunResult, RunStopped, Status, StepEvent, StepResult
 from kairos.store import Store
 from kairos.values import Digest, Json, Window
 
 __all__ = ["Work"]
 
 Outputs = tuple[Artifact, ...]
+
+_BEAT_S = 0.1
+"""Where the system goes on with an endless wait after a signal, Ctrl-C is seen at the next beat."""
 
 
 @dataclass(slots=True)
@@ -87,13 +90,36 @@ class Work:
     failure: Failure | None = None
 
     def run(self) -> RunResult:
-        """Starts what can start, until nothing runs and nothing can."""
-        self._start_ready()
-        while self.running:
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=lambda each: self.running[each][0].name):
-                self._finished(future, *self.running.pop(future))
+        """Starts what can start, until nothing runs and nothing can.
+
+        Raises:
+            RunStopped: somebody stopped it, by Ctrl-C or as Ctrl-C does; steps may run still, and are not waited for.
+        """
+        try:
             self._start_ready()
+            while self.running:
+                done, _ = wait(self.running, timeout=_BEAT_S, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=lambda each: self.running[each][0].name):
+                    self._finished(future, *self.running.pop(future))
+                self._start_ready()
+        except KeyboardInterrupt as stop:
+            self._note_stop()
+            raise RunStopped(self._result_so_far()) from stop
+        return self._result_so_far()
+
+    def _note_stop(self) -> None:
+        """Tells at which steps the run was stopped."""
+        for job, _ in self.running.values():
+            self.results[job.name] = self._result(job, "failed", ())
+        at = sorted({job.name for job, _ in self.running.values()}) or [*self.waiting, *self.settings][:1]
+        self.failure = Failure(
+            step=at[0],
+            type="Stopped",
+            message=f"The run was stopped by the user at step {' and '.join(map(repr, at))}.",
+            traceback="",
+        )
+
+    def _result_so_far(self) -> RunResult:
         libraries = {name: version for made in self.made.values() for name, version in made.libraries.items()}
         models = {
             name: result.outputs[0].digest
