@@ -1,0 +1,96 @@
+"""From the parsed file to settings: the project, its server, its models."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from kairos.app.place import SETTINGS_FILE
+from kairos.app.settings.delivery import read_delivery
+from kairos.app.settings.gate import read_gate
+from kairos.app.settings.monitor import read_monitor
+from kairos.app.settings.output import read_output
+from kairos.app.settings.privacy import read_privacy
+from kairos.app.settings.retrain import read_retrain
+from kairos.app.settings.values import ModelSettings, Settings
+from kairos.app.toml import Reader
+from kairos.errors import SettingsError
+from kairos.gates.losses import LOSSES
+from kairos.values import MODEL_NAMES, Window, is_model_name
+
+__all__ = ["load_settings", "read_settings"]
+
+
+def load_settings(root: Path) -> Settings:
+    """Reads the settings of the project in that folder.
+
+    Raises:
+        SettingsError: a key or value is not accepted; it is named.
+    """
+    try:
+        return read_settings(tomllib.loads((root / SETTINGS_FILE).read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{SETTINGS_FILE} is not TOML.", given=str(error)) from error
+
+
+def read_settings(values: Mapping[str, object]) -> Settings:
+    """Turns the parsed file into settings.
+
+    Raises:
+        SettingsError: a key or value is not accepted; it is named.
+    """
+    top = Reader(values)
+    project = top.table("project")
+    window = project.optional_text("window")
+    label_delay = project.length("label_delay", timedelta(0))
+    models = {name: _model(name, reader, label_delay) for name, reader in top.tables("model").items()}
+    replay, server, tracking = top.table("replay"), top.table("server"), top.table("tracking")
+    sent = replay.optional_text("window")
+    settings = Settings(
+        name=project.text("name"),
+        pipeline=project.text("pipeline", "pipeline.py"),
+        every=project.length("every", timedelta(days=1)),
+        history=project.length("history", timedelta(days=365)),
+        label_delay=label_delay,
+        window=None if window is None else project.parsed("window", Window.parse, window),
+        seed=project.whole("seed", 0),
+        models=models,
+        replay_rows=replay.optional_text("rows"),
+        replay_window=None if sent is None else replay.parsed("window", Window.parse, sent),
+        host=server.text("host", "127.0.0.1"),
+        port=server.whole("port", 8000),
+        tracking=tracking.optional_text("mlflow"),
+    )
+    for reader in (replay, server, tracking, project, top):
+        reader.done()
+    if settings.every <= timedelta(0) or settings.history <= timedelta(0):
+        raise SettingsError("kairos.toml: project.every and project.history have to be longer than nothing.")
+    return settings
+
+
+def _model(name: str, reader: Reader, label_delay: timedelta) -> ModelSettings:
+    if not is_model_name(name):  # before a ledger entry is written that nobody can read
+        raise SettingsError("kairos.toml: a model cannot be called so.", given=repr(name), accepted=MODEL_NAMES)
+    loss = reader.choice("loss", tuple(LOSSES), "absolute_error")
+    slices = reader.texts("slices")
+    output = read_output(reader.table("output"))
+    model = ModelSettings(
+        name=name,
+        step=reader.text("step", name),
+        holdout=reader.text("holdout"),
+        target=reader.optional_text("target"),
+        time=reader.optional_text("time"),
+        entity=reader.optional_text("entity"),
+        drop=reader.texts("drop"),
+        allow_pickle=reader.flag("allow_pickle", default=False),
+        gate=read_gate(reader.table("gate"), loss, slices),
+        delivery=read_delivery(reader.table("delivery")),
+        retrain=read_retrain(reader.table("retrain")),
+        monitor=read_monitor(reader.table("monitor"), label_delay),
+        output=output,
+        privacy=read_privacy(reader.table("privacy")),
+    )
+    reader.done()
+    return model

@@ -1,0 +1,87 @@
+"""What a project says about itself, once it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from kairos.delivery.retrain import RetrainPolicy
+from kairos.delivery.rollout import RolloutPolicy
+from kairos.errors import NotFound
+from kairos.gates.policy import GatePolicy
+from kairos.monitor.policy import MonitorPolicy
+from kairos.serving.guard import OutputGuard
+from kairos.values import Window
+
+__all__ = ["ModelSettings", "PrivacySettings", "Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySettings:
+    """What may be kept of a request to one model."""
+
+    keep: tuple[str, ...] | None = None
+    """Fields kept as they came; ``None``: all inputs of the model but free text."""
+    pseudonymise: tuple[str, ...] = ()
+    """Fields kept under a keyed pseudonym."""
+    entity: Literal["pseudonym", "drop", "raw"] = "pseudonym"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Everything a project says about one model."""
+
+    name: str
+    step: str
+    holdout: str
+    """Name of the artifact that the gate judges on."""
+    target: str | None
+    time: str | None
+    entity: str | None
+    drop: tuple[str, ...]
+    allow_pickle: bool
+    gate: GatePolicy
+    delivery: RolloutPolicy
+    retrain: RetrainPolicy
+    monitor: MonitorPolicy
+    output: OutputGuard
+    privacy: PrivacySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A project's settings."""
+
+    name: str
+    pipeline: str = "pipeline.py"
+    every: timedelta = timedelta(days=1)
+    """How often the loop looks: findings, rollout, retraining."""
+    history: timedelta = timedelta(days=365)
+    """How far back a retraining looks."""
+    label_delay: timedelta = timedelta(0)
+    """How late the truth is known; a retraining uses nothing younger."""
+    window: Window | None = None
+    """What ``kairos run`` looks at when it is not told; ``None``: the last ``history``."""
+    seed: int = 0
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    replay_rows: str | None = None
+    """Name of the artifact whose rows a replay sends as traffic."""
+    replay_window: Window | None = None
+    """What a replay sends."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tracking: str | None = None
+    """Address of an MLflow server; ``None``: a file in the project."""
+
+    def model(self, name: str) -> ModelSettings:
+        """That model's settings.
+
+        Raises:
+            NotFound: the project has no such model.
+        """
+        if name not in self.models:
+            accepted = ", ".join(sorted(self.models)) or "none is set up"
+            raise NotFound(f"The project has no model {name!r}.", accepted=accepted, hint=f"Write [model.{name}].")
+        return self.models[name]
