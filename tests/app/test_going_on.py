@@ -13,7 +13,9 @@ from kairos.app.controller import Controller
 from kairos.app.deploying import deploy, rollback
 from kairos.app.judging import judge
 from kairos.app.looping import Loop
+from kairos.app.retraining import retrain_facts
 from kairos.app.retrying import decide_again
+from kairos.app.watching import Watch
 from kairos.clock import ReplayClock
 from kairos.delivery.retrain import decide_retrain
 from kairos.delivery.rollout import StageStep
@@ -84,7 +86,7 @@ def test_a_trial_that_a_person_began_during_a_training_goes_on(world: World, mon
         deploy(world.project, hers, to=CANARY, override="my trial")
         world.register(200.0, origin="finding")
 
-    monkeypatch.setattr("kairos.app.controller.train", train)
+    monkeypatch.setattr("kairos.app.retraining.train", train)
     find_harm(world, VersionRef("demand", 1))
     Controller(world.project).tick()
     assert trained_at(world) == [0]
@@ -200,7 +202,7 @@ def test_drift_asks_for_a_new_model_only_where_the_settings_say_so(tmp_path: Pat
         world = World(tmp_path / name, stock, RETRAIN + on)
         find_harm(world, world.live(260.0), check="input_drift", level="warn")
         model = world.project.settings.model("demand")
-        facts = Controller(world.project)._retrain_facts(model, world.model())
+        facts = retrain_facts(world.project, Watch(world.project, model), model, world.model())
         answers[name] = decide_retrain(model.retrain, facts)
     assert not answers["default"].train
     assert (answers["drift"].train, answers["drift"].reasons) == (True, ("alarm: input_drift",))
@@ -335,13 +337,14 @@ def test_a_training_that_was_cut_off_is_tried_again_soon(world: World) -> None:
     world.live(260.0)
     world.clock.move_to(START + 20 * DAY)
     world.project.tell("retrain.decided", subject="demand", body={"origin": "age", "reasons": [], "window": ""})
-    model, controller = world.project.settings.model("demand"), Controller(world.project)
+    model = world.project.settings.model("demand")
+    watch = Watch(world.project, model)
 
-    waits = decide_retrain(model.retrain, controller._retrain_facts(model, world.model()))
+    waits = decide_retrain(model.retrain, retrain_facts(world.project, watch, model, world.model()))
     assert not waits.train
     world.clock.move_to(START + 20 * DAY + timedelta(hours=1))
-    assert decide_retrain(model.retrain, controller._retrain_facts(model, world.model())).train
+    assert decide_retrain(model.retrain, retrain_facts(world.project, watch, model, world.model())).train
     world.run()
-    facts = controller._retrain_facts(model, world.model())
+    facts = retrain_facts(world.project, watch, model, world.model())
     assert facts.unfinished_in_a_row == 0
     assert not decide_retrain(model.retrain, facts).train

@@ -1,0 +1,101 @@
+"""Training anew where there is a reason, and taking what came of it to its trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kairos.app.deploying import deploy, move
+from kairos.app.judging import judge
+from kairos.app.project import Project
+from kairos.app.settings import ModelSettings
+from kairos.app.training import recent_window, train
+from kairos.app.watching import Watch
+from kairos.delivery.retrain import RetrainFacts, decide_retrain
+from kairos.delivery.state import ModelState, VersionState
+from kairos.values import VersionRef
+
+__all__ = ["retrain", "retrain_facts", "settle"]
+
+
+def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: Callable[[], None]) -> None:
+    """Trains anew if there is a reason, judges the outcome, and begins its rollout if it passes."""
+    state = project.state()
+    decision = decide_retrain(model.retrain, retrain_facts(project, watch, model, state.model(model.name)))
+    if not decision.train or decision.origin is None:
+        return
+    window = recent_window(project)
+    body = {"train": True, "origin": decision.origin, "reasons": list(decision.reasons), "window": str(window)}
+    project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
+    announce()
+    train(project, window=window, origin=decision.origin, reasons=decision.reasons)
+    announce()
+    settle(project, model, announce=announce)
+
+
+def settle(project: Project, model: ModelSettings, *, announce: Callable[[], None]) -> None:
+    """Judges the newest version if the loop made it and nobody has taken it further; begins its rollout or ends it.
+
+    So a loop that was stopped after a training goes on with what came of it. While a trial is under way that must
+    not be disturbed, the version waits. A refresh because of age has to be no worse; a change because of a finding
+    has to be better. Where the gate holds, shadow gathers the missing evidence, if the rollout begins there.
+    """
+    state = project.state().model(model.name)
+    version = _waiting(state)
+    if version is None or _is_on_trial(state):
+        return
+    if version.verdict is None or version.verdict_against != state.champion_ref:
+        judge(project, version.ref, require="non_inferior" if version.origin == "age" else None)
+        announce()
+    now = project.state()
+    state = now.model(model.name)
+    version = state.version(version.ref.number)
+    if version.stage != "registered" or _is_on_trial(state):  # somebody was faster
+        return
+    may_shadow = model.delivery.stages[0].stage == "shadow"
+    if version.verdict == "fail":
+        reasons = [_last_gate(project, version.ref)]
+        move(project, version, "rejected", verdict="fail", reasons=reasons, expect=now.seq)
+    elif version.verdict == "pass" or may_shadow:
+        deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
+
+
+def _last_gate(project: Project, ref: VersionRef) -> str:
+    """What the gate said about a version, in a sentence."""
+    [*_, gate] = project.ledger.read(kinds=["gate.decided"], subject=str(ref))
+    return str(gate.body["sentence"])
+
+
+def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: ModelState) -> RetrainFacts:
+    """What is known when it is decided whether to train anew."""
+    champion = state.champion
+    trainings = list(project.ledger.read(kinds=["retrain.decided"], subject=model.name))
+    finished = [entry.seq for entry in project.ledger.read(kinds=["run.finished"])]
+    last_finished = finished[-1] if finished else 0
+    return RetrainFacts(
+        now=project.clock.now(),
+        champion_trained_at=None if champion is None else champion.registered_at,
+        alarms=watch.alarms(),
+        last_training_at=trainings[-1].at if trainings else None,
+        unfinished_in_a_row=sum(entry.seq > last_finished for entry in trainings),
+        failures_in_a_row=state.failures_in_a_row,
+        challenger_on_trial=_is_on_trial(state),
+    )
+
+
+def _waiting(state: ModelState) -> VersionState | None:
+    """The version that the loop made last, if it still stands where it was made and is newer than what is live."""
+    newest, champion = state.newest, state.champion
+    if newest is None or champion is None or newest.origin == "manual" or newest.stage != "registered":
+        return None
+    return newest if newest.ref.number > champion.ref.number else None
+
+
+def _is_on_trial(state: ModelState) -> bool:
+    """Whether something is under way that a newer version must not disturb.
+
+    A version in shadow whose gate held is not: it waits for evidence, and one with newer data may do better.
+    """
+    challenger = state.challenger
+    if challenger is None:
+        return state.previous is not None
+    return challenger.verdict == "pass" or challenger.stage != "shadow"
