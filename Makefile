@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ORACLES := .venv-oracles
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test test-all oracles check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
+	@echo "make test-all  these, and what other libraries say (tests/oracles); makes .venv-oracles, 760 MB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -41,8 +43,20 @@ check: setup
 test: check
 	$(BIN)/python -m pytest
 
+# Other people's implementations, for a second opinion; apart from ours, as some need other versions of the same.
+$(ORACLES)/.done: requirements/oracles.lock | $(BIN)/uv
+	test -x $(ORACLES)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(ORACLES)
+	$(BIN)/uv pip sync --quiet --python $(ORACLES)/bin/python --require-hashes requirements/oracles.lock
+	touch $@
+
+oracles: $(ORACLES)/.done
+
+# Not in `make test`: folders named `oracles` (norecursedirs in pyproject.toml). Named here, they are collected.
+test-all: test oracles
+	$(BIN)/python -m pytest tests/oracles
+
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -35,9 +35,29 @@ def test_every_extra_is_named() -> None:
         assert f"Extra `{extra}`" in text
 
 
+def test_every_oracle_is_listed_and_is_pinned() -> None:
+    """``oracles.in``, the page and the lock name the same ones; none of them is under AGPL."""
+    asked = [line for line in (ROOT / "requirements/oracles.in").read_text().splitlines() if line and line[0] != "#"]
+    assert list(rows("Second opinions")) == names(asked)
+    locked = (ROOT / "requirements/oracles.lock").read_text()
+    assert set(names(asked)) <= set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
+    assert all("AGPL" not in licence for _, licence in rows("Second opinions").values())
+
+
+def test_locks_have_a_hash_for_every_line_and_no_address() -> None:
+    """Whoever serves the files, they are the same bytes."""
+    for lock in (ROOT / "requirements").glob("*.lock"):
+        text = lock.read_text()
+        pinned = re.findall(r"^[a-zA-Z0-9_.-]+==\S+ (.*)$", text, re.MULTILINE)
+        assert pinned, lock
+        assert all(rest.startswith("\\") for rest in pinned), lock
+        assert "://" not in text, lock
+        assert "sequential-analysis" not in text, lock
+
+
 def test_every_line_has_a_reason_and_a_licence() -> None:
     """Neither cell is empty."""
-    for heading in ("At run time", "For developing"):
+    for heading in ("At run time", "For developing", "Second opinions"):
         for name, (reason, licence) in rows(heading).items():
             assert reason, name
             assert licence, name
