@@ -49,6 +49,24 @@ def test_what_is_left_out_has_a_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("project", "monitor", "after", "fallback"),
+    [
+        ({}, {}, None, 24),
+        ({}, {"matures_after": "2d"}, 48, 24),
+        ({"label_delay": "3h"}, {"matures_after": "auto"}, None, 3),
+        ({"label_delay": "0h"}, {}, 0, 0),
+    ],
+)
+def test_when_a_day_counts_is_set_or_learnt(
+    project: dict[str, Any], monitor: dict[str, Any], after: int | None, fallback: int
+) -> None:
+    """Learnt where nobody says anything, or where that is asked for; the label delay is then what holds until it is."""
+    found = settings({"monitor": monitor}, **project).model("demand").monitor
+    assert found.matures_after == (None if after is None else timedelta(hours=after))
+    assert found.matures_fallback == timedelta(hours=fallback)
+
+
+@pytest.mark.parametrize(
     ("model", "project", "complaint"),
     [
         ({"hold_out": "x"}, {}, "no setting 'model.demand.hold_out'.*Did you mean 'holdout'"),
@@ -61,6 +79,7 @@ def test_what_is_left_out_has_a_default() -> None:
         ({"delivery": {"harm_margin": 3}}, {}, "harm_margin is a share"),
         ({"retrain": {"on": ["qualty"]}}, {}, "unknown check.*qualty.*quality"),
         ({"monitor": {"alpha": 2}}, {}, "monitor's alpha is no share"),
+        ({"monitor": {"matures_after": "soon"}}, {}, "model.demand.monitor.matures_after: .*soon"),
         ({"output": {"range": [1]}}, {}, "range needs two ends"),
         ({"output": {"range": [5, 0]}}, {}, "model.demand.output.range: "),
         ({"allow_pickle": "yes"}, {}, "allow_pickle has the wrong type.*true or false"),

@@ -179,6 +179,20 @@ def test_latest_label_wins_as_of_each_moment(log: PredictionLog) -> None:
         log.roll()
 
 
+def test_each_request_is_told_once_with_its_first_label_and_the_latest(log: PredictionLog) -> None:
+    """How late a label was is when it first came; what it says is what it was corrected to. Two versions are one."""
+    beside = prediction(2, version=2, role="challenger", answered=True, output=7.0)
+    write(log, [prediction(1), prediction(2, answered=False), beside, prediction(3), label(2, 10, 5), label(2, 20, 30)])
+    for _ in range(2):
+        rows = log.arrivals("demand", ALL, as_of=START + timedelta(hours=40))
+        assert ids(rows) == ["p1", "p2", "p3"]
+        assert rows["label"].to_list() == [None, 20, None]
+        assert rows["label_at"].to_list() == [None, START + timedelta(hours=5), None]
+        assert rows["output"].to_list() == [0.0, 7.0, 0.0]
+        assert log.arrivals("demand", ALL, as_of=START + timedelta(hours=9))["label"].to_list() == [None, 10, None]
+        log.roll()
+
+
 def test_a_label_after_its_time_does_not_hide_the_one_in_time(log: PredictionLog) -> None:
     """A correction that comes too late for a day leaves what was known, rolled or not, and whoever asks."""
     late = 24 * 30.0

@@ -83,6 +83,7 @@ _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
         "gate.decided": ("gate", _gated),
         "stage.changed": ("stage", _moved),
         "finding": ("finding", _found),
+        "maturity.learnt": ("labels", lambda body: str(body["sentence"])),
         "retrain.decided": ("retrain", _retrain),
     }
 )

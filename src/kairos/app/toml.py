@@ -61,6 +61,11 @@ class Reader:
         text = self._take(key, str, "a length of time, as in '7d'", None, required=False)
         return default if text is None else self.parsed(key, parse_duration, text)
 
+    def optional_length(self, key: str) -> timedelta | None:
+        """A length of time that may be left out."""
+        text = self.optional_text(key)
+        return None if text is None else self.parsed(key, parse_duration, text)
+
     def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
         """One of these words."""
         word = self.text(key, default)

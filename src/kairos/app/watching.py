@@ -16,10 +16,13 @@ from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.models.profile import Profile
 from kairos.monitor.checks.quality import LossReference, loss_reference
+from kairos.monitor.days import day_number
+from kairos.monitor.delays import learn_maturity
 from kairos.monitor.findings import Check, Finding, Level
+from kairos.monitor.maturity import Maturity, may_replace
 from kairos.monitor.rollout import gather
 from kairos.monitor.watch import Monitor
-from kairos.values import VersionRef, Window
+from kairos.values import VersionRef, Window, plain
 
 __all__ = ["Watch"]
 
@@ -36,6 +39,7 @@ class Watch:
         self._project = project
         self._model = model
         self._monitor = Monitor(project.predictions, model.monitor)
+        self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
         self._references: dict[VersionRef, tuple[Profile, LossReference | None]] = {}
 
     def look(self) -> tuple[Finding, ...]:
@@ -60,6 +64,7 @@ class Watch:
             loss_of=loss_named(self._model.gate.loss),
             live_since=champion.since,
             now=self._project.clock.now(),
+            maturity=self.maturity(),
         )
         head = self._project.ledger.head()
         known = {_key(f): f.level for f in self.told(champion)}
@@ -67,6 +72,35 @@ class Watch:
             if known.get(_key(finding)) != finding.level:
                 head = self._project.tell("finding", subject=self._model.name, body=finding.plain(), expect=head).seq
         return findings
+
+    def maturity(self) -> Maturity:
+        """When a day counts, and how labels arrive, as of today.
+
+        Where it is learnt, what is learnt is written down and holds until labels come quite differently, so that a day
+        that counted does not wait again, and a decision can be made again from the ledger.
+
+        Raises:
+            LedgerMoved: somebody else wrote meanwhile, perhaps the same.
+        """
+        now, policy = self._project.clock.now(), self._model.monitor
+        if self._maturity is not None and self._maturity[0] == day_number(now):
+            return self._maturity[1]
+        head = self._project.ledger.head()
+        found = learn_maturity(self._project.predictions, self._model.name, policy, now=now)
+        if policy.matures_after is None:
+            found = self._hold(found, head=head)
+        self._maturity = (day_number(now), found)
+        return found
+
+    def _hold(self, found: Maturity, *, head: int) -> Maturity:
+        """What was learnt before, or what was found now if that should hold from now on."""
+        told = list(self._project.ledger.read(kinds=[_LEARNT], subject=self._model.name))
+        held = Maturity.from_plain(told[-1].body) if told else None
+        if may_replace(held, found):
+            body = {**plain(found), "sentence": found.sentence()}
+            self._project.tell(_LEARNT, subject=self._model.name, body=body, expect=head)
+            return found
+        return found if held is None else replace(held, arrivals=found.arrivals)
 
     def told(self, champion: VersionState) -> list[Finding]:
         """What the ledger tells about this version since it went live, in order."""
@@ -113,7 +147,7 @@ class Watch:
             loss=loss_named(self._model.gate.loss),
             reference=reference,
             policy=self._model.delivery,
-            matures_after=self._model.monitor.matures_after,
+            matures_after=self.maturity().matures_after,
         )
         return replace(evidence, since=challenger.since)
 
@@ -125,6 +159,8 @@ class Watch:
             self._references[version.ref] = (package.profile, loss_reference(losses.own))
         return self._references[version.ref]
 
+
+_LEARNT = "maturity.learnt"
 
 _ASKS: Mapping[Check, Level] = MappingProxyType({"input_drift": "warn", "prediction_drift": "warn"})
 """From which level on a check asks for a new model, where that is not ``alarm``: drift never proves harm."""

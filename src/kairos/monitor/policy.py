@@ -10,6 +10,8 @@ from kairos.values import duration_text
 
 __all__ = ["MonitorPolicy"]
 
+_NOW = timedelta(0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorPolicy:
@@ -33,8 +35,10 @@ class MonitorPolicy:
     """Tolerated rise of the mean loss over its reference, as a share."""
     false_alarm_days: float = 180.0
     """Quality: on average at least this many days with labels pass before a false alarm."""
-    matures_after: timedelta = timedelta(days=1)
-    """A day counts once this long has passed since its end; most labels should be there by then."""
+    matures_after: timedelta | None = timedelta(days=1)
+    """A day counts once this long has passed since its end; ``None``: learnt from how labels arrive."""
+    matures_fallback: timedelta = timedelta(days=1)
+    """The same while it is to be learnt and too little is known."""
     min_day_rows: int = 5
     """A day with fewer labelled rows waits and joins the next."""
 
@@ -65,7 +69,7 @@ class MonitorPolicy:
                 given=f"drift_window {duration_text(self.drift_window)}, "
                 f"drift_window_max {duration_text(self.drift_window_max)}",
             )
-        if not self.quality_tolerance >= 0 or self.matures_after < timedelta(0):
+        if not self.quality_tolerance >= 0 or min(self.matures_after or _NOW, self.matures_fallback) < _NOW:
             raise SettingsError("The monitor's quality_tolerance or matures_after is negative.", accepted="0 or more")
         if not self.false_alarm_days > 1 or self.min_day_rows < 1:
             raise SettingsError("The monitor needs false_alarm_days above 1 and min_day_rows of at least 1.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from kairos.monitor.checks.impossible import impossible_values
 from kairos.monitor.checks.quality import LossReference, quality
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.findings import Finding
+from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.tallies import LossOf, Tallies, input_cells
 from kairos.stats.psi import psi
@@ -35,7 +36,7 @@ class Monitor:
     def __init__(self, log: PredictionLog, policy: MonitorPolicy) -> None:
         self._log = log
         self._policy = policy
-        self._tallies: dict[str, tuple[tuple[int, datetime], Tallies]] = {}
+        self._tallies: dict[str, tuple[tuple[int, datetime, timedelta], Tallies]] = {}
 
     def look(
         self,
@@ -48,6 +49,7 @@ class Monitor:
         loss_of: LossOf,
         live_since: datetime,
         now: datetime,
+        maturity: Maturity | None = None,
     ) -> tuple[Finding, ...]:
         """Everything that is to be found out about a live version, in the order of ``Check``.
 
@@ -63,9 +65,11 @@ class Monitor:
             loss_of: The loss itself.
             live_since: When it went live; earlier rows are not looked at.
             now: Whatever happened or arrived later is not looked at.
+            maturity: When a day counts; ``None``: as the policy says, without looking how labels arrived.
         """
         policy = self._policy
-        tallies = self._tallies_of(model, version, profile, loss_of, live_since)
+        matures_after = _matures_after(policy) if maturity is None else maturity.matures_after
+        tallies = self._tallies_of(model, version, profile, loss_of, live_since, matures_after)
         tallies.read(now)
         k, n = tallies.totals()
         since_live = Window(live_since, max(live_since, now))
@@ -100,10 +104,19 @@ class Monitor:
             found.append(prediction_drift(drift, policy=policy, until=until, version=version))
         return found
 
-    def _tallies_of(self, model: str, version: int, profile: Profile, loss_of: LossOf, live_since: datetime) -> Tallies:
+    def _tallies_of(
+        self,
+        model: str,
+        version: int,
+        profile: Profile,
+        loss_of: LossOf,
+        live_since: datetime,
+        matures_after: timedelta,
+    ) -> Tallies:
         """One set of days for each model: those of the version that is live now."""
+        wanted = (version, live_since, matures_after)
         key, tallies = self._tallies.get(model, (None, None))
-        if tallies is None or key != (version, live_since):
+        if tallies is None or key != wanted:
             tallies = Tallies(
                 self._log,
                 model,
@@ -111,10 +124,14 @@ class Monitor:
                 profile=profile,
                 loss_of=loss_of,
                 live_since=live_since,
-                matures_after=self._policy.matures_after,
+                matures_after=matures_after,
             )
-            self._tallies[model] = ((version, live_since), tallies)
+            self._tallies[model] = (wanted, tallies)
         return tallies
+
+
+def _matures_after(policy: MonitorPolicy) -> timedelta:
+    return policy.matures_fallback if policy.matures_after is None else policy.matures_after
 
 
 def window_drift(rows: pl.DataFrame, profile: Profile) -> dict[str, float]:

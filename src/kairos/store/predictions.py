@@ -37,6 +37,8 @@ T = TypeVar("T")
 _log = logging.getLogger("kairos.store")
 
 _TRIES = 5
+_EARLY = timedelta(days=1)
+"""By how much a label may be ahead of its prediction, for the clocks of others."""
 _MOST_RECORDS = 20_000
 """About how many records a roll holds in memory at once: some 2 KB each."""
 
@@ -151,7 +153,7 @@ class PredictionLog:
             within: How long after the end of the prediction's UTC day a label is still taken; later ones change
                 nothing, so what is known of that day stays as it is. ``None``: for ever.
         """
-        truths = self._label_rows(window.start - timedelta(days=1), as_of).rename({"value": "label", "at": "label_at"})
+        truths = self._label_rows(window.start - _EARLY, as_of).rename({"value": "label", "at": "label_at"})
         rows = self.predictions(model, window)
         if within is not None:
             in_time = pl.col("at").dt.truncate("1d") + timedelta(days=1) + within
@@ -160,6 +162,28 @@ class PredictionLog:
             truths = truths.filter(pl.col("label_at") <= pl.col("in_time")).drop("in_time")
         truths = _latest(truths, "label_at")
         return rows.join(truths, left_on="id", right_on="prediction_id", how="inner", maintain_order="left")
+
+    def arrivals(self, model: str, window: Window, *, as_of: datetime) -> pl.DataFrame:
+        """One row for each request of a window, labelled or not: when its first label came, and what the latest says.
+
+        Args:
+            model: The model's name.
+            window: Which requests to give.
+            as_of: Labels that arrived later are not looked at.
+
+        Returns:
+            Columns ``id``, ``at``, ``output`` (of the version that answered, or else of the one with the lowest
+            number), ``label_at`` and ``label``; the last two are null where no label has come. Sorted by time and id.
+        """
+        requests = self.predictions(model, window).select("id", "at", "version", "answered", "output")
+        requests = requests.sort("answered", descending=True, maintain_order=True)
+        requests = requests.unique("id", keep="first", maintain_order=True).sort("at", "id")
+        truths = self._label_rows(window.start - _EARLY, as_of)
+        first = truths.group_by("prediction_id", maintain_order=True).agg(label_at=pl.col("at").min())
+        latest = _latest(truths, "at").select("prediction_id", label="value")
+        known = first.join(latest, on="prediction_id", maintain_order="left")
+        joined = requests.join(known, left_on="id", right_on="prediction_id", how="left", maintain_order="left")
+        return joined.select("id", "at", "output", "label_at", "label")
 
     def find(self, prediction_id: str) -> list[Prediction]:
         """Every row of that id, sorted by time and version; empty if the log holds none."""

@@ -6,13 +6,21 @@ from datetime import timedelta
 
 from kairos.app.toml import Reader
 from kairos.monitor.policy import MonitorPolicy
+from kairos.values import parse_duration
 
 __all__ = ["read_monitor"]
 
 
-def read_monitor(reader: Reader, label_delay: timedelta) -> MonitorPolicy:
-    """What the owner of a model tolerates."""
+def read_monitor(reader: Reader, label_delay: timedelta | None) -> MonitorPolicy:
+    """What the owner of a model tolerates.
+
+    Args:
+        reader: Of the table.
+        label_delay: How late the truth is, as the project says; ``None``: it does not say.
+    """
     default = MonitorPolicy()
+    fallback = default.matures_fallback if label_delay is None else label_delay
+    matures_after = _matures_after(reader, label_delay)
     policy = MonitorPolicy(
         alpha=reader.number("alpha", default.alpha),
         violation_cap=reader.number("violation_cap", default.violation_cap),
@@ -23,8 +31,17 @@ def read_monitor(reader: Reader, label_delay: timedelta) -> MonitorPolicy:
         bias_tolerance=reader.number("bias_tolerance", default.bias_tolerance),
         quality_tolerance=reader.number("quality_tolerance", default.quality_tolerance),
         false_alarm_days=reader.number("false_alarm_days", default.false_alarm_days),
-        matures_after=reader.length("matures_after", label_delay),
+        matures_after=matures_after,
+        matures_fallback=fallback,
         min_day_rows=reader.whole("min_day_rows", default.min_day_rows),
     )
     reader.done()
     return policy
+
+
+def _matures_after(reader: Reader, label_delay: timedelta | None) -> timedelta | None:
+    """``None`` is to learn it: where ``"auto"`` is written, and where nobody says anything."""
+    text = reader.optional_text("matures_after")
+    if text is None:
+        return label_delay
+    return None if text == "auto" else reader.parsed("matures_after", parse_duration, text)

@@ -44,8 +44,8 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     top = Reader(values)
     project = top.table("project")
     window = project.optional_text("window")
-    label_delay = project.length("label_delay", timedelta(0))
-    models = {name: _model(name, reader, label_delay) for name, reader in top.tables("model").items()}
+    told_delay = project.optional_length("label_delay")
+    models = {name: _model(name, reader, told_delay) for name, reader in top.tables("model").items()}
     replay, server, tracking = top.table("replay"), top.table("server"), top.table("tracking")
     sent = replay.optional_text("window")
     settings = Settings(
@@ -53,7 +53,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         pipeline=project.text("pipeline", "pipeline.py"),
         every=project.length("every", timedelta(days=1)),
         history=project.length("history", timedelta(days=365)),
-        label_delay=label_delay,
+        label_delay=told_delay or timedelta(0),
         window=None if window is None else project.parsed("window", Window.parse, window),
         seed=project.whole("seed", 0),
         models=models,
@@ -70,7 +70,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _model(name: str, reader: Reader, label_delay: timedelta) -> ModelSettings:
+def _model(name: str, reader: Reader, label_delay: timedelta | None) -> ModelSettings:
     if not is_model_name(name):  # before a ledger entry is written that nobody can read
         raise SettingsError("kairos.toml: a model cannot be called so.", given=repr(name), accepted=MODEL_NAMES)
     loss = reader.choice("loss", tuple(LOSSES), "absolute_error")
