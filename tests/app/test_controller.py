@@ -12,6 +12,7 @@ import pytest
 
 from kairos.app.controller import Controller
 from kairos.app.deploying import deploy, rollback
+from kairos.delivery.retrain import RetrainFacts, RetrainPolicy, decide_retrain
 from kairos.ledger import Entry, Fact, SqliteLedger
 from kairos.monitor.findings import Finding
 from kairos.pipeline.engine.local import LocalEngine
@@ -282,6 +283,9 @@ def test_a_model_is_trained_anew_when_it_is_old_enough(aging: World) -> None:
     assert trained_at(aging) == [20]
     [decided] = aging.facts("retrain.decided")
     assert (decided.body["origin"], decided.subject) == ("age", "demand")
+    policy, facts = (decided.body[name] for name in ("policy", "facts"))
+    again = decide_retrain(RetrainPolicy.from_plain(policy), RetrainFacts.from_plain(facts))
+    assert again.plain() == {name: decided.body[name] for name in ("action", "origin", "reasons")}
     window = Window.parse(decided.body["window"])
     assert window == Window(START - 9 * DAY, START + 19 * DAY)
     since = kinds(aging.project.ledger.read(after=decided.seq))

@@ -204,8 +204,8 @@ def test_drift_asks_for_a_new_model_only_where_the_settings_say_so(tmp_path: Pat
         model = world.project.settings.model("demand")
         facts = retrain_facts(world.project, Watch(world.project, model), model, world.model())
         answers[name] = decide_retrain(model.retrain, facts)
-    assert not answers["default"].train
-    assert (answers["drift"].train, answers["drift"].reasons) == (True, ("alarm: input_drift",))
+    assert answers["default"].action == "wait"
+    assert (answers["drift"].action, answers["drift"].reasons) == ("retrain", ("alarm: input_drift",))
 
 
 TWO = SETTINGS + SETTINGS.partition("\n\n")[2].replace("model.demand", "model.alpha")
@@ -341,10 +341,10 @@ def test_a_training_that_was_cut_off_is_tried_again_soon(world: World) -> None:
     watch = Watch(world.project, model)
 
     waits = decide_retrain(model.retrain, retrain_facts(world.project, watch, model, world.model()))
-    assert not waits.train
+    assert waits.action == "wait"
     world.clock.move_to(START + 20 * DAY + timedelta(hours=1))
-    assert decide_retrain(model.retrain, retrain_facts(world.project, watch, model, world.model())).train
+    assert decide_retrain(model.retrain, retrain_facts(world.project, watch, model, world.model())).makes_version
     world.run()
     facts = retrain_facts(world.project, watch, model, world.model())
     assert facts.unfinished_in_a_row == 0
-    assert not decide_retrain(model.retrain, facts).train
+    assert decide_retrain(model.retrain, facts).action == "wait"

@@ -1,50 +1,191 @@
-"""Retraining: harm and age ask for it, trials and cooldowns hold it back."""
+"""Retraining: what waiting costs, harm and age ask for it; trials, pauses, budgets and faults hold it back."""
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from kairos.delivery.retrain import RetrainFacts, RetrainPolicy, decide_retrain
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kairos.delivery.retrain import Reading, RetrainDecision, RetrainFacts, RetrainPolicy, decide_retrain
+from kairos.delivery.retrain.age import Slope
+from kairos.delivery.retrain.reasons import period, waiting_cost
+from kairos.delivery.retrain.regret import excess_bounds, regret
+from kairos.delivery.retrain.slope import risk_slope
+from kairos.errors import SettingsError
+from kairos.gates.policy import Margin
+from kairos.values import Window, canonical_json
 
 NOW = datetime(2012, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 POLICY = RetrainPolicy()
 QUIET = RetrainFacts(
     now=NOW,
     champion_trained_at=NOW - timedelta(days=29),
     alarms=(),
-    last_training_at=NOW - timedelta(days=29),
-    failures_in_a_row=0,
-    challenger_on_trial=False,
+    trained_at=(NOW - timedelta(days=29),),
 )
+
+
+def readings(*excesses: float, rows: int = 168, se: float = 0.5, fresh: float = 40.0) -> tuple[Reading, ...]:
+    """Weeks, one after the other, the last one up to now."""
+    start = NOW - len(excesses) * 7 * DAY
+    return tuple(
+        Reading(
+            window=Window(start + week * 7 * DAY, start + (week + 1) * 7 * DAY),
+            rows=rows,
+            champion=fresh + excess,
+            fresh=fresh,
+            se=se,
+            age_days=3.5 + 7 * week,
+        )
+        for week, excess in enumerate(excesses)
+    )
+
+
+def known(*excesses: float, loss: float = 40.0, se: float = 0.5) -> RetrainFacts:
+    """Facts with readings of 24 rows a day."""
+    return replace(QUIET, champion_loss=loss, readings=readings(*excesses, se=se), rows_per_day=24.0)
 
 
 def test_a_quiet_young_model_stays() -> None:
     """No alarm, no age: nothing to do."""
-    assert not decide_retrain(POLICY, QUIET).train
+    decision = decide_retrain(POLICY, QUIET)
+    assert (decision.action, decision.origin, decision.reasons) == ("wait", None, ("no reason to change",))
+    assert not decision.makes_version
 
 
 def test_an_alarm_asks_for_a_new_model() -> None:
     """The reason names the check."""
     decision = decide_retrain(POLICY, replace(QUIET, alarms=("quality",)))
-    assert (decision.train, decision.origin, decision.reasons) == (True, "finding", ("alarm: quality",))
+    assert (decision.action, decision.origin, decision.reasons) == ("retrain", "finding", ("alarm: quality",))
 
 
 def test_an_alarm_that_the_policy_does_not_name_is_not_enough() -> None:
     """Impossible values are stopped by the guard; they do not by themselves ask for a new model."""
-    assert not decide_retrain(POLICY, replace(QUIET, alarms=("impossible_values",))).train
+    assert decide_retrain(POLICY, replace(QUIET, alarms=("impossible_values",))).action == "wait"
+
+
+def test_waiting_that_has_cost_as_much_as_a_change_asks_for_one() -> None:
+    """A change is worth the champion's loss of a day, 40; seven days of 5 more a row are 35 and not enough, 6 are."""
+    assert decide_retrain(POLICY, known(5.0, se=0.0)).action == "wait"
+    decision = decide_retrain(POLICY, known(6.0, se=0.0))
+    assert (decision.action, decision.origin) == ("retrain", "regret")
+    assert decision.reasons == (
+        "regret: not changing has cost at least 42 a row for a day (80%), a change is worth 40; on the last 168 rows "
+        "the live version lost 46, a fresh one 40",
+    )
+
+
+def test_what_a_change_is_worth_may_be_one_number() -> None:
+    """As a share of the champion's loss of a day, or in its unit; the second needs no usual loss."""
+    facts = known(6.0, se=0.0)
+    assert waiting_cost(replace(POLICY, cost=Margin.parse("50%")), facts).price == 20.0
+    absolute = replace(POLICY, cost=Margin.parse(41))
+    assert waiting_cost(absolute, replace(facts, champion_loss=None)).is_too_dear
+    assert waiting_cost(POLICY, replace(facts, champion_loss=None)).price is None
+    assert decide_retrain(POLICY, replace(facts, champion_loss=None)).action == "wait"
+
+
+def test_only_what_is_proven_counts_as_lost() -> None:
+    """The bound is the mean over the last four blocks less 0.84 standard errors; below zero nothing is lost."""
+    noisy = readings(6.0, 6.0, se=4.0)
+    first, second = excess_bounds(noisy, confidence=0.8)
+    assert first == pytest.approx(6.0 - 0.8416 * 4.0, abs=1e-3)
+    assert second == pytest.approx(6.0 - 0.8416 * 4.0 / math.sqrt(2), abs=1e-3)
+    assert regret(readings(-3.0, -1.0), confidence=0.8, rows_per_day=24.0) == 0.0
+    assert regret(readings(math.nan, se=math.inf), confidence=0.8, rows_per_day=24.0) == 0.0
+    assert excess_bounds(readings(5.0, se=math.inf), confidence=0.8) == (-math.inf,)
+
+
+def test_a_good_week_long_ago_pays_for_nothing() -> None:
+    """Where a fresh model was worse, the champion earned no credit; and old blocks leave the pool."""
+    bad = readings(9.0, 9.0, 9.0, 9.0)
+    after_good = readings(-50.0, 9.0, 9.0, 9.0, 9.0)
+    assert regret(after_good, confidence=0.8, rows_per_day=24.0) > 0
+    assert excess_bounds(after_good, confidence=0.8)[-1] == excess_bounds(bad, confidence=0.8)[-1]
+
+
+@given(slope=st.floats(0.01, 10.0), price=st.floats(1.0, 1000.0))
+def test_for_steady_ageing_the_rule_fires_at_the_best_period(slope: float, price: float) -> None:
+    """Read once a day and without noise, it fires within a day of ``sqrt(2 c / a)``."""
+    best = math.sqrt(2 * price / slope)
+    if not 2 < best < 200:
+        return
+    spent, day = 0.0, 0
+    blocks: list[Reading] = []
+    while spent < price:
+        at = Window(NOW + day * DAY, NOW + (day + 1) * DAY)
+        age = day + 0.5
+        blocks.append(Reading(window=at, rows=100, champion=slope * age, fresh=0.0, se=0.0, age_days=age))
+        pooled = blocks[-1:]  # without noise there is nothing to pool
+        spent += regret(pooled, confidence=0.8, rows_per_day=100.0)
+        day += 1
+    assert best - 1e-6 <= day <= best + 1
 
 
 def test_age_alone_is_enough() -> None:
-    """A quiet model is renewed when it is too old; that is a refresh, not a finding."""
+    """Before anything is known about ageing, 30 days are a model's time; that is a refresh, not a finding."""
     decision = decide_retrain(POLICY, replace(QUIET, champion_trained_at=NOW - timedelta(days=30)))
-    assert (decision.train, decision.origin) == (True, "age")
+    assert (decision.action, decision.origin) == ("retrain", "age")
+    assert decision.reasons == ("age: the live version is 30 days old, 30d is its time",)
+
+
+def test_a_models_time_follows_from_how_fast_it_ages() -> None:
+    """Proven ageing: the best period. Not proven: four times as long as champions lasted. A setting beats both."""
+    proven, unproven = Slope(estimate=0.4, lower=0.1, upper=0.7), Slope(estimate=0.1, lower=-0.1, upper=0.3)
+    facts = replace(QUIET, champion_loss=45.0, slope=proven)
+    assert period(POLICY, facts) == 15 * DAY
+    assert period(POLICY, replace(facts, slope=unproven)) == 120 * DAY
+    assert period(POLICY, replace(facts, slope=unproven, periods_days=(10.0, 20.0, 30.0))) == 80 * DAY
+    assert period(POLICY, replace(facts, slope=unproven, periods_days=(300.0,))) == 180 * DAY
+    assert period(POLICY, replace(facts, slope=replace(proven, estimate=100.0))) == 7 * DAY  # not below the cooldown
+    assert period(replace(POLICY, max_age=9 * DAY), facts) == 9 * DAY
+
+
+def test_the_slope_of_ageing_is_found_with_its_bounds() -> None:
+    """Through nothing at age 0; too few readings tell nothing."""
+    ages = [3.5 + 7 * week for week in range(8)]
+    exact = risk_slope(readings(*[0.3 * age for age in ages]))
+    assert exact is not None
+    assert (exact.estimate, exact.lower, exact.upper) == pytest.approx((0.3, 0.3, 0.3))
+    assert exact.is_proven
+    swinging = risk_slope(readings(*[(-1) ** week * 5.0 for week in range(8)]))
+    assert swinging is not None
+    assert not swinging.is_proven
+    assert risk_slope(readings(1.0, 2.0, 3.0, 4.0)) is None
+
+
+def test_as_many_new_rows_as_it_learnt_from_are_a_reason() -> None:
+    """A share that the policy names; not where nobody counted."""
+    grown = replace(QUIET, new_rows=4000, train_rows=4000)
+    assert decide_retrain(POLICY, grown).reasons == ("growth: 4000 new rows, it learnt from 4000",)
+    assert decide_retrain(POLICY, replace(grown, new_rows=3999)).action == "wait"
+    assert decide_retrain(POLICY, replace(grown, train_rows=None)).action == "wait"
+
+
+def test_another_contract_asks_for_another_model() -> None:
+    """What it learnt from does not look like what it is asked any more."""
+    decision = decide_retrain(POLICY, replace(QUIET, contract_changed=True))
+    assert (decision.action, decision.origin) == ("retrain", "contract")
+
+
+def test_all_reasons_come_together_and_the_gravest_gives_its_name() -> None:
+    """So that a training that waited knows all that asked for it."""
+    facts = replace(known(9.0), alarms=("quality",), champion_trained_at=NOW - timedelta(days=40))
+    decision = decide_retrain(POLICY, facts)
+    assert decision.origin == "finding"
+    assert [reason.partition(":")[0] for reason in decision.reasons] == ["alarm", "regret", "age"]
 
 
 def test_one_challenger_at_a_time() -> None:
     """While one is on trial, the reasons are kept and nothing is trained."""
     decision = decide_retrain(POLICY, replace(QUIET, alarms=("quality",), challenger_on_trial=True))
-    assert not decision.train
+    assert decision.action == "wait"
     assert decision.reasons == ("alarm: quality", "waits: a challenger is on trial")
 
 
@@ -52,12 +193,101 @@ def test_failures_lengthen_the_pause_up_to_a_limit() -> None:
     """7 days, then 14, then 28, then 30 at the most."""
     for failures, days in ((0, 7), (1, 14), (2, 28), (3, 30), (500, 30)):
         tried = replace(QUIET, alarms=("quality",), failures_in_a_row=failures)
-        early = replace(tried, last_training_at=NOW - timedelta(days=days) + timedelta(seconds=1))
-        assert not decide_retrain(POLICY, early).train
-        assert decide_retrain(POLICY, replace(tried, last_training_at=NOW - timedelta(days=days))).train
+        early = replace(tried, trained_at=(NOW - timedelta(days=days) + timedelta(seconds=1),))
+        assert decide_retrain(POLICY, early).action == "wait"
+        assert decide_retrain(POLICY, replace(tried, trained_at=(NOW - timedelta(days=days),))).makes_version
+
+
+def test_a_budget_is_not_overdrawn() -> None:
+    """Four trainings in thirty days; those that came to no end are not counted."""
+    days = (29, 22, 15, 8)
+    spent = replace(QUIET, alarms=("quality",), trained_at=tuple(NOW - timedelta(days=day) for day in days))
+    assert decide_retrain(POLICY, spent).reasons[-1] == "waits: 4 trainings within 30 days, 4 are allowed"
+    assert decide_retrain(POLICY, replace(spent, now=NOW + timedelta(days=1, seconds=1))).makes_version
+    assert decide_retrain(POLICY, replace(spent, unfinished_in_a_row=1)).makes_version
+
+
+def test_there_has_to_be_something_new_to_learn() -> None:
+    """Rows with a known truth, and other bytes than the last training had; unless that one came to no end."""
+    asked = replace(QUIET, alarms=("quality",), new_rows=99, train_rows=4000)
+    assert decide_retrain(POLICY, asked).reasons[-1] == "waits: 99 of 100 new rows with a known truth"
+    assert decide_retrain(POLICY, replace(asked, train_rows=50_000, new_rows=999)).action == "wait"
+    assert decide_retrain(POLICY, replace(asked, new_rows=100)).makes_version
+    same = replace(QUIET, alarms=("quality",), same_data=True)
+    assert decide_retrain(POLICY, same).reasons[-1] == "waits: there are no data that the last training had not"
+    assert decide_retrain(POLICY, replace(same, unfinished_in_a_row=1)).makes_version
+
+
+def test_after_a_version_proven_bad_the_cost_of_waiting_has_to_be_clearly_higher() -> None:
+    """By a fifth of what it was then; an alarm needs no more than its pause."""
+    facts = replace(known(6.0, se=0.0), tried_regret=40.0, failures_in_a_row=1)
+    decision = decide_retrain(POLICY, facts)
+    assert decision.reasons[-1] == "waits: the last version was proven bad; waiting has to have cost 48"
+    assert decide_retrain(POLICY, replace(facts, readings=readings(7.0, se=0.0))).makes_version
+    assert decide_retrain(POLICY, replace(facts, alarms=("quality",))).makes_version
+
+
+def test_nothing_is_learnt_from_a_broken_pipeline() -> None:
+    """Under an open fault, or if the triage says so, a person is asked; without a reason nobody is."""
+    faulty = replace(QUIET, faults=("the data contract is broken",))
+    assert decide_retrain(POLICY, faulty).action == "wait"
+    decision = decide_retrain(POLICY, replace(faulty, alarms=("quality",)))
+    assert (decision.action, decision.makes_version) == ("investigate", False)
+    assert decision.reasons == ("alarm: quality", "fault: the data contract is broken")
+    assert decide_retrain(POLICY, replace(QUIET, alarms=("quality",), advice="investigate")).action == "investigate"
+
+
+def test_a_bias_that_leaves_the_ranking_intact_is_mended_without_training() -> None:
+    """Once; if the bias is proven again, recalibrating does not mend it. Other reasons ask for more."""
+    biased = replace(QUIET, alarms=("prediction_bias",), advice="recalibrate")
+    decision = decide_retrain(POLICY, biased)
+    assert (decision.action, decision.makes_version) == ("recalibrate", True)
+    assert decide_retrain(POLICY, replace(biased, was_recalibrated=True)).action == "retrain"
+    old = replace(biased, champion_trained_at=NOW - timedelta(days=60))
+    assert decide_retrain(POLICY, old).action == "retrain"
 
 
 def test_without_a_champion_there_is_nothing_to_replace() -> None:
     """The first model is deployed by a person."""
     facts = replace(QUIET, champion_trained_at=None, alarms=("quality",))
     assert decide_retrain(POLICY, facts).reasons == ("nothing is live",)
+
+
+def test_a_decision_is_made_again_from_what_the_ledger_keeps() -> None:
+    """Policy, facts and decision survive JSON to the byte."""
+    facts = replace(
+        known(9.0, -math.inf, math.nan),
+        slope=Slope(estimate=0.1, lower=-math.inf, upper=math.inf),
+        periods_days=(3.5,),
+        faults=("x",),
+        alarms=("quality",),
+    )
+    policy = replace(POLICY, cost=Margin.parse(3.5), max_age=45 * DAY, retry=timedelta(seconds=90))
+    decision = decide_retrain(policy, facts)
+    told = json.loads(canonical_json({"p": policy.plain(), "f": facts.plain(), "d": decision.plain()}))
+    read = RetrainPolicy.from_plain(told["p"]), RetrainFacts.from_plain(told["f"])
+    assert read[0] == policy
+    assert canonical_json(read[1]) == canonical_json(facts)
+    assert RetrainDecision.from_plain(told["d"]) == decision == decide_retrain(*read)
+    assert RetrainPolicy.from_plain(POLICY.plain()) == POLICY
+    assert RetrainFacts.from_plain(QUIET.plain()) == QUIET
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"confidence": 0.5},
+        {"cost": Margin(kind="absolute", value=0.0)},
+        {"block": timedelta(0)},
+        {"max_age": timedelta(0)},
+        {"cooldown": -DAY},
+        {"budget": 0},
+        {"min_block_rows": 1},
+        {"growth": 0.0},
+        {"hysteresis": -0.1},
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    """Before anything is decided by it."""
+    with pytest.raises(SettingsError, match="retraining"):
+        replace(POLICY, **wrong)  # type: ignore[arg-type]

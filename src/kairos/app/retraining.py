@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
@@ -16,15 +17,19 @@ from kairos.values import VersionRef
 
 __all__ = ["retrain", "retrain_facts", "settle"]
 
+_TOLD_TRAININGS = 16
+"""As many of the last trainings as a decision keeps; the budget looks at fewer."""
+
 
 def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: Callable[[], None]) -> None:
     """Trains anew if there is a reason, judges the outcome, and begins its rollout if it passes."""
     state = project.state()
-    decision = decide_retrain(model.retrain, retrain_facts(project, watch, model, state.model(model.name)))
-    if not decision.train or decision.origin is None:
+    facts = retrain_facts(project, watch, model, state.model(model.name))
+    decision = decide_retrain(model.retrain, facts)
+    if not decision.makes_version or decision.origin is None:
         return
     window = recent_window(project)
-    body = {"train": True, "origin": decision.origin, "reasons": list(decision.reasons), "window": str(window)}
+    body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
     train(project, window=window, origin=decision.origin, reasons=decision.reasons)
@@ -36,15 +41,16 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
     """Judges the newest version if the loop made it and nobody has taken it further; begins its rollout or ends it.
 
     So a loop that was stopped after a training goes on with what came of it. While a trial is under way that must
-    not be disturbed, the version waits. A refresh because of age has to be no worse; a change because of a finding
-    has to be better. Where the gate holds, shadow gathers the missing evidence, if the rollout begins there.
+    not be disturbed, the version waits. A refresh, because of age or of what waiting costs, has to be no worse; a
+    change because of a finding has to be better. Where the gate holds, shadow gathers the missing evidence, if the
+    rollout begins there.
     """
     state = project.state().model(model.name)
     version = _waiting(state)
     if version is None or _is_on_trial(state):
         return
     if version.verdict is None or version.verdict_against != state.champion_ref:
-        judge(project, version.ref, require="non_inferior" if version.origin == "age" else None)
+        judge(project, version.ref, require=None if version.origin in _BY_CHOICE else "non_inferior")
         announce()
     now = project.state()
     state = now.model(model.name)
@@ -57,6 +63,10 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
         move(project, version, "rejected", verdict="fail", reasons=reasons, expect=now.seq)
     elif version.verdict == "pass" or may_shadow:
         deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
+
+
+_BY_CHOICE = ("finding", "contract")
+"""Origins that change the model because of trouble; the others refresh it."""
 
 
 def _last_gate(project: Project, ref: VersionRef) -> str:
@@ -75,11 +85,18 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
         now=project.clock.now(),
         champion_trained_at=None if champion is None else champion.registered_at,
         alarms=watch.alarms(),
-        last_training_at=trainings[-1].at if trainings else None,
+        periods_days=_periods_days(state),
+        trained_at=tuple(entry.at for entry in trainings[-_TOLD_TRAININGS:]),
         unfinished_in_a_row=sum(entry.seq > last_finished for entry in trainings),
         failures_in_a_row=state.failures_in_a_row,
         challenger_on_trial=_is_on_trial(state),
     )
+
+
+def _periods_days(state: ModelState) -> tuple[float, ...]:
+    """How long former champions were live, in the order in which they were; a return counts for itself."""
+    began = [state.versions[number].registered_at for number in state.was_live]
+    return tuple((later - earlier).total_seconds() / 86400 for earlier, later in pairwise(began) if later > earlier)
 
 
 def _waiting(state: ModelState) -> VersionState | None:

@@ -59,7 +59,7 @@ def train(
         window: The stretch of time that sources are asked for.
         params: Values of keyword-only params, by step.
         force: Steps that run even if nothing changed.
-        origin: Why: ``manual``, ``finding`` or ``age``.
+        origin: Why: ``manual``, or the loop's gravest reason, such as ``regret`` or ``age``.
         reasons: The same in sentences.
         on_event: Told of every step as it starts and ends.
 

@@ -57,7 +57,7 @@ class VersionState:
     package: Digest
     run: str
     origin: str
-    """Why it was made: ``manual``, ``age`` or ``finding``."""
+    """Why it was made: ``manual``, or the loop's gravest reason, as in ``retrain.reasons``."""
     registered_at: datetime
     stage: Stage = "registered"
     share: float = 0.0

@@ -1,0 +1,85 @@
+"""What a new model is worth, and how eagerly one is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+
+from kairos.errors import SettingsError
+from kairos.gates.policy import Margin
+from kairos.values import Json, parse_duration, plain, unplain
+
+__all__ = ["RetrainPolicy"]
+
+_LOSS_OF_A_DAY = Margin(kind="relative", value=1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainPolicy:
+    """When a new model is worth training. The defaults are stated once and fit no data set in particular."""
+
+    cost: Margin = _LOSS_OF_A_DAY
+    """What one change of model is worth: computing, reviewing, and the risk of a release. One number: the loss, a row,
+    that one would accept for a day to be spared it. ``100%`` is the champion's whole loss of one day."""
+    confidence: float = 0.8
+    """How sure it has to be that waiting costs something, in (0.5, 1). The gate asks for more, before anything is
+    changed; here too much caution costs as much as too little."""
+    block: timedelta = timedelta(days=7)
+    """How often a freshly trained model is measured beside the champion, on rows that neither has seen."""
+    min_block_rows: int = 50
+    """A block with fewer rows grows until it has them."""
+    on: frozenset[str] = frozenset({"quality", "prediction_bias"})
+    """Checks that ask for a new model at once: by an alarm; those of drift, which never is proof of harm, by a
+    warning."""
+    max_age: timedelta | None = None
+    """A champion older than this is trained anew whatever else is known; ``None``: as its ageing says."""
+    first_age: timedelta = timedelta(days=30)
+    """The same while nothing is known about its ageing."""
+    max_period: timedelta = timedelta(days=180)
+    """The longest wait where models do not seem to age."""
+    growth: float = 1.0
+    """New rows, as a share of those learnt from, that are a reason by themselves."""
+    cooldown: timedelta = timedelta(days=7)
+    """The least time between two trainings; after a version proven bad it doubles, up to ``max_cooldown``."""
+    max_cooldown: timedelta = timedelta(days=30)
+    retry: timedelta = timedelta(hours=1)
+    """The pause after a training that failed or was cut off; it doubles with each one in a row, up to the cooldown."""
+    min_new_rows: int = 100
+    """New rows with a known truth, at least, since what the champion learnt from."""
+    min_new_share: float = 0.02
+    """The same, as a share of the rows that it learnt from; the larger of the two counts."""
+    budget: int = 4
+    """Trainings that came to an end, at most, in any ``budget_days``."""
+    budget_days: int = 30
+    hysteresis: float = 0.2
+    """After a version proven bad, the cost of waiting has to exceed by this share what it was when that was trained."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.confidence < 1:
+            raise SettingsError(
+                "A retraining's confidence is out of range.", given=self.confidence, accepted="a number in (0.5, 1)"
+            )
+        if not self.cost.value > 0:
+            raise SettingsError("A retraining's cost is nothing.", accepted="above 0, such as '100%' or 5.0")
+        lengths = (self.block, self.first_age, self.max_period, *([self.max_age] if self.max_age is not None else []))
+        if min(lengths) <= timedelta(0) or min(self.cooldown, self.max_cooldown, self.retry) < timedelta(0):
+            raise SettingsError("A retraining's length of time is not above nothing.", accepted="such as '7d'")
+        if self.min_block_rows < 2 or self.min_new_rows < 0 or self.budget < 1 or self.budget_days < 1:
+            raise SettingsError(
+                "A retraining's count is too small.", accepted="min_block_rows of 2 or more, budget of 1 or more"
+            )
+        if not (self.growth > 0 and self.min_new_share >= 0 and self.hysteresis >= 0):
+            raise SettingsError("A retraining's share is negative.", accepted="growth above 0, the others 0 or more")
+
+    def plain(self) -> Json:
+        """The policy as JSON holds it."""
+        return plain(self)
+
+    @classmethod
+    def from_plain(cls, value: Json) -> RetrainPolicy:
+        """Undoes ``plain``."""
+        found: dict[str, Any] = unplain(value)
+        lengths = {f.name for f in fields(cls) if "timedelta" in str(f.type)}
+        read: dict[str, Any] = {k: parse_duration(v) if k in lengths and v else v for k, v in found.items()}
+        return cls(**{**read, "cost": Margin(**read["cost"]), "on": frozenset(read["on"])})

@@ -1,0 +1,55 @@
+"""What holds a training back, so that one trouble does not lead to a hundred models."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
+from kairos.delivery.retrain.reasons import Reason, waiting_cost
+from kairos.values import duration_text
+
+__all__ = ["held_back"]
+
+
+def held_back(policy: RetrainPolicy, facts: RetrainFacts, reasons: tuple[Reason, ...]) -> str | None:
+    """Why not now, or ``None``. One cause is told, the one that is asked for first.
+
+    One training at a time, whose reasons come together; a pause after each, longer after versions proven bad and
+    shorter after trainings that came to no end; a budget; something new to learn from; and, after a version proven
+    bad, a reason that has become clearly stronger.
+    """
+    if facts.challenger_on_trial:
+        return "a challenger is on trial"
+    pause = _pause(policy, facts)
+    if facts.trained_at and facts.now - facts.trained_at[-1] < pause:
+        return f"the last training was less than {duration_text(pause)} ago"
+    since = facts.now - timedelta(days=policy.budget_days)
+    finished = facts.trained_at[: len(facts.trained_at) - facts.unfinished_in_a_row]
+    spent = sum(at > since for at in finished)
+    if spent >= policy.budget:
+        return f"{spent} trainings within {policy.budget_days} days, {policy.budget} are allowed"
+    if facts.unfinished_in_a_row:
+        return None  # that training had its reasons, and learnt nothing yet
+    if facts.same_data:
+        return "there are no data that the last training had not"
+    needed = max(policy.min_new_rows, round(policy.min_new_share * (facts.train_rows or 0)))
+    if facts.new_rows is not None and facts.new_rows < needed:
+        return f"{facts.new_rows} of {needed} new rows with a known truth"
+    if {reason.origin for reason in reasons} == {"regret"} and facts.tried_regret is not None:
+        least = (1 + policy.hysteresis) * facts.tried_regret
+        if waiting_cost(policy, facts).regret < least:
+            return f"the last version was proven bad; waiting has to have cost {least:.3g}"
+    return None
+
+
+def _pause(policy: RetrainPolicy, facts: RetrainFacts) -> timedelta:
+    longest = max(policy.max_cooldown, policy.cooldown)
+    pause = min(_doubled(policy.cooldown, facts.failures_in_a_row), longest)
+    if facts.unfinished_in_a_row:
+        pause = min(_doubled(policy.retry, facts.unfinished_in_a_row - 1), pause)
+    return pause
+
+
+def _doubled(pause: timedelta, times: int) -> timedelta:
+    return pause * (1 << min(times, 16))
