@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kairos.errors import ShapeMismatch, UsageError
 
-__all__ = ["Floats", "Ints", "check_alpha", "check_range", "finite", "pair"]
+__all__ = ["Floats", "Ints", "check_alpha", "check_range", "finite", "finite_series", "pair"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -18,6 +18,14 @@ def finite(name: str, x: ArrayLike) -> Floats:
     values = np.asarray(x, dtype=np.float64)
     if values.ndim != 1:
         raise ShapeMismatch(f"{name} must be one-dimensional.", given=f"shape {values.shape}", accepted="shape (n,)")
+    return _all_finite(name, values)
+
+
+def finite_series(name: str, x: ArrayLike) -> Floats:
+    """The same for one series or several, shape (n,) or (series, n), time last."""
+    values = np.asarray(x, dtype=np.float64)
+    if values.ndim not in (1, 2):
+        raise ShapeMismatch(f"{name} must be series.", given=f"shape {values.shape}", accepted="(n,) or (series, n)")
     return _all_finite(name, values)
 
 
@@ -56,9 +64,10 @@ def check_range(name: str, x: Floats, lower: float, upper: float) -> None:
 def _all_finite(name: str, values: Floats) -> Floats:
     bad = ~np.isfinite(values)
     if bad.any():
+        first = ", ".join(str(index) for index in np.argwhere(bad)[0].tolist())
         raise UsageError(
             f"{name} has values that are not finite.",
-            given=f"{int(bad.sum())} of {values.size}, the first at index {int(np.flatnonzero(bad)[0])}",
+            given=f"{int(bad.sum())} of {values.size}, the first at index {first}",
             accepted="finite numbers",
         )
     return values

@@ -8,8 +8,11 @@ from typing import Literal
 from scipy.special import betainc, betaincc, betaln
 
 from kairos.errors import UsageError
+from kairos.stats.arrays import check_alpha
+from kairos.stats.boundaries import BetaBinomial
+from kairos.values import Interval
 
-__all__ = ["rate_log_e"]
+__all__ = ["rate_interval", "rate_log_e"]
 
 
 def rate_log_e(k: int, n: int, p0: float, side: Literal["greater", "less"]) -> float:
@@ -42,3 +45,46 @@ def rate_log_e(k: int, n: int, p0: float, side: Literal["greater", "less"]) -> f
         return -math.inf
     mixture = float(betaln(a + k, b + n - k) - betaln(a, b)) + math.log(after) - math.log(float(tail(a, b, p0)))
     return mixture - k * math.log(p0) - (n - k) * math.log1p(-p0)
+
+
+def rate_interval(k: int, n: int, *, alpha: float, t_opt: float) -> Interval:
+    """The rate of ``k`` events in ``n`` trials, with bounds that hold at all numbers of trials with chance 1 - alpha.
+
+    For a steady rate. It depends on counts alone: workers add up.
+
+    Args:
+        k: Events, 0 to n.
+        n: Trials; without any the bounds are 0 and 1 and the estimate is NaN.
+        alpha: Chance that the bounds ever miss.
+        t_opt: Number of trials at which they are tightest; fix it beforehand.
+
+    Examples:
+        >>> found = rate_interval(5, 50, alpha=0.05, t_opt=50)
+        >>> round(found.lower, 4), round(found.upper, 4)
+        (0.013, 0.2693)
+
+    References:
+        Howard et al. (2021), two-sided beta-binomial mixture for each candidate rate.
+    """
+    check_alpha(alpha)
+    if not 0 <= k <= n:
+        raise UsageError("Events and trials do not fit.", given=f"{k} of {n}", accepted="0 <= k <= n")
+
+    def refused(p: float) -> bool:
+        mixture = BetaBinomial(v_opt=p * (1 - p) * t_opt, g=p, h=1 - p, sides=2)
+        return float(mixture.log_e(k - p * n, p * (1 - p) * n)) >= math.log(1 / alpha)
+
+    def last_refused(end: float, inside: float) -> float:
+        for _ in range(50):
+            middle = (end + inside) / 2
+            end, inside = (middle, inside) if refused(middle) else (end, middle)
+        return end
+
+    estimate = k / n if n else math.nan
+    return Interval(
+        estimate=estimate,
+        lower=last_refused(0.0, estimate) if k else 0.0,
+        upper=last_refused(1.0, estimate) if k < n else 1.0,
+        level=1 - alpha,
+        unit="",
+    )
