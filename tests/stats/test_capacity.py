@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.arrivals import dispersion, peak_rate
 from kairos.stats.capacity import CapacityGoal, instances_for
 from kairos.stats.queueing import ServiceTimes, erlang_b, erlang_c, response_quantile, wait
 from kairos.stats.scaling import fit_scaling
+from kairos.stats.traffic import dispersion, peak_rate
 
 PINNED = {
     (1, 0.5): 0.5,
