@@ -15,6 +15,7 @@ import polars as pl
 from sklearn.dummy import DummyRegressor
 
 from kairos.app.project import Project
+from kairos.app.standing import settings_now
 from kairos.clock import ReplayClock
 from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
@@ -252,7 +253,7 @@ class World:
     def put(self, ref: VersionRef, stage: str, *, share: float = 0.0) -> None:
         """Tells that a version came to a stage."""
         before = self.project.state().model(ref.model).version(ref.number)
-        body = {
+        body: dict[str, Json] = {
             "from": before.stage,
             "to": stage,
             "share": share,
@@ -262,6 +263,8 @@ class World:
             "evidence": None,
             "policy": None,
         }
+        if stage in ("shadow", "canary", "live"):
+            body |= settings_now(self.project, ref.model)
         self.project.tell("stage.changed", subject=str(ref), body=body)
 
     def live(self, level: float = 200.0, *, model: str = "demand") -> VersionRef:

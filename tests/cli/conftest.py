@@ -9,6 +9,7 @@ import pytest
 
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
+from kairos.app.standing import settings_now
 from kairos.cli import main
 from tests.cli.said import Said
 
@@ -27,7 +28,9 @@ def toy(tmp_path: Path) -> Path:
         if verdict is not None:
             project.tell("gate.decided", subject=subject, body={"verdict": verdict, "sentence": f"{verdict}: made up"})
     moved = {"from": "registered", "to": "live", "share": 0.0, "verdict": "pass", "reasons": ["made up"]}
-    project.tell("stage.changed", subject="demand@1", body={**moved, "override": None})
+    project.tell(
+        "stage.changed", subject="demand@1", body={**moved, "override": None, **settings_now(project, "demand")}
+    )
     project.ledger.close()
     return root
 

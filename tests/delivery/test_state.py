@@ -150,3 +150,33 @@ def test_the_way_back_skips_what_was_taken_back(story: Story) -> None:
     former = story.state().model("demand").former
     assert former is not None
     assert former.ref.number == 1
+
+
+def test_a_version_keeps_the_settings_that_it_was_deployed_with(story: Story) -> None:
+    """The route tells a server; a later change of stage without settings tells that they were not recorded."""
+    story.register(1)
+    story.tell("stage.changed", "demand@1", to="live", settings="5" * 32, serving={"output": {"upper": 5}})
+    champion = story.state().model("demand").route().champion
+    assert champion is not None
+    assert (champion.serving, champion.settings) == ('{"output":{"upper":5}}', "5" * 32)
+    story.move(1, "live")
+    champion = story.state().model("demand").route().champion
+    assert champion is not None
+    assert champion.serving is None
+
+
+def test_a_version_that_was_gone_back_from_is_no_way_back(story: Story) -> None:
+    """Settings alone may be gone back from; then what was live before them is the way back."""
+    story.register(1)
+    story.register(2)
+    story.move(1, "live")
+    for upper in (5, 6):
+        story.tell("stage.changed", "demand@2", to="live", serving={"output": {"upper": upper}})
+    before = story.state().model("demand").former
+    assert before is not None
+    assert before.serving == '{"output":{"upper":5}}'
+    story.tell("stage.changed", "demand@2", to="live", serving={"output": {"upper": 5}}, restored={})
+    model = story.state().model("demand")
+    assert model.former is not None
+    assert model.former.ref.number == 1
+    assert model.last_live(2) == before

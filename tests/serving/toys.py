@@ -182,7 +182,7 @@ def make_server(
     return ModelServer(
         registry.source,
         load=registry.load,
-        policy=lambda model, signature: policy,
+        policy=lambda live, signature: policy,
         sink=sink,
         clock=clock or SystemClock(),
         seed=seed,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from kairos.app.project import Project
+from kairos.app.standing import differences, restored, serving_now, settings_now
 from kairos.delivery.rollout import StageStep
-from kairos.delivery.state import ModelState, VersionState
+from kairos.delivery.versions import MEETS_TRAFFIC, Live, ModelState, VersionState
 from kairos.errors import TransitionRefused, UsageError
 from kairos.ledger import Entry, Fact
 from kairos.values import Json, Verdict, VersionRef
@@ -51,7 +53,7 @@ def deploy(
     first = _first_step(project, model)
     step = to or first
     if model.champion_number == ref.number:
-        raise TransitionRefused(f"{ref} is live already.", hint="Type: kairos live")
+        return _serve_anew(project, version, override=override, expect=state.seq)
     other = model.challenger
     if other is not None and other.ref == ref:
         if override is None and step.share <= other.share:
@@ -73,9 +75,10 @@ def deploy(
     facts = []
     if other is not None:
         reasons = [instead if instead is not None else f"gave way to {ref}"]
-        facts.append(_change(other, "retired", verdict="hold", reasons=reasons))
+        facts.append(_change(project, other, "retired", verdict="hold", reasons=reasons))
     facts.append(
         _change(
+            project,
             version,
             step.stage,
             share=step.share if step.stage == "canary" else 0.0,
@@ -107,34 +110,44 @@ def rollback(project: Project, model: str, *, reason: str) -> tuple[Entry, ...]:
         return (ended,)
     if found.champion is None or found.former is None:
         raise TransitionRefused(f"{model!r} has no former version to go back to.", hint="Type: kairos models")
-    return restore(project, found, verdict=None, reasons=[reason], expect=state.seq)
+    return restore(project, found, found.former, verdict=None, reasons=[reason], expect=state.seq)
 
 
 def restore(
     project: Project,
     model: ModelState,
+    former: Live,
     *,
     verdict: Verdict | None,
     reasons: list[str],
     basis: Mapping[str, Json] | None = None,
     expect: int,
 ) -> tuple[Entry, ...]:
-    """Makes the former champion live again and marks the champion as rolled back: both, or nothing.
+    """Makes what was live before live again, as it was served then, and marks the champion as rolled back.
+
+    Both, or nothing. Where both are the same version with other settings, only the settings go back.
 
     Raises:
         LedgerMoved: the ledger has grown since ``expect``; nothing is changed.
     """
-    champion, former = model.champion, model.former
+    champion = model.champion
     assert champion is not None  # the caller has looked
-    assert former is not None
-    back = [f"in place of {champion.ref}", *reasons]
-    return project.tell_all(
-        [
-            _change(former, "live", verdict=verdict, reasons=back, basis=basis),
-            _change(champion, "rolled_back", verdict=verdict, reasons=reasons, basis=basis),
-        ],
-        expect=expect,
+    version = model.version(former.ref.number)
+    what = restored(project, version, former)
+    is_settings_only = version.ref == champion.ref
+    place = f"in place of {champion.ref}" + (" with its later settings" if is_settings_only else "")
+    back = _change(
+        project,
+        version,
+        "live",
+        verdict=verdict,
+        reasons=[place, *reasons, _as_it_was(project, former)],
+        basis={**(basis or _NO_BASIS), **{key: what[key] for key in ("settings", "serving")}, "restored": what},
     )
+    if is_settings_only:
+        return project.tell_all([back], expect=expect)
+    ended = _change(project, champion, "rolled_back", verdict=verdict, reasons=reasons, basis=basis)
+    return project.tell_all([back, ended], expect=expect)
 
 
 def move(
@@ -163,11 +176,16 @@ def move(
     Raises:
         LedgerMoved: the ledger has grown since ``expect``; nothing is changed.
     """
-    fact = _change(version, to, share=share, verdict=verdict, reasons=reasons, basis=basis)
+    fact = _change(project, version, to, share=share, verdict=verdict, reasons=reasons, basis=basis)
     return project.tell_all([fact], expect=expect)[0]
 
 
+_NO_BASIS: Mapping[str, Json] = MappingProxyType({"evidence": None, "policy": None})
+"""Of a person's own word."""
+
+
 def _change(
+    project: Project,
     version: VersionState,
     to: str,
     *,
@@ -177,6 +195,8 @@ def _change(
     basis: Mapping[str, Json] | None = None,
     override: str | None = None,
 ) -> Fact:
+    """The fact; where the version meets live traffic from then on, with the settings that it is served with."""
+    basis = basis or _NO_BASIS
     body: dict[str, Json] = {
         "from": version.stage,
         "to": to,
@@ -184,9 +204,32 @@ def _change(
         "verdict": verdict,
         "reasons": reasons,
         "override": override,
-        **(basis or {"evidence": None, "policy": None}),
+        **basis,
     }
+    if to in MEETS_TRAFFIC and "serving" not in basis:
+        body |= settings_now(project, version.ref.model)
     return Fact(kind="stage.changed", subject=str(version.ref), body=body)
+
+
+def _serve_anew(project: Project, version: VersionState, *, override: str | None, expect: int) -> Entry:
+    """Deploys the live version once more if ``kairos.toml`` says otherwise about how it is served."""
+    changes = differences(version.live, serving_now(project, version.ref.model))
+    if not changes:
+        raise TransitionRefused(f"{version.ref} is live already.", hint="Type: kairos live")
+    reasons = [override] if override else [f"its settings change: {'; '.join(changes)}"]
+    fact = _change(project, version, "live", verdict=version.verdict, reasons=reasons, override=override)
+    return project.tell_all([fact], expect=expect)[0]
+
+
+def _as_it_was(project: Project, former: Live) -> str:
+    """What comes back, in a sentence."""
+    package = f"the package {former.package[:8]}"
+    if former.serving is None:
+        return f"{package} comes back; its settings were not recorded then, so it is served as kairos.toml says"
+    known = former.ref.model in project.settings.models
+    changes = differences(former, serving_now(project, former.ref.model)) if known else []
+    other = f" (in kairos.toml {'; '.join(changes)})" if changes else ""
+    return f"{package} comes back with the output guard and the capture policy that it had{other}"
 
 
 def _first_step(project: Project, model: ModelState) -> StageStep:

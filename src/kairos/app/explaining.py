@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,6 +129,10 @@ class LiveAt:
     version: VersionRef | None
     package: Digest | None
     run: str | None
+    settings: Digest | None
+    """Name of the settings that it was deployed with, in the store."""
+    serving: Json
+    """The part of them that the server keeps to; ``None`` if the ledger does not tell."""
     challenger: VersionRef | None
     stage: str | None
     """Of the challenger."""
@@ -148,6 +153,8 @@ def live_at(project: Project, at: datetime | None = None) -> list[LiveAt]:
                 version=None if champion is None else champion.ref,
                 package=None if champion is None else champion.package,
                 run=None if champion is None else champion.run,
+                settings=None if champion is None else champion.settings,
+                serving=None if champion is None or champion.serving is None else json.loads(champion.serving),
                 challenger=None if challenger is None else challenger.ref,
                 stage=None if challenger is None else challenger.stage,
                 share=0.0 if challenger is None else challenger.share,

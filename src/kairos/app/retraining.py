@@ -94,8 +94,8 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
 
 
 def _periods_days(state: ModelState) -> tuple[float, ...]:
-    """How long former champions were live, in the order in which they were; a return counts for itself."""
-    began = [state.versions[number].registered_at for number in state.was_live]
+    """How long former champions were live, in the order in which they were; those gone back from do not count."""
+    began = [state.versions[live.ref.number].registered_at for live in state.was_live]
     return tuple((later - earlier).total_seconds() / 86400 for earlier, later in pairwise(began) if later > earlier)
 
 

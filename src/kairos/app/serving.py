@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
-from kairos.delivery.state import Route
+from kairos.app.settings import PrivacySettings
+from kairos.app.settings.serving import ServingSettings
+from kairos.delivery.state import Live, Route
 from kairos.models.package import Package
 from kairos.models.signature import Signature
 from kairos.privacy import CapturePolicy, load_or_make_key
@@ -58,19 +61,29 @@ class _Wiring:
         allow_pickle = bool(owners) and all(name in known and known[name].allow_pickle for name in owners)
         return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
 
-    def policy(self, model: str, signature: Signature) -> ModelPolicy:
-        """What may leave and what may be kept; of a model that the settings do not know, nothing is kept."""
-        known = self._project.settings.models.get(model)
-        if known is None:
+    def policy(self, live: Live, signature: Signature) -> ModelPolicy:
+        """What may leave and what may be kept of a version, as it was deployed.
+
+        Of a version whose deployment tells nothing, what ``kairos.toml`` says; if that does not know the model either,
+        nothing is kept. What ``kairos.toml`` no longer lets be kept is not kept again because an older version is back.
+        """
+        known = self._project.settings.models.get(live.ref.model)
+        now = None if known is None else ServingSettings.of(known)
+        then = now if live.serving is None else ServingSettings.from_plain(json.loads(live.serving))
+        if then is None:
             return ModelPolicy()
-        privacy = known.privacy
+        capture = self._capture(then.privacy, signature)
+        if now is not None:
+            capture = capture.narrowed(self._capture(now.privacy, signature))
+        return ModelPolicy(guard=then.output, capture=capture)
+
+    def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
         keep = privacy.keep
         if keep is None:
             keep = tuple(c.name for c in signature.columns if c.kind != "text" and c.name not in privacy.pseudonymise)
-        capture = CapturePolicy(
+        return CapturePolicy(
             keep=frozenset(keep),
             pseudonymise=frozenset(privacy.pseudonymise),
             entity=privacy.entity,
             key=load_or_make_key(self._project.home / "capture.key"),
         )
-        return ModelPolicy(guard=known.output, capture=capture)

@@ -30,7 +30,8 @@ def judge_bake(project: Project, watch: Watch, model: ModelSettings) -> None:
     basis = plain({"evidence": evidence, "policy": model.delivery})
     verdict, reasons = decision.verdict, [decision.sentence]
     if decision.action == "rollback":
-        restore(project, found, verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
+        before = found.last_live(found.previous.ref.number)
+        restore(project, found, before, verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
     elif decision.action == "advance":
         move(
             project,

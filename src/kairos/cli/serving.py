@@ -132,6 +132,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
     from kairos.app.packages import open_stored
     from kairos.app.serving import make_server
+    from kairos.app.standing import unapplied
     from kairos.serving.process import serve as run
     from kairos.web.live import status_page
 
@@ -150,6 +151,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         for champion in champions:
             example = json.dumps(open_stored(project.store, champion.package).example)
             say(f"  curl {url}/predict/{champion.ref.model} -d '{example}'")
+        say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
         sys.stdout.flush()
 
     run(

@@ -63,6 +63,22 @@ class CapturePolicy:
                 kept[name] = self._pseudonym(str(value), name)
         return Captured(inputs=kept, key=self._entity(entity))
 
+    def narrowed(self, other: CapturePolicy) -> CapturePolicy:
+        """What both policies let be kept: of each field and of the entity the less telling form; the key is this one's.
+
+        >>> now = CapturePolicy(keep=frozenset({"b"}), entity="drop")
+        >>> CapturePolicy(keep=frozenset({"a", "b"}), entity="raw").narrowed(now) == now
+        True
+        """
+        keep = self.keep & other.keep
+        kept_somehow = (self.keep | self.pseudonymise) & (other.keep | other.pseudonymise)
+        return CapturePolicy(
+            keep=keep,
+            pseudonymise=kept_somehow - keep,
+            entity=min(self.entity, other.entity, key=("drop", "pseudonym", "raw").index),
+            key=self.key,
+        )
+
     def _entity(self, entity: str | None) -> str | None:
         if entity is None or self.entity == "drop":
             return None

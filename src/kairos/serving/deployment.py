@@ -36,6 +36,8 @@ class LoadedVersion:
 
     ref: VersionRef
     package: Digest
+    serving: str | None = None
+    """The serving settings of its deployment, as in ``Live``."""
     signature: Signature
     entity: str | None
     runner: Runner
@@ -159,10 +161,11 @@ def load_version(live: Live, *, load: Loader, policy: PolicySource) -> LoadedVer
     version = LoadedVersion(
         ref=live.ref,
         package=live.package,
+        serving=live.serving,
         signature=signature,
         entity=package.spec.entity,
         runner=package.runner(),
-        policy=policy(live.ref.model, signature),
+        policy=policy(live, signature),
     )
     version.predict(signature.parse_rows([{c.name: _typical(c) for c in signature.columns}]), 1)
     return version
@@ -179,14 +182,14 @@ def load_route(
     Returns:
         The route, or ``None`` if no champion is wanted or none was ever loaded; and what could not be loaded.
     """
-    have = {(version.ref, version.package): version for version in loaded}
+    have = {(version.ref, version.package, version.serving): version for version in loaded}
     troubles: list[Trouble] = []
 
     def get(role: Role, live: Live | None) -> LoadedVersion | None:
         if live is None:
             return None
         try:
-            return have.get((live.ref, live.package)) or load_version(live, load=load, policy=policy)
+            return have.get((live.ref, live.package, live.serving)) or load_version(live, load=load, policy=policy)
         except Exception as error:  # the estimator inside may raise anything; the reason is shown in /health/ready
             troubles.append(Trouble(ref=live.ref, role=role, reason=f"{type(error).__name__}: {error}"))
             return None

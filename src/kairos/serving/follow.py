@@ -131,4 +131,5 @@ class Follower:
 
 
 def _face(route: LoadedRoute) -> tuple[object, ...]:
-    return (route.share, route.salt, *((role, version.ref, version.package) for role, version in route.versions))
+    versions = ((role, one.ref, one.package, one.serving) for role, one in route.versions)
+    return (route.share, route.salt, *versions)

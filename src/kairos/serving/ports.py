@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kairos.delivery.state import Route
+from kairos.delivery.state import Live, Route
 from kairos.models.signature import Signature
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
@@ -96,5 +96,5 @@ Loader = Callable[[Digest], ServablePackage]
 RouteSource = Callable[[int], "list[Route] | None"]
 """Given the last ledger entry the server follows: ``None`` if there is nothing newer, else the routes of all models."""
 
-PolicySource = Callable[[str, Signature], ModelPolicy]
-"""The rules for a model and the signature of one of its versions."""
+PolicySource = Callable[[Live, Signature], ModelPolicy]
+"""The rules for a version as it was deployed, given its signature."""
