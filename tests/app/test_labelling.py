@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kairos.app.labelling import take_labels
+from kairos.app.labelling import LabelsTaken, arrivals_of, entity_policy, take_labels
+from kairos.app.project import Project
 from kairos.errors import NotFound, UsageError
-from tests.app.worlds import START, World
+from kairos.store.predictions import Prediction
+from kairos.values import Window
+from tests.app.worlds import DAY, HOUR, SETTINGS, START, Stock, World
 
 
 def taken(world: World) -> dict[str, float]:
@@ -31,7 +34,7 @@ def write(world: World, text: str, *, encoding: str = "utf-8") -> Path:
 def test_a_file_is_taken_whole(world: World) -> None:
     """Columns in any order, others beside them, numbers as people write them, lines as Windows ends them."""
     text = "value,by,prediction_id\r\n1,x,a\r\n-2.5,y,b\r\n3e2,z,c\r\n 4 ,z,d\r\n"
-    assert take_labels(world.project, write(world, text)) == 4
+    assert take_labels(world.project, write(world, text)).labels == 4
     assert taken(world) == {"a": 1.0, "b": -2.5, "c": 300.0, "d": 4.0}
 
 
@@ -89,10 +92,10 @@ def test_the_last_truth_counts(world: World) -> None:
 
 def test_a_file_that_grew_adds_what_is_new_in_it(world: World) -> None:
     """What was taken before keeps the moment at which it was taken; a line that changed counts as new."""
-    assert take_labels(world.project, write(world, "prediction_id,value\na,1\nb,5\n")) == 2
+    assert take_labels(world.project, write(world, "prediction_id,value\na,1\nb,5\n")).labels == 2
     world.clock.move_to(START + timedelta(days=90))
     for _ in range(2):
-        assert take_labels(world.project, write(world, "prediction_id,value\na,1\nb,6\nc,7\n")) == 3
+        assert take_labels(world.project, write(world, "prediction_id,value\na,1\nb,6\nc,7\n")).labels == 3
     assert world.project.predictions.roll() == 4, "of eight lines four were new"
     assert taken(world) == {"a": 1.0, "b": 6.0, "c": 7.0}
     assert world.project.predictions.labels(until=START)["prediction_id"].to_list() == ["a", "b"]
@@ -125,3 +128,102 @@ def test_all_or_nothing(world: World, values: list[float | str]) -> None:
     new = {f"{name}-{i}": float(value) for i, value in enumerate(values)}
     assert all(math.isfinite(value) for value in new.values())
     assert taken(world) == before | new
+
+
+STATIONS = SETTINGS.replace('time = "hour"', 'time = "hour"\nentity = "station"')
+
+
+@pytest.fixture
+def stations(tmp_path: Path, stock: Stock) -> World:
+    """A project whose model is about stations; what was predicted for two of them at midnight and at one o'clock."""
+    world = World(tmp_path / "toy", stock, STATIONS)
+    policy = entity_policy(world.project, world.project.settings.model("demand"))
+    rows = []
+    for name in ("s1", "s2"):
+        for hour in range(2):
+            captured = policy.apply({}, name)
+            rows.append(
+                Prediction(
+                    id=f"{name}-{hour}",
+                    at=START + hour * HOUR,
+                    model="demand",
+                    version=1,
+                    role="champion",
+                    answered=True,
+                    share=0.0,
+                    key=captured.key,
+                    inputs={},
+                    raw=1.0,
+                    output=1.0,
+                    latency_us=1,
+                )
+            )
+    world.keep(rows)
+    world.clock.move_to(START + DAY)
+    return world
+
+
+def joined(world: World) -> dict[str, float]:
+    """The truth of each prediction."""
+    rows = world.project.predictions.labelled("demand", Window(START, START + DAY), as_of=START + 9 * DAY)
+    return dict(zip(rows["id"], rows["label"], strict=True))
+
+
+@pytest.mark.parametrize("header", ["entity,time,value", "station,hour,users"])
+def test_labels_may_name_the_entity_and_the_time(stations: World, header: str) -> None:
+    """In our words or the project's; the entity is looked for by its pseudonym, and what joins nothing is told."""
+    text = f"{header}\ns1,2012-01-02T00:00,7\ns2,2012-01-02T02:00+01:00,8\ns3,2012-01-02,9\n"
+    taken = take_labels(stations.project, write(stations, text))
+    assert taken == LabelsTaken(labels=3, new=3, joined=2)
+    assert taken.unmatched == 1
+    assert joined(stations) == {"s1-0": 7.0, "s2-1": 8.0}
+    assert "s1" not in str(stations.project.predictions.entity_labels("demand"))
+    again = take_labels(stations.project, write(stations, text.replace(",7\n", ",17\n")))
+    assert (again.labels, again.new) == (3, 1)
+    assert joined(stations) == {"s1-0": 17.0, "s2-1": 8.0}
+    found = arrivals_of(stations.project, stations.project.settings.model("demand"))
+    assert (found.joined, found.ambiguous, found.unmatched) == (2, 0, 1)
+
+
+def test_an_ambiguous_label_is_told(tmp_path: Path, stock: Stock, stations: World) -> None:
+    """Half past twelve is as near to midnight as to one o'clock, with an hour's tolerance."""
+    path = stations.root / "kairos.toml"
+    path.write_text(path.read_text() + '[model.demand.monitor]\nlabel_tolerance = "1h"\n')
+    text = "entity,time,value\ns1,2012-01-02T00:30,7\ns1,2012-01-02T01:45,8\n"
+    with Project(stations.root, clock=stations.clock) as project:
+        assert take_labels(project, write(stations, text)) == LabelsTaken(labels=2, new=2, joined=1, ambiguous=1)
+    assert joined(stations) == {"s1-1": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "labels.csv has no labels.*an empty file.*entity, time and value"),
+        ("station,users\ns1,3\n", "labels.csv has no labels.*station, users"),
+        ("station,hour,users\ns1,noon,3\n", "Line 2 of labels.csv has no time.*noon"),
+        ("station,hour,users\n,2012-01-02,3\n", "Line 2 of labels.csv has no station"),
+        ("station,hour,users\ns1,2012-01-02,many\n", "Line 2 of labels.csv has no value"),
+    ],
+)
+def test_what_is_wrong_with_such_a_file_is_named(stations: World, text: str, complaint: str) -> None:
+    """And nothing of it is taken."""
+    with pytest.raises(UsageError, match=complaint):
+        take_labels(stations.project, write(stations, text))
+    assert stations.project.predictions.entity_labels("demand").is_empty()
+
+
+def test_entities_that_are_not_kept_cannot_be_joined(tmp_path: Path, stock: Stock) -> None:
+    """So labels have to name predictions; of a model that has no entity, the time is enough."""
+    world = World(tmp_path / "toy", stock, STATIONS + '[model.demand.privacy]\nentity = "drop"\n')
+    with pytest.raises(UsageError, match="those of 'demand' are not kept"):
+        take_labels(world.project, write(world, "entity,time,value\ns1,2012-01-02,3\n"))
+
+
+def test_of_a_model_without_entity_the_time_is_enough(world: World) -> None:
+    """Every hour has one truth."""
+    ref = world.live()
+    world.day((ref, 200.0))
+    taken = take_labels(world.project, write(world, "hour,users\n2012-01-02T05:00,7\n"), model="demand")
+    assert (taken.labels, taken.joined) == (1, 1)
+    with pytest.raises(NotFound, match="no model 'demnad'"):
+        take_labels(world.project, write(world, "hour,users\n2012-01-02T05:00,7\n"), model="demnad")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import InputRefused, UsageError
-from kairos.serving.body import MOST_LABELS, MOST_ROWS, read_json, read_labels, read_predict
+from kairos.serving.body import MOST_ROWS, read_json, read_predict
 
 
 def read(body: Any, entity_field: str | None = None) -> Any:
@@ -102,32 +103,20 @@ def test_malformed_requests_name_the_field_and_the_row(body: Any, field: str | N
     assert (caught.value.facts["field"], caught.value.facts["row"]) == (field, row)
 
 
-def test_labels_are_read() -> None:
-    """A label is an id and a finite number; 0 and 1 are numbers, true and false are not."""
-    assert read_labels({"labels": [{"prediction_id": "p1", "value": 1}]}) == [("p1", 1.0)]
-    assert read_labels({"labels": []}) == []
+def test_a_row_may_say_when_it_is_about() -> None:
+    """In the field of the model's time column, or in the envelope; it is no input of the model."""
 
+    def times(body: Any) -> Any:
+        found = read_predict(body, entity_field=None, time_field="when", columns=frozenset({"a"}))
+        assert all(row == {"a": 1} for row in found.rows)
+        return found.times
 
-@pytest.mark.parametrize(
-    ("body", "field", "row"),
-    [
-        ([], "labels", None),
-        ({"labels": 3}, "labels", None),
-        ({"labels": [], "more": 1}, "labels", None),
-        ({"labels": [{"prediction_id": "p", "value": 1}] * (MOST_LABELS + 1)}, "labels", None),
-        ({"labels": [3]}, None, 0),
-        ({"labels": [{"value": 3}]}, "prediction_id", 0),
-        ({"labels": [{"prediction_id": "p"}]}, "value", 0),
-        ({"labels": [{"prediction_id": "p", "value": 1, "at": 2}]}, "at", 0),
-        ({"labels": [{"prediction_id": "p", "value": 1}, {"prediction_id": "p", "value": math.nan}]}, "value", 1),
-        ({"labels": [{"prediction_id": "p", "value": True}]}, "value", 0),
-        ({"labels": [{"prediction_id": "p", "value": "3"}]}, "value", 0),
-        ({"labels": [{"prediction_id": "p", "value": 10**400}]}, "value", 0),
-        ({"labels": [{"prediction_id": None, "value": 3}]}, "prediction_id", 0),
-    ],
-)
-def test_malformed_labels_name_the_field_and_the_row(body: Any, field: str | None, row: int | None) -> None:
-    """One bad label refuses the whole request, and says which it was."""
-    with pytest.raises(InputRefused) as caught:
-        read_labels(body)
-    assert (caught.value.facts["field"], caught.value.facts["row"]) == (field, row)
+    noon = datetime(2012, 3, 3, 12, tzinfo=UTC)
+    assert times({"a": 1, "when": "2012-03-03T12:00Z"}) == (noon,)
+    assert times([{"a": 1, "when": "2012-03-03T13:00+01:00"}, {"a": 1}]) == (noon, None)
+    assert times({"inputs": [{"a": 1}, {"a": 1}], "time": "2012-03-03T12:00"}) == (noon, noon)
+    with pytest.raises(InputRefused, match="'when' cannot be read") as caught:
+        times([{"a": 1}, {"a": 1, "when": 7}])
+    assert (caught.value.facts["field"], caught.value.facts["row"]) == ("when", 1)
+    with pytest.raises(InputRefused, match="not as many times as rows"):
+        times({"inputs": [{"a": 1}], "time": []})

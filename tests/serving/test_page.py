@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from kairos.errors import Overloaded, Unavailable
-from kairos.serving import app, body, layers
+from kairos.serving import app, body, label_body, layers
 from kairos.serving.app import make_app
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.server import MOST_WAITING
@@ -39,7 +39,7 @@ def test_every_metric_is_on_the_page_and_none_that_is_not_there() -> None:
 def test_every_limit_is_on_the_page() -> None:
     """Numbers in the page are those of the code."""
     assert f"more than {body.LARGEST_BODY_BYTES >> 20} MiB" in PAGE
-    assert f"more than {body.MOST_ROWS:,} rows or {body.MOST_LABELS:,} labels" in PAGE
+    assert f"more than {body.MOST_ROWS:,} rows or {label_body.MOST_LABELS:,} labels" in PAGE
     assert f"more than {body.MOST_LEVELS} levels" in PAGE
     assert f"room for {MOST_WAITING:,} requests" in PAGE
     assert f"{app.MOST_WAITING} requests are worked on or wait" in PAGE

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kairos.clock import ReplayClock
+from kairos.privacy import CapturePolicy
 from kairos.serving.app import make_app
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.store.predictions import PredictionLog
@@ -67,6 +68,44 @@ def test_labels_are_counted(served: Served) -> None:
     assert (response.status_code, response.json()) == (200, {"labels": 2})
     assert served.log.labels()["value"].to_list() == [3.0, 4.5]
     assert served.client.post("/labels", json={"labels": []}).json() == {"labels": 0}
+
+
+def test_a_label_by_entity_and_time_joins_what_was_predicted_for_it(tmp_path: Path) -> None:
+    """The log knows neither name: the entity of the label becomes the same pseudonym. Time is what the row is about."""
+    secret = CapturePolicy(keep=frozenset(), entity="pseudonym", key=bytes(32))
+    with serving(Registry({1: adds(1000)}, route(1)), tmp_path, capture=secret) as served:
+        answers = [
+            served.client.post(
+                "/predict/demand", json={"temperature": 1.0, "station": name, "when": "2012-03-03T14:00Z"}
+            )
+            for name in ("s1", "s2")
+        ]
+        about = {"model": "demand", "time": "2012-03-03T15:00+01:00"}
+        labels = [{**about, "entity": "s1", "value": 7}, {**about, "entity": "s3", "value": 8}]
+        assert served.client.post("/labels", json={"labels": labels}).json() == {"labels": 2}
+        rows = [served.rows(answer.json())[0] for answer in answers]
+        assert [served.log.truth_of(row) for row in rows] == [7.0, None]
+        assert rows[0].about == datetime(2012, 3, 3, 14, tzinfo=UTC)
+        assert "s1" not in str(served.log.matches("demand").truths)
+        assert len(served.log.matches("demand").unmatched) == 1
+
+
+def test_a_label_by_entity_needs_a_model_and_its_entities(tmp_path: Path) -> None:
+    """An unknown model, one that keeps no entity, or both kinds of labels in one request: nothing is kept."""
+    label = {"model": "demand", "entity": "s1", "time": "2012-03-03", "value": 7}
+    nobody = CapturePolicy(keep=frozenset(), entity="drop")
+    with serving(Registry({1: adds(0)}, route(1)), tmp_path, capture=nobody) as served:
+
+        def refused(*labels: dict[str, Any]) -> tuple[int, str | None]:
+            response = served.client.post("/labels", json={"labels": labels})
+            return response.status_code, error(response)["field"]
+
+        assert refused({**label, "model": "demnad"}) == (404, None)
+        assert refused(label) == (422, "entity")
+        assert refused({**label, "entity": None}, {"prediction_id": "p", "value": 1}) == (422, "labels")
+        assert served.log.labels().is_empty()
+        assert served.log.entity_labels("demand").is_empty()
+        assert served.client.post("/labels", json={"labels": [{**label, "entity": None}]}).json() == {"labels": 1}
 
 
 def test_health(served: Served) -> None:

@@ -23,7 +23,7 @@ from kairos.serving.app import make_app
 from kairos.serving.guard import OutputGuard
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
-from kairos.store.predictions import Prediction, PredictionLog, PredictionWriter
+from kairos.store.predictions import EntityLabel, Prediction, PredictionLog, PredictionWriter
 from kairos.store.records import Label
 from kairos.values import Digest, VersionRef
 
@@ -72,6 +72,7 @@ class ToyRunner:
 class ToySpec:
     signature: Signature = SIGNATURE
     entity: str | None = "station"
+    time: str | None = "when"
 
 
 @dataclass
@@ -143,6 +144,9 @@ class FullDisk:
 
     def append_labels(self, labels: Sequence[Label]) -> None:
         raise StoreError("The disk is full.", given="/a/path/of/ours")
+
+    def append_entity_labels(self, labels: Sequence[EntityLabel]) -> None:
+        raise StoreError("The disk is full.")
 
     def close(self) -> None:
         """Nothing to end."""

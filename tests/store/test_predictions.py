@@ -18,7 +18,7 @@ import pytest
 from kairos.errors import StoreError, UsageError
 from kairos.store import spool
 from kairos.store.predictions import Label, Prediction, PredictionLog, SpoolDamage
-from kairos.store.records import PREDICTION_SCHEMA
+from kairos.store.records import PREDICTION_SCHEMA, Record
 from kairos.values import Window
 
 START = datetime(2011, 1, 1, tzinfo=UTC)
@@ -375,10 +375,10 @@ def test_a_label_names_a_prediction(name: Any) -> None:
 
 def test_what_waited_long_is_rolled_in_parts(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much waits, in one spool or several, a roll holds no more than some of it, and keeps all."""
-    monkeypatch.setattr("kairos.store.predictions._MOST_RECORDS", 25)
+    monkeypatch.setattr("kairos.store.spooled._MOST_RECORDS", 25)
     held, real = list[int](), log._write
 
-    def write_some(roll: int, records: list[Prediction | Label]) -> None:
+    def write_some(roll: int, records: list[Record]) -> None:
         held.append(len(records))
         real(roll, records)
 
@@ -435,10 +435,10 @@ def test_roll_cut_at_any_step_neither_loses_nor_doubles(
     class Cut(BaseException):
         """The power goes."""
 
-    monkeypatch.setattr("kairos.store.predictions._MOST_RECORDS", most_records)
+    monkeypatch.setattr("kairos.store.spooled._MOST_RECORDS", most_records)
     for worker in ("a", "b"):
         write(log, [prediction(n) for n in range(30)] + [label(1, 5, 3)], worker)
-    module, done = sys.modules["kairos.store.predictions"], 0
+    module, done = sys.modules["kairos.store.spooled"], 0
     target: Any = module
     *path, name = instruction.split(".")
     for part in path:

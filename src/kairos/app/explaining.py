@@ -109,7 +109,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         version=version,
         arms=arms,
         inputs=dict(row.inputs),
-        label=_label(project, prediction_id),
+        label=project.predictions.truth_of(row),
         package=state.package,
         run=state.run,
         window=run.body["window"],
@@ -181,10 +181,3 @@ def _moment(entry: Entry) -> Moment:
         seq=entry.seq,
         hash=entry.hash,
     )
-
-
-def _label(project: Project, prediction_id: str) -> float | None:
-    import polars as pl  # loads slowly; only this needs it
-
-    found = project.predictions.labels().filter(pl.col("prediction_id") == prediction_id)
-    return None if found.is_empty() else float(found["value"][-1])

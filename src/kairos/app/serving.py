@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from datetime import timedelta
 
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
@@ -75,7 +76,8 @@ class _Wiring:
         capture = self._capture(then.privacy, signature)
         if now is not None:
             capture = capture.narrowed(self._capture(now.privacy, signature))
-        return ModelPolicy(guard=then.output, capture=capture)
+        tolerance = timedelta(0) if known is None else known.monitor.label_tolerance
+        return ModelPolicy(guard=then.output, capture=capture, label_tolerance=tolerance)
 
     def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
         keep = privacy.keep

@@ -64,7 +64,7 @@ class Watch:
             loss_of=loss_named(self._model.gate.loss),
             live_since=champion.since,
             now=self._project.clock.now(),
-            maturity=self.maturity(),
+            maturity=self._when_mature(),
         )
         head = self._project.ledger.head()
         known = {_key(f): f.level for f in self.told(champion)}
@@ -91,6 +91,11 @@ class Watch:
             found = self._hold(found, head=head)
         self._maturity = (day_number(now), found)
         return found
+
+    def _when_mature(self) -> Maturity:
+        """The same, without looking how labels arrive if a time is set: that costs more than a look."""
+        after = self._model.monitor.matures_after
+        return self.maturity() if after is None else Maturity(matures_after=after)
 
     def _hold(self, found: Maturity, *, head: int) -> Maturity:
         """What was learnt before, or what was found now if that should hold from now on."""
@@ -147,7 +152,7 @@ class Watch:
             loss=loss_named(self._model.gate.loss),
             reference=reference,
             policy=self._model.delivery,
-            matures_after=self.maturity().matures_after,
+            matures_after=self._when_mature().matures_after,
         )
         return replace(evidence, since=challenger.since)
 

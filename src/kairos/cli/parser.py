@@ -106,8 +106,11 @@ def _serving(commands: Commands) -> None:
             serve.add_argument("--replay", metavar="TIME", help="stand still at this time; requests move the clock")
             serve.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     _command(commands, "watch", "serving:watch", "look once at what is live; write findings down")
-    labels = _command(commands, "labels", "serving:labels", "take in late truths from a CSV file")
-    labels.add_argument("file", metavar="FILE", type=Path, help="CSV with prediction_id and value")
+    labels = _command(commands, "labels", "serving:labels", "take in late truths, or say how they arrive")
+    labels.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path, help="CSV with prediction_id and value, or entity, time and value"
+    )
+    labels.add_argument("--model", help="which model labels by entity and time are about")
     explain = _command(commands, "explain", "serving:explain", "where an answer came from")
     explain.add_argument("prediction", metavar="PREDICTION_ID")
 

@@ -16,7 +16,7 @@ from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
 from kairos.errors import UsageError
-from kairos.values import parse_moment
+from kairos.values import parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.explaining import Explanation, Moment
@@ -66,24 +66,47 @@ def watch(args: Namespace) -> int:
 
 
 def labels(args: Namespace) -> int:
-    """Takes late truths from a file; all of them or none."""
+    """Takes late truths from a file, all of them or none; without a file, says how labels arrive."""
     from kairos.app.labelling import take_labels
 
     with open_project(args) as project:
+        if args.file is None:
+            return _tell_arrivals(args, project)
         if args.file.is_dir():
             raise UsageError("Labels come from a file.", given=f"the folder {args.file}", accepted="a CSV file")
-        taken = take_labels(project, args.file)
+        taken = take_labels(project, args.file, model=args.model)
         if args.json:
-            show_json({"labels": taken})
-        else:
-            say(f"{taken} labels taken.")
+            show_json({**plain(taken), "unmatched": taken.unmatched})
+            return 0
+        say(f"{taken.labels} labels taken, {taken.new} of them new.")
+        if taken.ambiguous:
+            say(f"{taken.ambiguous} are near predictions of more than one time, and were joined to none.")
+        if taken.unmatched:
+            say(f"{taken.unmatched} are about no prediction in the log; they will join if it comes.")
+    return 0
+
+
+def _tell_arrivals(args: Namespace, project: Project) -> int:
+    """How late the labels of each model are, and which could not be joined."""
+    from kairos.app.labelling import arrivals_of
+
+    found = {name: arrivals_of(project, model) for name, model in project.settings.models.items()}
+    if args.json:
+        show_json(found)
+        return 0
+    for name, each in found.items():
+        say(f"{name}: {each.maturity.sentence()}")
+        if each.ambiguous or each.unmatched:
+            say(
+                f"  Of the labels by entity and time of the last four weeks, {each.joined} were joined to predictions, "
+                f"{each.ambiguous} are near predictions of more than one time, {each.unmatched} are about none."
+            )
     return 0
 
 
 def explain(args: Namespace) -> int:
     """Prints the chain behind one answer."""
     from kairos.app.explaining import explain as look_up
-    from kairos.values import plain
 
     with open_project(args) as project:
         found = look_up(project, args.prediction)

@@ -39,6 +39,8 @@ class MonitorPolicy:
     """A day counts once this long has passed since its end; ``None``: learnt from how labels arrive."""
     matures_fallback: timedelta = timedelta(days=1)
     """The same while it is to be learnt and too little is known."""
+    label_tolerance: timedelta = timedelta(0)
+    """How far the time of a label by entity may be from that of the prediction it is about."""
     min_day_rows: int = 5
     """A day with fewer labelled rows waits and joins the next."""
 
@@ -71,5 +73,7 @@ class MonitorPolicy:
             )
         if not self.quality_tolerance >= 0 or min(self.matures_after or _NOW, self.matures_fallback) < _NOW:
             raise SettingsError("The monitor's quality_tolerance or matures_after is negative.", accepted="0 or more")
+        if self.label_tolerance < _NOW:
+            raise SettingsError("The monitor's label_tolerance is negative.", accepted="0 or more")
         if not self.false_alarm_days > 1 or self.min_day_rows < 1:
             raise SettingsError("The monitor needs false_alarm_days above 1 and min_day_rows of at least 1.")

@@ -25,9 +25,6 @@ from kairos.values import Window
 
 __all__ = ["gather", "paired_loss"]
 
-_EARLY = timedelta(days=1)
-"""By how much a label may be ahead of its prediction, for the clocks of others."""
-
 _EVEN = 0.5
 """A bad event that only one of two equally good versions has on a request is as likely the one's as the other's."""
 
@@ -60,13 +57,14 @@ def gather(
         policy: Its ``alpha``.
         matures_after: A day counts once this long has passed since its end.
     """
-    rows = log.predictions(model, Window(since, max(since, as_of)), versions=[champion, challenger])
+    window = Window(since, max(since, as_of))
+    rows = log.predictions(model, window, versions=[champion, challenger])
     requests = _requests(rows, champion, challenger)
     both = requests.filter(pl.col("has_champion") & pl.col("has_challenger"))
     paired = None
     if reference is not None:
-        labels = log.labels(since=since - _EARLY, until=as_of).filter(pl.col("value").is_finite())
-        known = requests.join(labels.select(id="prediction_id", label="value"), on="id", maintain_order="left")
+        labels = log.truths(model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
+        known = requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
         paired = paired_loss(
             known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=as_of - matures_after
         )

@@ -6,11 +6,21 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from kairos.errors import InputRefused, UsageError, did_you_mean
-from kairos.values import Json
+from kairos.values import Json, parse_moment
 
-__all__ = ["LARGEST_BODY_BYTES", "MOST_LABELS", "MOST_ROWS", "PredictBody", "read_json", "read_labels", "read_predict"]
+__all__ = [
+    "LARGEST_BODY_BYTES",
+    "MOST_ROWS",
+    "PredictBody",
+    "read_json",
+    "read_moment",
+    "read_name",
+    "read_predict",
+    "refuse",
+]
 
 LARGEST_BODY_BYTES = 1 << 20
 """Most bytes of a request."""
@@ -18,14 +28,11 @@ LARGEST_BODY_BYTES = 1 << 20
 MOST_ROWS = 1_000
 """Most rows of one prediction request."""
 
-MOST_LABELS = 10_000
-"""Most labels of one request."""
-
 MOST_LEVELS = 20
 """Most lists and objects inside one another; a request that fits a model has three."""
 
 _LONGEST_NAME = 200
-_ENVELOPE = ("inputs", "entity", "id")
+_ENVELOPE = ("inputs", "entity", "id", "time")
 _TOO_DEEP = f"it is nested too deeply, in more than {MOST_LEVELS} lists and objects"
 
 
@@ -36,6 +43,8 @@ class PredictBody:
     rows: tuple[Mapping[str, Json], ...]
     entities: tuple[str | None, ...]
     """Whom each row is about; as many as rows."""
+    times: tuple[datetime | None, ...]
+    """When each row is about, aware UTC; as many as rows."""
     request_id: str | None
     is_batch: bool
     """Whether the answer is a list."""
@@ -97,88 +106,58 @@ def _is_deeper(value: Json, levels: int) -> bool:
     return True
 
 
-def read_predict(body: Json, *, entity_field: str | None, columns: frozenset[str]) -> PredictBody:
-    """Reads one object, a list of objects, or either in an envelope with ``inputs``, ``entity`` and ``id``.
+def read_predict(
+    body: Json, *, entity_field: str | None, time_field: str | None = None, columns: frozenset[str]
+) -> PredictBody:
+    """Reads one object, a list of objects, or either in an envelope with ``inputs``, ``entity``, ``time`` and ``id``.
 
     Args:
         body: What ``read_json`` gave.
         entity_field: The field of a row that says whom it is about; it is taken out unless it is also a column.
+        time_field: The same for the field that says when it is about.
         columns: The model's columns; an envelope is not looked for if ``inputs`` is one of them.
 
     Raises:
         InputRefused: it is none of these; ``facts`` hold ``field`` and ``row``.
     """
     entity: Json = None
+    time: Json = None
     request_id: Json = None
     inputs = body
     if isinstance(body, dict) and "inputs" in body and "inputs" not in columns:
         for name in body:
             if name not in _ENVELOPE:
-                raise _refuse(
+                raise refuse(
                     f"{name!r} is not a part of a request.",
                     field=name,
                     accepted=", ".join(_ENVELOPE),
                     hint=did_you_mean(name, _ENVELOPE),
                 )
-        inputs, entity, request_id = body["inputs"], body.get("entity"), body.get("id")
+        inputs, entity, request_id, time = body["inputs"], body.get("entity"), body.get("id"), body.get("time")
     is_batch = isinstance(inputs, list)
     rows = inputs if isinstance(inputs, list) else [inputs]
     _check_rows(rows)
     if request_id is not None:
-        request_id = _name("id", request_id, None)
-    entities = _entities(entity, rows, entity_field)
-    if entity_field is not None and entity_field not in columns:
-        rows = [{k: v for k, v in row.items() if k != entity_field} if entity_field in row else row for row in rows]
-    return PredictBody(rows=tuple(rows), entities=entities, request_id=request_id, is_batch=is_batch)
-
-
-def read_labels(body: Json) -> list[tuple[str, float]]:
-    """Reads ``{"labels": [{"prediction_id": ..., "value": ...}]}``; all of it or nothing.
-
-    Raises:
-        InputRefused: a label is malformed; ``facts`` hold ``field`` and ``row``.
-    """
-    labels = body.get("labels") if isinstance(body, dict) else None
-    if not isinstance(labels, list) or set(body) != {"labels"}:
-        raise _refuse("Labels are not in the form that is read.", field="labels", accepted=_LABELS)
-    if len(labels) > MOST_LABELS:
-        raise _refuse(
-            "There are too many labels.", field="labels", given=f"{len(labels)} labels", accepted=f"up to {MOST_LABELS}"
-        )
-    return [_label(row, label) for row, label in enumerate(labels)]
-
-
-_LABELS = '{"labels": [{"prediction_id": "p...", "value": 12.5}]}'
-
-
-def _label(row: int, label: Json) -> tuple[str, float]:
-    if not isinstance(label, dict):
-        raise _refuse(f"Label {row} is not an object.", field=None, row=row, accepted=_LABELS)
-    for name in ("prediction_id", "value"):
-        if name not in label:
-            raise _refuse(f"Label {row} lacks {name!r}.", field=name, row=row, accepted=_LABELS)
-    for name in label:
-        if name not in ("prediction_id", "value"):
-            hint = did_you_mean(name, ["prediction_id", "value"])
-            raise _refuse(f"Label {row} has an unknown {name!r}.", field=name, row=row, accepted=_LABELS, hint=hint)
-    value = label["value"]
-    if type(value) not in (int, float) or not -1e300 <= value <= 1e300:  # NaN fails every comparison
-        shown = str(value)[:40] if isinstance(value, float) else type(value).__name__
-        raise _refuse(
-            f"The value of label {row} is not a finite number.",
-            field="value",
-            row=row,
-            given=shown,
-            accepted="a finite number",
-        )
-    return _name("prediction_id", label["prediction_id"], row), float(value)
+        request_id = read_name("id", request_id, None)
+    entities = tuple(
+        None if name is None else read_name(entity_field or "entity", name, index)
+        for index, name in enumerate(_one_a_row("entity", entity, rows, entity_field, "entities"))
+    )
+    times = tuple(
+        None if each is None else read_moment(time_field or "time", each, index)
+        for index, each in enumerate(_one_a_row("time", time, rows, time_field, "times"))
+    )
+    keys = {field for field in (entity_field, time_field) if field is not None and field not in columns}
+    if keys:
+        rows = [{k: v for k, v in row.items() if k not in keys} if keys & row.keys() else row for row in rows]
+    return PredictBody(rows=tuple(rows), entities=entities, times=times, request_id=request_id, is_batch=is_batch)
 
 
 def _check_rows(rows: Sequence[Json]) -> None:
     if not rows:
-        raise _refuse("There is no row to predict.", field=None, accepted=f"1 to {MOST_ROWS} rows")
+        raise refuse("There is no row to predict.", field=None, accepted=f"1 to {MOST_ROWS} rows")
     if len(rows) > MOST_ROWS:
-        raise _refuse(
+        raise refuse(
             "There are too many rows in one request.",
             field=None,
             given=f"{len(rows)} rows",
@@ -186,7 +165,7 @@ def _check_rows(rows: Sequence[Json]) -> None:
         )
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise _refuse(
+            raise refuse(
                 f"Row {index} is not an object.",
                 field=None,
                 row=index,
@@ -195,25 +174,43 @@ def _check_rows(rows: Sequence[Json]) -> None:
             )
 
 
-def _entities(entity: Json, rows: Sequence[Mapping[str, Json]], entity_field: str | None) -> tuple[str | None, ...]:
-    if isinstance(entity, list):
-        if len(entity) != len(rows):
-            raise _refuse(
-                "There are not as many entities as rows.",
-                field="entity",
-                given=f"{len(entity)} entities for {len(rows)} rows",
+def _one_a_row(
+    name: str, value: Json, rows: Sequence[Mapping[str, Json]], field: str | None, plural: str
+) -> Sequence[Json]:
+    """What the envelope says for all rows or for each, or else what each row says in its own field."""
+    if isinstance(value, list):
+        if len(value) != len(rows):
+            raise refuse(
+                f"There are not as many {plural} as rows.",
+                field=name,
+                given=f"{len(value)} {plural} for {len(rows)} rows",
                 accepted="one for all rows, or one for each",
             )
-        given: Sequence[Json] = entity
+        given: Sequence[Json] = value
     else:
-        given = [entity] * len(rows)
-    if entity_field is not None:
-        given = [row.get(entity_field) if name is None else name for name, row in zip(given, rows, strict=True)]
-    field = entity_field or "entity"
-    return tuple(None if name is None else _name(field, name, index) for index, name in enumerate(given))
+        given = [value] * len(rows)
+    if field is None:
+        return given
+    return [row.get(field) if each is None else each for each, row in zip(given, rows, strict=True)]
 
 
-def _name(field: str, value: Json, row: int | None) -> str:
+def read_moment(field: str, value: Json, row: int | None) -> datetime:
+    """Text that is a date or time; without a zone it is UTC."""
+    try:
+        if isinstance(value, str) and len(value) <= _LONGEST_NAME:
+            return parse_moment(value)
+    except UsageError:
+        pass
+    raise refuse(
+        f"{field!r} cannot be read.",
+        field=field,
+        row=row,
+        given=type(value).__name__ if not isinstance(value, str) else repr(value[:40]),
+        accepted="an ISO date or time, as in '2012-03-03T14:00Z'",
+    )
+
+
+def read_name(field: str, value: Json, row: int | None) -> str:
     """Text of some length that names something; a whole number counts as its digits."""
     if type(value) is int and -(2**63) <= value < 2**64:
         return str(value)
@@ -221,7 +218,7 @@ def _name(field: str, value: Json, row: int | None) -> str:
         return str(int(value))
     if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME:
         return value
-    raise _refuse(
+    raise refuse(
         f"{field!r} cannot be read.",
         field=field,
         row=row,
@@ -234,7 +231,7 @@ def _not_json(why: str) -> UsageError:
     return UsageError("The request is not JSON.", given=why, accepted='JSON such as {"column": 1.5}')
 
 
-def _refuse(
+def refuse(
     what: str,
     *,
     field: str | None,
@@ -243,4 +240,5 @@ def _refuse(
     accepted: str | None = None,
     hint: str | None = None,
 ) -> InputRefused:
+    """The refusal of what a client sent, with the field and the row."""
     return InputRefused(what, given=given, accepted=accepted, hint=hint, field=field, row=row)

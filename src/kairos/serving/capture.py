@@ -88,4 +88,5 @@ def _prediction(request: Request, outcome: Outcome) -> Prediction:
         action=outcome.action,
         error=outcome.error,
         latency_us=outcome.latency_us,
+        about=request.times[outcome.row],
     )

@@ -40,6 +40,7 @@ class LoadedVersion:
     """The serving settings of its deployment, as in ``Live``."""
     signature: Signature
     entity: str | None
+    time: str | None
     runner: Runner
     policy: ModelPolicy
     faults: Faults = field(default_factory=Faults)
@@ -164,6 +165,7 @@ def load_version(live: Live, *, load: Loader, policy: PolicySource) -> LoadedVer
         serving=live.serving,
         signature=signature,
         entity=package.spec.entity,
+        time=package.spec.time,
         runner=package.runner(),
         policy=policy(live, signature),
     )

@@ -55,6 +55,8 @@ class Request:
     keys: Sequence[str]
     """What each row is routed by."""
     entities: Sequence[str | None]
+    times: Sequence[datetime | None]
+    """When each row is about; ``None`` where the request did not say."""
     at: datetime
 
 

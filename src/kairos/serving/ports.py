@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from kairos.delivery.state import Live, Route
 from kairos.models.signature import Signature
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
-from kairos.store.records import Label, Prediction
+from kairos.store.records import EntityLabel, Label, Prediction
 from kairos.values import Digest
 
 __all__ = [
@@ -48,6 +49,11 @@ class ServableSpec(Protocol):
         """The field that says whom a row is about; it need not be a column of the signature."""
         ...
 
+    @property
+    def time(self) -> str | None:
+        """The field that says when a row is about; the same."""
+        ...
+
 
 class ServablePackage(Protocol):
     """An opened model package."""
@@ -65,7 +71,7 @@ class ServablePackage(Protocol):
 class PredictionSink(Protocol):
     """Takes predictions and labels; safe from several threads. What it has returned from survives ``kill -9``.
 
-    ``append`` and ``append_labels`` raise ``StoreError`` when they could keep nothing.
+    What appends raises ``StoreError`` when it could keep nothing.
     """
 
     def append(self, predictions: Sequence[Prediction]) -> None:
@@ -73,6 +79,10 @@ class PredictionSink(Protocol):
         ...
 
     def append_labels(self, labels: Sequence[Label]) -> None:
+        """Keeps all of them or none."""
+        ...
+
+    def append_entity_labels(self, labels: Sequence[EntityLabel]) -> None:
         """Keeps all of them or none."""
         ...
 
@@ -88,6 +98,8 @@ class ModelPolicy:
     guard: OutputGuard = field(default_factory=OutputGuard)
     capture: CapturePolicy = field(default_factory=lambda: CapturePolicy(keep=frozenset(), entity="drop"))
     """By default no input and no entity is written down."""
+    label_tolerance: timedelta = timedelta(0)
+    """How far the time of a label by entity may be from the time of the prediction that it is about."""
 
 
 Loader = Callable[[Digest], ServablePackage]

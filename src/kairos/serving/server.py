@@ -6,19 +6,21 @@ import itertools
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from kairos.clock import Clock, ReplayClock
 from kairos.errors import Unavailable, UsageError
 from kairos.serving.backlog import Backlog
-from kairos.serving.body import PredictBody, read_json, read_labels, read_predict
+from kairos.serving.body import PredictBody, read_json, read_predict, refuse
 from kairos.serving.capture import Capture, Recorder, settle
 from kairos.serving.deployment import LoadedRoute
 from kairos.serving.follow import Follower
+from kairos.serving.label_body import LabelBody, read_labels
 from kairos.serving.layers import Canary, Guard, Live, Outcome, Owed, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.ports import Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.sticky import prediction_id
-from kairos.store.records import Label
+from kairos.store.records import EntityLabel, Label
 from kairos.values import Json, parse_moment
 
 __all__ = ["Answer", "ModelServer"]
@@ -139,19 +141,56 @@ class ModelServer:
     def take_labels(self, data: bytes) -> int:
         """Keeps late truths and returns how many.
 
+        Which predictions a label by entity and time is about is found when the log is read.
+
         Raises:
             UsageError: the request is not JSON, or a label is malformed; none was kept.
+            NotFound: no version of the model that a label names is live; none was kept.
             StoreError: they could not be kept; none was.
         """
-        now = self.clock.now()
-        labels = [Label(prediction_id=name, value=value, at=now) for name, value in read_labels(read_json(data))]
-        self._sink.append_labels(labels)
-        self.metrics.labels.inc(len(labels))
-        return len(labels)
+        now, found = self.clock.now(), read_labels(read_json(data))
+        by_id = [
+            Label(prediction_id=label.prediction_id, value=label.value, at=now)
+            for label in found
+            if label.prediction_id is not None
+        ]
+        by_entity = [self._by_entity(row, label, now) for row, label in enumerate(found) if label.prediction_id is None]
+        if by_id and by_entity:
+            raise refuse("Labels of both kinds are in one request.", field="labels", accepted="one kind a request")
+        self._sink.append_labels(by_id)
+        self._sink.append_entity_labels(by_entity)
+        self.metrics.labels.inc(len(found))
+        return len(found)
+
+    def _by_entity(self, row: int, label: LabelBody, now: datetime) -> EntityLabel:
+        """The label with its entity as the prediction log keeps it."""
+        policy = self.follower.deployment.route(label.model).champion.policy
+        key = policy.capture.apply({}, label.entity).key
+        if label.entity is not None and key is None:
+            raise refuse(
+                f"Label {row} names an entity, and those of {label.model!r} are not kept.",
+                field="entity",
+                row=row,
+                accepted="a prediction_id",
+            )
+        assert label.time is not None  # of a label without a prediction id
+        return EntityLabel(
+            model=label.model,
+            key=key,
+            about=label.time,
+            value=label.value,
+            at=now,
+            within_s=policy.label_tolerance.total_seconds(),
+        )
 
     def _read(self, route: LoadedRoute, data: bytes) -> tuple[Request, bool]:
         champion = route.champion
-        body = read_predict(read_json(data), entity_field=champion.entity, columns=frozenset(champion.signature.names))
+        body = read_predict(
+            read_json(data),
+            entity_field=champion.entity,
+            time_field=champion.time,
+            columns=frozenset(champion.signature.names),
+        )
         ids = self._ids(route.model, body)
         keys = [entity or body.request_id or name for entity, name in zip(body.entities, ids, strict=True)]
         request = Request(
@@ -161,6 +200,7 @@ class ModelServer:
             ids=ids,
             keys=keys,
             entities=body.entities,
+            times=body.times,
             at=self.clock.now(),
         )
         return request, body.is_batch

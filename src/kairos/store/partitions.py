@@ -18,7 +18,7 @@ import polars as pl
 from kairos.store.files import write_atomically
 from kairos.store.tables import parquet_bytes
 
-__all__ = ["Shelf", "files_with_id", "read_files", "stack", "write_partitions"]
+__all__ = ["Shelf", "files_with_id", "read_files", "scan_files", "stack", "write_partitions"]
 
 
 def write_partitions(folder: Path, roll: int, frame: pl.DataFrame) -> None:
@@ -47,6 +47,14 @@ def files_with_id(files: list[Path], wanted: str) -> list[Path]:
         files, glob=False, schema={"id": pl.String}, extra_columns="ignore", include_file_paths="file"
     ).filter(pl.col("id") == wanted)
     return sorted(Path(file) for file in rows.collect().get_column("file").unique())
+
+
+def scan_files(files: list[Path], columns: dict[str, Any], wanted: pl.Expr) -> pl.DataFrame:
+    """The rows of ``files`` that are wanted; only these columns are read, and one that a file lacks is null there."""
+    if not files:
+        return pl.DataFrame(schema=columns)
+    rows = pl.scan_parquet(files, glob=False, schema=columns, extra_columns="ignore", missing_columns="insert")
+    return rows.filter(wanted).collect()
 
 
 class Shelf:

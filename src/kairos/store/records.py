@@ -1,4 +1,7 @@
-"""One served answer and one late truth: as bytes in a spool, and as rows of a table."""
+"""One served answer and one late truth: as bytes in a spool, and as rows of a table.
+
+A truth names the prediction that it is about, or, where nobody keeps prediction ids, the entity and the time.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,17 @@ from kairos.values import MODEL_NAMES, is_model_name
 
 __all__ = [
     "DROPPED",
+    "ENTITY_LABEL_SCHEMA",
     "INPUT_PREFIX",
     "LABEL_SCHEMA",
     "PREDICTION_SCHEMA",
+    "EntityLabel",
     "Label",
     "Prediction",
+    "Record",
     "decode",
     "encode",
+    "entity_label_frame",
     "label_frame",
     "prediction_frame",
     "predictions_of",
@@ -69,9 +76,13 @@ class Prediction:
     """The error's code if the version failed."""
     latency_us: int
     """Time the version took, in microseconds."""
+    about: datetime | None = None
+    """The time that the prediction is about, such as the hour forecast, aware; ``None`` if the request named none."""
 
     def __post_init__(self) -> None:
         _check_moment("prediction", self.id, self.at)
+        if self.about is not None:
+            _check_moment("prediction", self.id, self.about)
         if not is_model_name(self.model):
             raise UsageError(
                 "A prediction's model cannot be the name of a folder.",
@@ -95,10 +106,36 @@ class Label:
         _check_moment("label", self.prediction_id, self.at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityLabel:
+    """The truth about one entity at one time; which predictions it is about is found when the log is read."""
+
+    model: str
+    key: str | None
+    """The entity as the log keeps it, so its pseudonym where pseudonyms are kept; ``None`` if requests name none."""
+    about: datetime
+    """The time that the truth is about; aware, kept to the microsecond."""
+    value: float
+    at: datetime
+    """When the label arrived; aware, kept to the microsecond."""
+    within_s: float = 0.0
+    """A prediction of this entity is meant if its time is at most this far away, and only one time is."""
+
+    def __post_init__(self) -> None:
+        name = f"{self.model} {self.key}"
+        _check_moment("label", name, self.at)
+        _check_moment("label", name, self.about)
+        if not is_model_name(self.model) or self.key == DROPPED or not self.within_s >= 0:
+            raise UsageError("A label names no entity of a model.", given=name, accepted="a model and an entity's key")
+
+
 def _check_moment(what: str, name: str, at: datetime) -> None:
     if at.tzinfo is None:
         raise UsageError(f"The {what} {name!r} has a time without a zone.", given=at, accepted="an aware datetime")
 
+
+Record = Prediction | Label | EntityLabel
+"""What a spool holds."""
 
 PREDICTION_SCHEMA: dict[str, Any] = {
     "id": pl.String,
@@ -115,39 +152,52 @@ PREDICTION_SCHEMA: dict[str, Any] = {
     "action": pl.String,
     "error": pl.String,
     "latency_us": pl.Int64,
+    "about": _MOMENT,
 }
 """Columns of every table of predictions; the inputs follow, as ``in.<name>``."""
 
 LABEL_SCHEMA: dict[str, Any] = {"prediction_id": pl.String, "value": pl.Float64, "at": _MOMENT}
 """Columns of every table of labels."""
 
+ENTITY_LABEL_SCHEMA: dict[str, Any] = {
+    "model": pl.String,
+    "key": pl.String,
+    "about": _MOMENT,
+    "value": pl.Float64,
+    "at": _MOMENT,
+    "within_s": pl.Float64,
+}
+"""Columns of every table of labels by entity and time."""
+
 # The first byte of a payload says what the array behind it holds; a new format gets a new letter, so old spools stay
 # readable.
-_PREDICTIONS, _LABELS = b"p", b"l"
+_PREDICTIONS, _LABELS, _ENTITY_LABELS = b"p", b"l", b"e"
 _ENCODER = msgspec.msgpack.Encoder()
 _PREDICTIONS_DECODER = msgspec.msgpack.Decoder(list[Prediction])
 _LABELS_DECODER = msgspec.msgpack.Decoder(list[Label])
+_ENTITY_LABELS_DECODER = msgspec.msgpack.Decoder(list[EntityLabel])
 
 
-def encode(records: Sequence[Prediction] | Sequence[Label]) -> bytes:
+def encode(records: Sequence[Record]) -> bytes:
     """Writes records of one kind, at least one, as one payload of the spool.
 
     Raises:
         UsageError: a field holds what cannot be stored, such as an integer of more than 64 bits.
     """
-    kind = _PREDICTIONS if isinstance(records[0], Prediction) else _LABELS
+    kinds = {Prediction: _PREDICTIONS, Label: _LABELS, EntityLabel: _ENTITY_LABELS}
+    kind = kinds[type(records[0])]
     return kind + _ENCODER.encode([msgspec.Raw(_encode_one(record)) for record in records])
 
 
-def _encode_one(record: Prediction | Label) -> bytes:
+def _encode_one(record: Record) -> bytes:
     try:
         return _ENCODER.encode(record)
     except (OverflowError, TypeError, ValueError) as error:
-        name = record.id if isinstance(record, Prediction) else record.prediction_id
+        name = getattr(record, "id", None) or getattr(record, "prediction_id", None) or getattr(record, "key", None)
         raise UsageError(f"The record {name!r} cannot be written to the prediction log.", given=str(error)) from error
 
 
-def decode(payload: bytes) -> Sequence[Prediction | Label]:
+def decode(payload: bytes) -> Sequence[Record]:
     """Reads a payload of the spool; times come back in UTC.
 
     Raises:
@@ -159,9 +209,11 @@ def decode(payload: bytes) -> Sequence[Prediction | Label]:
             return _PREDICTIONS_DECODER.decode(body)
         if kind == _LABELS:
             return _LABELS_DECODER.decode(body)
+        if kind == _ENTITY_LABELS:
+            return _ENTITY_LABELS_DECODER.decode(body)
     except (msgspec.MsgspecError, UsageError) as error:
         raise StoreError("Records of the prediction log cannot be read.", given=str(error)) from error
-    raise StoreError("Records of the prediction log have an unknown format.", given=kind, accepted="b'p' or b'l'")
+    raise StoreError("Records of the prediction log have an unknown format.", given=kind, accepted="b'p', b'l' or b'e'")
 
 
 def prediction_frame(predictions: Sequence[Prediction]) -> pl.DataFrame:
@@ -171,6 +223,7 @@ def prediction_frame(predictions: Sequence[Prediction]) -> pl.DataFrame:
     """
     base = {name: [getattr(row, name) for row in predictions] for name in PREDICTION_SCHEMA}
     base["at"] = [row.at.astimezone(UTC) for row in predictions]
+    base["about"] = [None if row.about is None else row.about.astimezone(UTC) for row in predictions]
     frame = pl.DataFrame(base, schema=PREDICTION_SCHEMA)
     names = sorted({name for row in predictions for name in row.inputs})
     return frame.with_columns(_input_column(name, [row.inputs.get(name) for row in predictions]) for name in names)
@@ -186,6 +239,14 @@ def label_frame(labels: Sequence[Label]) -> pl.DataFrame:
         },
         schema=LABEL_SCHEMA,
     )
+
+
+def entity_label_frame(labels: Sequence[EntityLabel]) -> pl.DataFrame:
+    """The labels as a table of ``ENTITY_LABEL_SCHEMA``, in the order given."""
+    base = {name: [getattr(row, name) for row in labels] for name in ENTITY_LABEL_SCHEMA}
+    base["at"] = [row.at.astimezone(UTC) for row in labels]
+    base["about"] = [row.about.astimezone(UTC) for row in labels]
+    return pl.DataFrame(base, schema=ENTITY_LABEL_SCHEMA)
 
 
 def predictions_of(frame: pl.DataFrame) -> list[Prediction]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from kairos.errors import StoreError, UsageError
 from kairos.store.files import write_atomically
 from kairos.store.journal import JournalWriter, read_journal
-from kairos.store.records import Label, Prediction, encode
+from kairos.store.records import EntityLabel, Label, Prediction, Record, encode
 from kairos.values import canonical_json
 
 __all__ = ["PredictionWriter", "SpoolDamage", "SpoolState", "remove_if_finished", "split_name", "spools"]
@@ -109,12 +109,20 @@ class PredictionWriter:
         """
         self._append(labels)
 
+    def append_entity_labels(self, labels: Sequence[EntityLabel]) -> None:
+        """Appends labels by entity and time: all or, after an error or a crash, none.
+
+        Raises:
+            StoreError: the disk is full, or the writer is closed.
+        """
+        self._append(labels)
+
     def close(self) -> None:
         """Syncs and closes the spool; it can then be removed once it is rolled."""
         with self._lock:
             self._journal.close()
 
-    def _append(self, records: Sequence[Prediction] | Sequence[Label]) -> None:
+    def _append(self, records: Sequence[Record]) -> None:
         if not records:
             return
         payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part

@@ -33,6 +33,7 @@ def read_monitor(reader: Reader, label_delay: timedelta | None) -> MonitorPolicy
         false_alarm_days=reader.number("false_alarm_days", default.false_alarm_days),
         matures_after=matures_after,
         matures_fallback=fallback,
+        label_tolerance=reader.length("label_tolerance", default.label_tolerance),
         min_day_rows=reader.whole("min_day_rows", default.min_day_rows),
     )
     reader.done()

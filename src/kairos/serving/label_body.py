@@ -1,0 +1,86 @@
+"""Reads late truths that clients send: each about a prediction id, or about an entity and a time of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kairos.errors import did_you_mean
+from kairos.serving.body import read_moment, read_name, refuse
+from kairos.values import Json
+
+__all__ = ["MOST_LABELS", "LabelBody", "read_labels"]
+
+MOST_LABELS = 10_000
+"""Most labels of one request."""
+
+_BY_ID = ("prediction_id", "value")
+_BY_ENTITY = ("model", "entity", "time", "value")
+_LABELS = (
+    '{"labels": [{"prediction_id": "p...", "value": 12.5}]} or '
+    '{"labels": [{"model": "demand", "entity": "station-31", "time": "2012-03-03T14:00Z", "value": 12.5}]}'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelBody:
+    """One label, before anybody asked what it is about."""
+
+    value: float
+    prediction_id: str | None = None
+    """``None``: it is about a model, an entity and a time."""
+    model: str = ""
+    entity: str | None = None
+    """``None``: requests of the model name no entity."""
+    time: datetime | None = None
+
+
+def read_labels(body: Json) -> list[LabelBody]:
+    """Reads ``{"labels": [...]}``; all of it or nothing.
+
+    Raises:
+        InputRefused: a label is malformed; ``facts`` hold ``field`` and ``row``.
+    """
+    labels = body.get("labels") if isinstance(body, dict) else None
+    if not isinstance(labels, list) or set(body) != {"labels"}:
+        raise refuse("Labels are not in the form that is read.", field="labels", accepted=_LABELS)
+    if len(labels) > MOST_LABELS:
+        raise refuse(
+            "There are too many labels.", field="labels", given=f"{len(labels)} labels", accepted=f"up to {MOST_LABELS}"
+        )
+    return [_label(row, label) for row, label in enumerate(labels)]
+
+
+def _label(row: int, label: Json) -> LabelBody:
+    if not isinstance(label, dict):
+        raise refuse(f"Label {row} is not an object.", field=None, row=row, accepted=_LABELS)
+    known = _BY_ENTITY if "prediction_id" not in label and ("time" in label or "entity" in label) else _BY_ID
+    for name in known:
+        if name not in label and name != "entity":
+            raise refuse(f"Label {row} lacks {name!r}.", field=name, row=row, accepted=_LABELS)
+    for name in label:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise refuse(f"Label {row} has an unknown {name!r}.", field=name, row=row, accepted=_LABELS, hint=hint)
+    value = _value(row, label["value"])
+    if known is _BY_ID:
+        return LabelBody(value=value, prediction_id=read_name("prediction_id", label["prediction_id"], row))
+    entity = label.get("entity")
+    return LabelBody(
+        value=value,
+        model=read_name("model", label["model"], row),
+        entity=None if entity is None else read_name("entity", entity, row),
+        time=read_moment("time", label["time"], row),
+    )
+
+
+def _value(row: int, value: Json) -> float:
+    if type(value) in (int, float) and -1e300 <= value <= 1e300:  # NaN fails every comparison
+        return float(value)
+    raise refuse(
+        f"The value of label {row} is not a finite number.",
+        field="value",
+        row=row,
+        given=str(value)[:40] if isinstance(value, float) else type(value).__name__,
+        accepted="a finite number",
+    )
