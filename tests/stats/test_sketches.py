@@ -15,6 +15,7 @@ from kairos.errors import UsageError
 from kairos.stats.frequent import Frequent
 from kairos.stats.logbuckets import LogBuckets
 from kairos.stats.moments import Moments
+from kairos.stats.quantiles import quantile_interval
 from kairos.values import canonical_json, unplain
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
@@ -52,6 +53,15 @@ def test_bounds_at_ranks_hold_the_values_of_these_ranks(values: list[float], dat
         assert upper >= ordered[high - 1] - abs(ordered[high - 1]) * 1e-9
     assert (lower == -math.inf) == (low < 1)
     assert (upper == math.inf) == (high > len(values))
+
+
+@given(st.lists(st.floats(0.001, 100.0), max_size=120), st.sampled_from([0.5, 0.9, 0.99]))
+def test_a_quantile_is_bounded_at_any_look_as_by_the_values_themselves(values: list[float], p: float) -> None:
+    """The bounds enclose those of the sorted values, by at most the width of a bucket on each side."""
+    exact = quantile_interval(values, p, alpha=0.05, t_opt=100)
+    found = LogBuckets.of(values).quantile_interval(p, alpha=0.05, t_opt=100)
+    assert exact.lower / 1.0203 <= found.lower <= exact.lower * (1 + 1e-9)
+    assert exact.upper * (1 - 1e-9) <= found.upper <= exact.upper * 1.0203
 
 
 def test_buckets_of_nothing_know_nothing() -> None:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from kairos.errors import UsageError
 from kairos.stats.arrays import Floats, Ints
-from kairos.values import Json
+from kairos.stats.quantiles import quantile_ranks
+from kairos.values import Interval, Json
 
 __all__ = ["LogBuckets"]
 
@@ -114,6 +115,7 @@ class LogBuckets:
             lower_rank: The quantile is not below the value of this rank, counted from 1: for a quantile ``p`` of
                 ``n`` values ``n p - u``, with ``u`` from a confidence sequence; below 1, nothing bounds it.
             upper_rank: It is not above the value of this rank, ``n p + u + 1``; beyond ``n``, nothing bounds it.
+                ``kairos.stats.quantiles.quantile_ranks`` gives both.
 
         Returns:
             The lower edge of the bucket of the one, the upper edge of the bucket of the other; infinite where nothing
@@ -130,6 +132,21 @@ class LogBuckets:
             float(lower[_place(counts, low)]) if 1 <= low <= self.n else -math.inf if low < 1 else math.inf,
             float(upper[_place(counts, high)]) if 1 <= high <= self.n else math.inf if high > self.n else -math.inf,
         )
+
+    def quantile_interval(self, p: float, *, alpha: float, t_opt: float) -> Interval:
+        """The p-quantile of independent values, with bounds that hold at all numbers of values with chance 1 - alpha.
+
+        Args:
+            p: In (0, 1).
+            alpha: Chance that the bounds ever miss.
+            t_opt: Number of values at which they are tightest; fix it beforehand.
+
+        References:
+            Howard & Ramdas (2022) for the ranks (``kairos.stats.quantiles``); here as outer edges of their buckets.
+        """
+        low, _, high = (float(rank) for rank in quantile_ranks(self.n, p, alpha=alpha, t_opt=t_opt))
+        lower, upper = self.quantile_bounds(low, high)
+        return Interval(estimate=self.quantile(p), lower=lower, upper=upper, level=1 - alpha)
 
     def share_above(self, limit: float) -> tuple[float, float]:
         """Between which shares of the values are above ``limit``: the bucket that it cuts may be on either side."""
