@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike
 from kairos.errors import ShapeMismatch, UsageError
 from kairos.stats.arrays import Floats, Ints
 
-__all__ = ["EDGES_S", "ArrivalCounts", "ArrivalCurve", "arrival_curve", "arrival_curve_of_labelled", "count_arrivals"]
+__all__ = [
+    "EDGES_S",
+    "ArrivalCounts",
+    "ArrivalCurve",
+    "arrival_chances",
+    "arrival_curve",
+    "arrival_curve_of_labelled",
+    "count_arrivals",
+]
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86400.0
 
@@ -158,6 +166,17 @@ def arrival_curve_of_labelled(counts: ArrivalCounts, *, min_rows: int = 50) -> A
     # at risk in reverse time at delay d: rows whose label took at most d and that are at least d old
     at_risk = np.cumsum(counts.labelled) - (counts.labelled_age.sum() - _from_end(counts.labelled_age))
     return _curve(counts.labelled, at_risk, _from_end(counts.labelled_age), min_rows, forwards=False)
+
+
+def arrival_chances(curve: ArrivalCurve, ages_s: ArrayLike) -> Floats:
+    """The share of labels that have arrived by each age, shape (n,), in [0, 1].
+
+    >>> curve = ArrivalCurve(ages_s=(60.0, 3600.0), shares=(0.5, 1.0), follow_up_s=7200.0, labelled=100)
+    >>> arrival_chances(curve, [0.0, 60.0, 1e6]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    steps = np.searchsorted(np.asarray(curve.ages_s), np.asarray(ages_s, dtype=np.float64), side="right")
+    return np.append(0.0, np.asarray(curve.shares))[steps]
 
 
 def _curve(events: Ints, at_risk: Ints, reached: Ints, min_rows: int, *, forwards: bool) -> ArrivalCurve:
