@@ -103,21 +103,6 @@ def test_a_challenger_that_does_harm_is_rolled_back(world: World) -> None:
     assert "worse on" in last.body["reasons"][0]
 
 
-def test_a_challenger_that_is_not_decided_in_time_is_withdrawn(tmp_path: Path, stock: Stock) -> None:
-    """Hold for as long as ``max_wait`` and then retired; never promoted in silence."""
-    settings = SETTINGS.replace('bake = "3d"', 'bake = "3d"\nmax_wait = "5d"\nharm_margin = "0.1%"')
-    world = World(tmp_path / "toy", stock, settings)
-    champion, challenger = world.live(200.0), world.passed(205.0)
-    deploy(world.project, challenger)
-    controller = Controller(world.project)
-    live_days(world, controller, 4, (champion, 200.0), (challenger, 205.0))
-    assert world.stages()[2] == "shadow"
-    live_days(world, controller, 1, (champion, 200.0), (challenger, 205.0))
-    assert world.stages()[2] == "retired"
-    assert world.facts("stage.changed")[-1].body["verdict"] == "hold"
-    assert "not decided within 5d" in world.facts("stage.changed")[-1].body["reasons"][0]
-
-
 def test_harm_shown_in_the_bake_leads_back_to_the_former_version(tmp_path: Path, stock: Stock) -> None:
     """Users are safe first: the former version is live again before the other is marked."""
     world = World(tmp_path / "toy", stock, SETTINGS.replace('bake = "3d"', 'bake = "7d"'))

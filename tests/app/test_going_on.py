@@ -155,7 +155,7 @@ def test_a_trial_does_not_begin_anew_by_deploying_again(world: World) -> None:
 
 
 def test_a_wrong_split_is_told_once_and_the_trial_ends_in_time(tmp_path: Path, stock: Stock) -> None:
-    """The share stays frozen, nothing is promoted, and after ``max_wait`` the challenger is withdrawn."""
+    """The share stays frozen, nothing is promoted, and after ``max_wait`` the challenger answers nobody."""
     settings = SETTINGS.replace('bake = "3d"', 'bake = "3d"\nmax_wait = "5d"')
     world = World(tmp_path / "toy", stock, settings)
     champion, challenger = world.live(260.0), world.passed(200.0)
@@ -164,11 +164,14 @@ def test_a_wrong_split_is_told_once_and_the_trial_ends_in_time(tmp_path: Path, s
     for day in range(5):
         world.day((champion, 260.0), (challenger, 200.0), answered_by=dict.fromkeys(range(23), 1))
         controller.tick()
-        assert world.stages()[2] == ("canary" if day < 4 else "retired")
+        assert world.stages()[2] == ("canary" if day < 4 else "shadow")
     findings = [f for f in world.facts("finding") if f.body["check"] == "request_split"]
     assert len(findings) == 1
     assert "not split as designed" in findings[0].body["sentence"]
-    assert "not decided within 5d: requests are not split" in world.facts("stage.changed")[-1].body["reasons"][0]
+    assert (
+        "not decided within 5d, waits for a person: requests are not split"
+        in world.facts("stage.changed")[-1].body["reasons"][0]
+    )
 
 
 def test_harm_in_the_bake_is_seen_while_another_version_is_on_trial(tmp_path: Path, stock: Stock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyRegressor
 
 from kairos.app.project import Project
@@ -20,12 +22,26 @@ from kairos.clock import ReplayClock
 from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.serving.deployment import Compared, compared
 from kairos.store.blobs import Store
+from kairos.store.counts import Sheet
 from kairos.store.predictions import Label, Prediction
 from kairos.store.tables import write_table
 from kairos.values import Digest, Json, VersionRef
 
-__all__ = ["DAY", "HOUR", "LEVELS", "PIPELINE", "SETTINGS", "START", "Stock", "World", "hourly", "kinds"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "LEVELS",
+    "PIPELINE",
+    "SETTINGS",
+    "START",
+    "Stock",
+    "World",
+    "hourly",
+    "kinds",
+    "package_of",
+]
 
 START = datetime(2012, 1, 2, tzinfo=UTC)
 """A Monday; when the clock of every world begins."""
@@ -118,6 +134,14 @@ class _Request:
     lineage: Mapping[str, Any]
 
 
+def package_of(store: Store, folder: Path, estimator: BaseEstimator, train: pl.DataFrame) -> Digest:
+    """Trains an estimator, in a new folder, and stores its package."""
+    request = _Request(returned=estimator, inputs={"train": train}, workdir=folder, params={}, lineage={"inputs": {}})
+    folder.mkdir()
+    finish = FinishModel(settings={"demand": ModelOptions(time="hour", lower=0.0, upper=5000.0)})
+    return store.put_folder(finish(request))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
     """Packages and a holdout in a store; made once, and linked into each world."""
@@ -133,16 +157,8 @@ class Stock:
     @staticmethod
     def package(store: Store, folder: Path, level: float, *, rename: Mapping[str, str] | None = None) -> Digest:
         """Trains one that always says ``level``, in a new folder, and stores it."""
-        request = _Request(
-            returned=DummyRegressor(strategy="constant", constant=level),
-            inputs={"train": hourly(START - 42 * DAY, 28, level=230.0).rename(dict(rename or {}))},
-            workdir=folder,
-            params={"level": level},
-            lineage={"inputs": {}},
-        )
-        folder.mkdir()
-        finish = FinishModel(settings={"demand": ModelOptions(time="hour", lower=0.0, upper=5000.0)})
-        return store.put_folder(finish(request))
+        train = hourly(START - 42 * DAY, 28, level=230.0).rename(dict(rename or {}))
+        return package_of(store, folder, DummyRegressor(strategy="constant", constant=level), train)
 
     @classmethod
     def make(cls, folder: Path) -> Stock:
@@ -179,6 +195,8 @@ class World:
             shutil.copytree(stock.cache, root / ".dvc" / "cache", copy_function=os.link)
         self.clock = ReplayClock(START)
         self.project = Project(root, clock=self.clock, actor="tester")
+        self._counts = self.project.counts.writer("world", now=START)
+        self._sheets: dict[Compared, Counter[str]] = {}
 
     def again(self) -> World:
         """The same project as another process would open it, at the same time."""
@@ -312,13 +330,29 @@ class World:
         self.clock.move_to(start + DAY)
 
     def keep(self, rows: Sequence[Prediction], labels: Sequence[Label] = ()) -> None:
-        """Writes to the prediction log."""
+        """Writes to the prediction log, and counts as a server would."""
+        self._count(rows)
         writer = self.project.predictions.writer("world")
         if rows:
             writer.append(rows)
         if labels:
             writer.append_labels(labels)
         writer.close()
+
+    def _count(self, rows: Sequence[Prediction]) -> None:
+        """As ``kairos.serving.tally`` does, of errors and impossible values."""
+        by_request: dict[str, dict[int, Prediction]] = {}
+        for row in rows:
+            by_request.setdefault(row.id, {})[row.version] = row
+        for route in self.project.state().routes():
+            for each in compared(route):
+                base, test = each.comparison.base, each.comparison.test
+                sheet = self._sheets.setdefault(each, Counter())
+                for versions in by_request.values():
+                    if next(iter(versions.values())).model == route.model:
+                        sheet.update(_counts(versions.get(base), versions.get(test), each.share))
+        sheets = [Sheet(comparison=c.comparison, share=c.share, counts=n) for c, n in self._sheets.items()]
+        self._counts.write(sheets, now=self.clock.now())
 
     def facts(self, *kinds: str) -> list[Entry]:
         """What the ledger tells."""
@@ -331,6 +365,27 @@ class World:
     def stages(self, name: str = "demand") -> dict[int, str]:
         """Stage by number."""
         return {number: version.stage for number, version in self.model(name).versions.items()}
+
+
+def _counts(base: Prediction | None, test: Prediction | None, share: float) -> Counter[str]:
+    """Of one request."""
+    bad = [None if row is None else _bad(row) for row in (base, test)]
+    found = Counter(requests=1, predicted=int(test is not None), paired=int(base is not None and test is not None))
+    if test is not None:
+        found.update({"path" if test.answered else "aside": 1, **({f"own.{bad[1]}": 1} if bad[1] else {})})
+    for mine, theirs, arm in ((bad[0], bad[1], "base"), (bad[1], bad[0], "test")):
+        if mine and base is not None and test is not None and mine != theirs:
+            found[f"pairs.{mine}.{arm}"] += 1
+    for row, kind, arm in ((base, bad[0], "base"), (test, bad[1], "test")):
+        if 0 < share < 1 and row is not None and (row.answered or row.action in ("fallback", "refuse")):
+            found.update({f"asked.{arm}": 1, **({f"asked.{kind}.{arm}": 1} if kind else {})})
+    return found
+
+
+def _bad(row: Prediction) -> str | None:
+    if row.error is not None or row.raw is None:
+        return "errors"
+    return "impossible" if row.violation is not None and row.action != "clip" else None
 
 
 def kinds(entries: Iterable[Entry]) -> list[str]:

@@ -4,51 +4,86 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy, StageStep, decide, decide_bake
+from kairos.delivery.rollout import Guard, RolloutEvidence, RolloutPolicy, StageStep
+from kairos.delivery.rollout.deciding import decide, decide_again, decide_bake
+from kairos.delivery.state import Stage
 from kairos.errors import SettingsError
+from kairos.values import canonical_json, plain
+from tests.delivery.trials import GOOD, START, clean_guards, evidence
 
-START = datetime(2012, 1, 1, tzinfo=UTC)
-POLICY = RolloutPolicy(harm_margin=0.01)
-GOOD = PairedLoss(pairs=300, champion_mean=50.0, challenger_mean=40.0, lower=-15.0, upper=-4.0, harm_log_e=-3.0)
-
-
-def evidence(loss: PairedLoss | None = GOOD, *, days: float = 5, canary_requests: int = 100) -> RolloutEvidence:
-    return RolloutEvidence(as_of=START + timedelta(days=days), since=START, loss=loss, canary_requests=canary_requests)
+STAGES = tuple(StageStep.parse(text) for text in ("shadow", "canary:25%", "live"))
+POLICY = RolloutPolicy(stages=STAGES, harm_margin=0.01, critical=())
 
 
 def test_proof_moves_a_shadow_to_the_canary_and_the_canary_to_live() -> None:
     """Each step is the next of the policy."""
     first = decide(POLICY, "shadow", 0.0, evidence())
-    assert (first.verdict, first.action, first.to) == ("pass", "advance", StageStep(stage="canary", share=0.1))
-    second = decide(POLICY, "canary", 0.1, evidence())
-    assert second.to == StageStep(stage="live", share=1.0)
+    assert (first.verdict, first.action, first.to) == ("pass", "advance", STAGES[1])
+    second = decide(POLICY, "canary", 0.25, evidence(guards=clean_guards(240, 60)))
+    assert second.to == STAGES[2]
     assert "on 300 requests" in second.sentence
 
 
 def test_proven_harm_rolls_back_at_any_stage() -> None:
     """The loss's e-process above 1/alpha is enough."""
     bad = replace(GOOD, harm_log_e=math.log(20.1), challenger_mean=90.0, upper=60.0)
-    for stage, share in (("shadow", 0.0), ("canary", 0.1), ("live", 1.0)):
-        decision = decide(POLICY, stage, share, evidence(bad))  # type: ignore[arg-type]
+    stages: tuple[tuple[Stage, float], ...] = (("shadow", 0.0), ("canary", 0.1), ("live", 1.0))
+    for stage, share in stages:
+        decision = decide(POLICY, stage, share, evidence(bad))
         assert (decision.verdict, decision.action) == ("fail", "rollback")
         assert "90 against 50" in decision.sentence
 
 
 def test_guards_share_alpha() -> None:
-    """With two guards and the loss, each must reach 3/alpha, so that all together stay below alpha."""
-    guards = (Guard(name="error", harm_log_e=math.log(59)), Guard(name="invalid output", counts={"0.1": (7, 1)}))
-    quiet = replace(evidence(), guards=guards)
-    assert decide(POLICY, "canary", 0.1, quiet).action == "advance"
-    loud = replace(quiet, guards=(guards[0], replace(guards[1], harm_log_e=math.log(61))))
-    decision = decide(POLICY, "canary", 0.1, loud)
+    """With two guards and the loss, each must reach 3 / alpha, so that all together stay below alpha."""
+    loud = Guard(name="errors", what="errors", pairs=(13, 0), by=("pairs",))
+    quiet = replace(loud, name="impossible", pairs=(0, 0))
+    alone, among = replace(loud, pairs=(8, 0)), replace(loud, pairs=(9, 0))
+    assert decide(POLICY, "shadow", 0.0, evidence(guards=(alone, quiet))).action == "advance"
+    decision = decide(POLICY, "shadow", 0.0, evidence(guards=(quiet, among)))
     assert decision.action == "rollback"
-    assert "'invalid output': 7 of the challenger's, 1 of the champion's" in decision.sentence
+    assert "too many errors: 9 of the challenger's, 0 of the champion's (e = 108 >= 60)" in decision.sentence
+
+
+def test_critical_guards_get_half_of_alpha() -> None:
+    """The one that matters most acts sooner, the others later."""
+    guards = tuple(Guard(name=name, what=name, pairs=(0, 0), by=("pairs",)) for name in "abcdefg")
+    loud = replace(guards[0], pairs=(9, 0))
+    policy = replace(POLICY, critical=("a",))
+    assert decide(POLICY, "shadow", 0.0, evidence(guards=(loud, *guards[1:]))).action == "advance"
+    assert decide(policy, "shadow", 0.0, evidence(guards=(loud, *guards[1:]))).action == "rollback"
+    assert decide(policy, "shadow", 0.0, evidence(guards=(*guards[:-1], replace(loud, name="g")))).action == "advance"
+
+
+def test_by_default_the_loss_gets_half_of_alpha() -> None:
+    """Its limit is 40 however many guards there are: labels are slow, and counts are not."""
+    guards = tuple(Guard(name=name, what=name, by=("pairs",)) for name in "abcdefg")
+    harm = replace(GOOD, harm_log_e=math.log(41))
+    assert decide(RolloutPolicy(), "shadow", 0.0, evidence(harm, guards=guards)).action == "rollback"
+    assert decide(POLICY, "shadow", 0.0, evidence(harm, guards=guards)).action != "rollback"
+
+
+def test_a_limit_of_the_owners_takes_back_what_breaks_it() -> None:
+    """Whatever the champion does: 20 slow answers of 100 are more than the 1 % that was stated."""
+    slow = Guard(name="p99_latency < 50ms", what="answers that break it", by=("cap",), own=(20, 100), cap=0.01)
+    decision = decide(POLICY, "canary", 0.25, evidence(guards=(slow,)))
+    assert decision.action == "rollback"
+    assert "20 of 100 are answers that break it, where 0.01 of all are allowed" in decision.sentence
+    assert decide(POLICY, "canary", 0.25, evidence(guards=(replace(slow, own=(1, 100)),))).action == "advance"
+
+
+def test_a_tolerance_is_harm_that_is_accepted() -> None:
+    """Three times as many bad events are harm, unless the owner tolerates four times as many."""
+    guard = Guard(name="errors", what="errors", asked={"0.5": (75, 25)}, by=("shares",))
+    assert decide(POLICY, "canary", 0.5, evidence(guards=(guard,))).action == "rollback"
+    lenient = replace(POLICY, tolerance=3.0)
+    assert decide(lenient, "canary", 0.5, evidence(guards=(guard,))).action != "rollback"
 
 
 @pytest.mark.parametrize(
@@ -58,34 +93,57 @@ def test_guards_share_alpha() -> None:
         (evidence(replace(GOOD, pairs=99)), "99 of 100 labelled"),
         (evidence(replace(GOOD, upper=0.6)), "may still be 0.6 higher, 0.5 is allowed"),
         (evidence(replace(GOOD, upper=math.nan)), "may still be nan higher"),
-        (evidence(canary_requests=19), "19 of 20 requests"),
-        (evidence(days=0.5), "12h of 1d"),
+        (evidence(replace(GOOD, harm_log_e=math.nan)), "not a number"),
+        (evidence(asked={"0.25": (19, 60)}), "19 of 24 requests answered by the challenger itself"),
+        (evidence(days=0.05, per_day=4800), "72m of 2h in this stage"),
+        (evidence(guards=clean_guards(10, 60)), "errors may still be more than 0.125 of all (0 of 10 so far)"),
+        (evidence(guards=clean_guards(240, 5)), "slow answers may still be more than 0.175 of all"),
     ],
 )
 def test_missing_evidence_is_hold_and_says_what_is_missing(weak: RolloutEvidence, missing: str) -> None:
     """Never a pass, never a fail; NaN proves nothing."""
-    decision = decide(POLICY, "canary", 0.1, weak)
-    assert (decision.verdict, decision.action) == ("hold", "wait")
+    decision = decide(POLICY, "canary", 0.25, weak)
+    assert (decision.verdict, decision.action, decision.to) == ("hold", "wait", None)
     assert missing in decision.sentence
 
 
-def test_waiting_too_long_withdraws_the_challenger() -> None:
-    """After ``max_wait`` the verdict is hold and the challenger goes; nothing is promoted in silence."""
-    decision = decide(POLICY, "shadow", 0.0, evidence(replace(GOOD, upper=3.0), days=14))
-    assert (decision.verdict, decision.action) == ("hold", "withdraw")
-    assert "not decided within 14d" in decision.sentence
+def test_waiting_too_long_leads_back_to_shadow_to_wait_for_a_person() -> None:
+    """After ``max_wait`` the verdict is hold, in a stage where nobody is answered; nothing is promoted in silence."""
+    stages: tuple[tuple[Stage, float], ...] = (("shadow", 0.0), ("canary", 0.25))
+    for stage, share in stages:
+        decision = decide(POLICY, stage, share, evidence(replace(GOOD, upper=3.0), days=14))
+        assert (decision.verdict, decision.action) == ("hold", "hold")
+        assert decision.to == StageStep(stage="shadow", share=0.0)
+        assert "not decided within 14d" in decision.sentence
+
+
+def test_what_waits_for_a_person_goes_back_on_harm_and_forward_on_nothing() -> None:
+    """Whatever is proven meanwhile, the step forward is a person's; the step back is not."""
+    assert decide(POLICY, "shadow", 0.0, evidence(is_overdue=True, days=99)).action == "wait"
+    harm = replace(GOOD, harm_log_e=math.log(21))
+    assert decide(POLICY, "shadow", 0.0, evidence(harm, is_overdue=True, days=99)).action == "rollback"
 
 
 def test_a_wrong_split_freezes() -> None:
     """If requests did not reach the arms as designed, no comparison can be trusted."""
-    decision = decide(POLICY, "canary", 0.1, replace(evidence(), split_log_e=math.log(101)))
+    decision = decide(POLICY, "canary", 0.25, evidence(split_log_e=math.log(101)))
     assert decision.action == "freeze"
+    assert "not split as designed (e = 101)" in decision.sentence
 
 
 def test_an_unusable_challenger_goes_at_once() -> None:
     """A package that does not load needs no statistics."""
-    decision = decide(POLICY, "shadow", 0.0, replace(evidence(None), unusable="demand@2 does not load"))
+    decision = decide(POLICY, "shadow", 0.0, evidence(None, unusable="demand@2 does not load"))
     assert (decision.action, decision.sentence) == ("rollback", "demand@2 does not load")
+    assert decision.words[0] == "The new version is taken back: demand@2 does not load."
+
+
+def test_who_is_far_too_slow_in_shadow_does_not_come_to_users_and_is_not_taken_back() -> None:
+    """A shadow predicts in another thread: its times are no proof, but a reason to wait."""
+    slow = Guard(name="timeouts", what="timeouts", by=("shares",), aside=(40, 120))
+    decision = decide(POLICY, "shadow", 0.0, evidence(guards=(slow,)))
+    assert decision.action == "wait"
+    assert "timeouts: 40 of 120 in shadow" in decision.sentence
 
 
 @given(st.floats(allow_nan=True), st.floats(allow_nan=True), st.integers(0, 1000), st.floats(0, 60))
@@ -97,7 +155,7 @@ def test_nothing_advances_without_proof(upper: float, harm_log_e: float, pairs: 
         assert upper < 0.5
         assert pairs >= 100
         assert harm_log_e < math.log(20)
-        assert days >= 1
+        assert days >= 1 / 24
 
 
 @pytest.mark.parametrize("text", ["canary", "canary:0%", "canary:100%", "canary:x%", "live:5%", "canry:5%"])
@@ -111,8 +169,11 @@ def test_a_rollout_has_to_end_live_and_grow() -> None:
     """Policies that cannot work are refused when they are made."""
     with pytest.raises(SettingsError, match="end live"):
         RolloutPolicy(stages=(StageStep.parse("shadow"),))
-    with pytest.raises(SettingsError, match="have to grow"):
-        RolloutPolicy(stages=tuple(StageStep.parse(s) for s in ("canary:20%", "canary:10%", "live")))
+    for stages in (("canary:20%", "canary:10%", "live"), ("canary:20%", "canary:20%", "live")):
+        with pytest.raises(SettingsError, match="have to grow"):
+            RolloutPolicy(stages=tuple(StageStep.parse(s) for s in stages))
+    with pytest.raises(SettingsError, match="out of range"):
+        RolloutPolicy(cap=1.0)
 
 
 def test_a_bake_ends_when_no_harm_was_shown_in_time() -> None:
@@ -122,7 +183,39 @@ def test_a_bake_ends_when_no_harm_was_shown_in_time() -> None:
     assert decide_bake(POLICY, evidence(None, days=7)).action == "advance"
 
 
+def test_a_bake_goes_on_until_bad_events_are_proven_rare_but_not_for_ever() -> None:
+    """Two slow answers among twelve show nothing yet; after ``max_wait`` the former goes, and the verdict says hold."""
+    guards = (replace(clean_guards(240, 12)[1], own=(2, 12)),)
+    waiting = decide_bake(POLICY, evidence(days=7, guards=guards))
+    assert (waiting.action, waiting.verdict) == ("wait", "hold")
+    ended = decide_bake(POLICY, evidence(days=14, guards=guards))
+    assert (ended.action, ended.verdict) == ("advance", "hold")
+    assert "not proven either: slow answers may still be" in ended.sentence
+
+
 def test_harm_shown_during_the_bake_leads_back() -> None:
     """Being live protects nobody: the same proof that ends a rollout ends a bake."""
     decision = decide_bake(POLICY, evidence(replace(GOOD, harm_log_e=10.0), days=3))
     assert (decision.verdict, decision.action) == ("fail", "rollback")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        evidence(),
+        evidence(None, days=0.3),
+        evidence(guards=clean_guards(240, 60), split_log_e=math.inf),
+        evidence(replace(GOOD, upper=math.nan), label_free=None, is_overdue=True),
+        evidence(unusable="it does not load", on_trial_since=START - timedelta(days=3)),
+    ],
+)
+def test_every_decision_can_be_made_again_from_what_the_ledger_keeps(case: RolloutEvidence) -> None:
+    """Policy and evidence come back from JSON as they were, to the byte, and lead to the same decision."""
+    kept = [plain(POLICY), plain(case)]
+    assert canonical_json(RolloutPolicy.from_plain(kept[0])) == canonical_json(POLICY)
+    assert canonical_json(RolloutEvidence.from_plain(kept[1])) == canonical_json(case)
+    for question, decision in (
+        ({"about": "trial", "stage": "canary", "share": 0.25}, decide(POLICY, "canary", 0.25, case)),
+        ({"about": "bake"}, decide_bake(POLICY, case)),
+    ):
+        assert canonical_json(decide_again(question, *kept)) == canonical_json(decision)

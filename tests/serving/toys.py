@@ -7,7 +7,9 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import httpx
@@ -21,7 +23,7 @@ from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.app import make_app
 from kairos.serving.guard import OutputGuard
-from kairos.serving.ports import ModelPolicy
+from kairos.serving.ports import CountSink, ModelPolicy
 from kairos.serving.server import ModelServer
 from kairos.store.predictions import EntityLabel, Prediction, PredictionLog, PredictionWriter
 from kairos.store.records import Label
@@ -98,8 +100,10 @@ def route(
     previous: int | None = None,
     seq: int = 1,
     model: str = "demand",
+    trial_since: datetime | None = None,
+    bake_since: datetime | None = None,
 ) -> Route:
-    """A route of versions by their numbers."""
+    """A route of versions by their numbers; nothing is counted of it unless it says since when."""
     champion_, challenger_, previous_ = (
         None if n is None else live(n, model) for n in (champion, challenger, previous)
     )
@@ -112,6 +116,8 @@ def route(
         previous=previous_,
         salt="salt",
         seq=seq,
+        trial_since=trial_since,
+        bake_since=bake_since,
     )
 
 
@@ -179,6 +185,8 @@ def make_server(
     clock: Clock | None = None,
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
+    counts: CountSink | None = None,
+    limits: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
 ) -> ModelServer:
     """A server of that registry."""
@@ -188,6 +196,8 @@ def make_server(
         load=registry.load,
         policy=lambda live, signature: policy,
         sink=sink,
+        counts=counts,
+        limits=lambda comparison: limits,
         clock=clock or SystemClock(),
         seed=seed,
     )
@@ -256,11 +266,22 @@ def serving(
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
     sink: FullDisk | None = None,
+    counts: CountSink | None = None,
+    limits: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
 ) -> Iterator[Served]:
     """The application over ASGI, without a socket; what is owed after an answer is done when the block ends."""
     log = PredictionLog(folder)
-    server = make_server(registry, sink or log.writer("toy"), clock=clock, guard=guard, capture=capture, seed=seed)
+    server = make_server(
+        registry,
+        sink or log.writer("toy"),
+        clock=clock,
+        guard=guard,
+        capture=capture,
+        counts=counts,
+        limits=limits,
+        seed=seed,
+    )
     app = make_app(server, pages={"/": lambda: "<h1>Hello</h1>"})
     with Client(app) as client:
         yield Served(client, server, log, registry)

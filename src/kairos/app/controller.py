@@ -8,9 +8,10 @@ decides, because every change names the head of the ledger that it was decided o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from kairos.app.evidence import Evidence, Gathered
 from kairos.app.project import Project
 from kairos.app.retraining import retrain, settle
 from kairos.app.trials import judge_bake, judge_trial
@@ -29,13 +30,22 @@ class Controller:
     Args:
         project: Whose; its clock says when a tick is.
         on_entry: Told of every fact that a tick writes, as soon as it is written.
+        gathered: Where evidence is kept for a quick look by somebody else; see ``Glance``.
     """
 
-    def __init__(self, project: Project, *, on_entry: Callable[[Entry], None] = lambda entry: None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        *,
+        on_entry: Callable[[Entry], None] = lambda entry: None,
+        gathered: Gathered | None = None,
+    ) -> None:
         self._project = project
         self._on_entry = on_entry
         self._told = project.ledger.head()
         self._watches = {name: Watch(project, model) for name, model in project.settings.models.items()}
+        shelf = Gathered() if gathered is None else gathered
+        self._evidence = {name: Evidence(project, watch, shelf) for name, watch in self._watches.items()}
 
     def tick(self) -> None:
         """Looks once at every model, in the order of their names.
@@ -46,9 +56,20 @@ class Controller:
         Raises:
             Exception: the first trouble, once all models have had their turn; others are logged.
         """
+        self._take_turns(
+            [self._project.predictions.roll, *(partial(self._turn, name) for name in sorted(self._watches))]
+        )
+
+    def judge(self) -> None:
+        """Looks only at what is on trial, or bakes, between two ticks.
+
+        Raises:
+            Exception: as ``tick``.
+        """
+        self._take_turns([partial(self._judge, name) for name in sorted(self._watches)])
+
+    def _take_turns(self, turns: Sequence[Callable[[], object]]) -> None:
         troubles: list[Exception] = []
-        turns: list[Callable[[], object]] = [self._project.predictions.roll]
-        turns += [partial(self._turn, name) for name in sorted(self._watches)]
         for turn in turns:
             try:
                 turn()
@@ -70,10 +91,16 @@ class Controller:
         try:
             watch.look()
         finally:  # what is on trial is judged even where the watching is in trouble
-            judge_bake(self._project, watch, model)
-            judge_trial(self._project, watch, model)
+            self._judge(name)
         settle(self._project, model, announce=self._announce)
         retrain(self._project, watch, model, announce=self._announce)
+
+    def _judge(self, name: str) -> None:
+        if name not in self._project.state().models:
+            return
+        model, evidence = self._project.settings.model(name), self._evidence[name]
+        judge_bake(self._project, model, evidence)
+        judge_trial(self._project, model, evidence, on_wrong_split=self._watches[name].tell_wrong_split)
 
     def _announce(self) -> None:
         for entry in self._project.ledger.read(after=self._told):

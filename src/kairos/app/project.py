@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
     from kairos.pipeline.cache import StepCache
     from kairos.pipeline.engine.local import LocalEngine
     from kairos.store.blobs import Store
+    from kairos.store.counts import CountLog
     from kairos.store.predictions import PredictionLog
 
 __all__ = ["Project"]
@@ -106,6 +107,13 @@ class Project:
         from kairos.store.predictions import PredictionLog
 
         return PredictionLog(self.home / "predictions")
+
+    @cached_property
+    def counts(self) -> CountLog:
+        """What versions on trial did, as counts of the server processes."""
+        from kairos.store.counts import CountLog
+
+        return CountLog(self.home / "counts")
 
     def state(self, *, until: datetime | None = None) -> DeliveryState:
         """Where every version stands, now or at a moment of the past."""

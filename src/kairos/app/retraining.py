@@ -110,9 +110,10 @@ def _waiting(state: ModelState) -> VersionState | None:
 def _is_on_trial(state: ModelState) -> bool:
     """Whether something is under way that a newer version must not disturb.
 
-    A version in shadow whose gate held is not: it waits for evidence, and one with newer data may do better.
+    A version in shadow whose gate held is not: it waits for evidence, and one with newer data may do better. Nor is one
+    that waits for a person, because a stage took too long.
     """
     challenger = state.challenger
     if challenger is None:
         return state.previous is not None
-    return challenger.verdict == "pass" or challenger.stage != "shadow"
+    return not challenger.is_overdue and (challenger.verdict == "pass" or challenger.stage != "shadow")

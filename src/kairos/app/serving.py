@@ -14,9 +14,11 @@ from kairos.app.settings.serving import ServingSettings
 from kairos.delivery.state import Live, Route
 from kairos.models.package import Package
 from kairos.models.signature import Signature
+from kairos.monitor.latency import latency_limits
 from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
+from kairos.store.counts import Comparison
 from kairos.values import Digest
 
 __all__ = ["make_server"]
@@ -30,6 +32,8 @@ def make_server(project: Project) -> ModelServer:
         load=wiring.load,
         policy=wiring.policy,
         sink=project.predictions.writer(f"server-{os.getpid()}"),
+        counts=project.counts.writer(f"server-{os.getpid()}", now=project.clock.now()),
+        limits=wiring.limits,
         clock=project.clock,
         seed=project.settings.seed,
     )
@@ -61,6 +65,16 @@ class _Wiring:
         }
         allow_pickle = bool(owners) and all(name in known and known[name].allow_pickle for name in owners)
         return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
+
+    def limits(self, comparison: Comparison) -> dict[str, int]:
+        """What is too slow beside that champion, in microseconds: by its own past, and as the settings say."""
+        known = self._project.settings.models.get(comparison.model)
+        if known is None:
+            return {}
+        stated = {rule.kind: rule.limit_us for rule in known.delivery.guards if rule.limit_us is not None}
+        timeout_us = round(known.delivery.timeout.total_seconds() * 1e6)
+        past = latency_limits(self._project.predictions, comparison.model, comparison.base, before=comparison.since)
+        return {"timeouts": timeout_us, **past, **stated}
 
     def policy(self, live: Live, signature: Signature) -> ModelPolicy:
         """What may leave and what may be kept of a version, as it was deployed.

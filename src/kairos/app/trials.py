@@ -1,74 +1,93 @@
-"""Moving what is on trial, or bakes, on or back: evidence from the watch, a decision from ``delivery``, a fact."""
+"""Moving what is on trial, or bakes, on or back: evidence in, a decision from ``delivery``, a fact."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from types import MappingProxyType
 
 from kairos.app.deploying import move, restore
+from kairos.app.evidence import EvidenceOf
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.watching import Watch
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy, decide, decide_bake
-from kairos.delivery.state import Stage, VersionState
-from kairos.values import plain
+from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
+from kairos.delivery.state import VersionState
+from kairos.values import Json, plain
 
 __all__ = ["judge_bake", "judge_trial"]
 
-_STAGE_AFTER: Mapping[str, Stage] = MappingProxyType({"rollback": "rolled_back", "withdraw": "retired"})
+WrongSplit = Callable[[VersionState, RolloutEvidence, str], None]
 
 
-def judge_bake(project: Project, watch: Watch, model: ModelSettings) -> None:
+def judge_bake(project: Project, model: ModelSettings, evidence_of: EvidenceOf) -> None:
     """Goes back to the former champion, or lets it go, as the evidence says."""
     state = project.state()
     found = state.model(model.name)
     if found.champion is None or found.previous is None:
         return
-    evidence = watch.rollout(found.previous, found.champion)
-    decision = decide_bake(model.delivery, evidence)
-    basis = plain({"evidence": evidence, "policy": model.delivery})
+    known = evidence_of(found.previous, found.champion)
+    decision = decide_bake(model.delivery, known.evidence)
+    basis = _basis(decision, {"about": "bake"}, model.delivery, known.evidence)
     verdict, reasons = decision.verdict, [decision.sentence]
     if decision.action == "rollback":
         before = found.last_live(found.previous.ref.number)
         restore(project, found, before, verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
-    elif decision.action == "advance":
-        move(
-            project,
-            found.previous,
-            "retired",
-            verdict=verdict,
-            reasons=reasons,
-            basis=basis,
-            expect=state.seq,
-        )
+    elif decision.action == "advance" and known.is_whole:
+        move(project, found.previous, "retired", verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
 
 
-def judge_trial(project: Project, watch: Watch, model: ModelSettings) -> None:
-    """Moves a challenger on or back, as the evidence says."""
+def judge_trial(
+    project: Project,
+    model: ModelSettings,
+    evidence_of: EvidenceOf,
+    *,
+    on_wrong_split: WrongSplit = lambda challenger, evidence, sentence: None,
+) -> None:
+    """Moves a challenger on or back, as the evidence says.
+
+    Args:
+        project: Whose.
+        model: Which of its models.
+        evidence_of: What is known; if it is not whole, only harm is acted upon.
+        on_wrong_split: Told when requests do not reach the challenger as drawn.
+    """
     state = project.state()
     found = state.model(model.name)
-    if found.champion is None or found.challenger is None:
+    challenger = found.challenger
+    if found.champion is None or challenger is None:
         return
-    evidence = watch.rollout(found.champion, found.challenger)
-    policy = _owed_proof(model, found.challenger, evidence)
-    decision = decide(policy, found.challenger.stage, found.challenger.share, evidence)
-    to = _STAGE_AFTER.get(decision.action)
+    known = evidence_of(found.champion, challenger)
+    policy = _owed_proof(model, challenger, known.evidence)
+    decision = decide(policy, challenger.stage, challenger.share, known.evidence)
     if decision.action == "freeze":
-        watch.tell_wrong_split(found.challenger, evidence, decision.sentence)
-    elif decision.action == "advance" and decision.to is not None:
-        to = decision.to.stage
-    if to is not None:
-        move(
-            project,
-            found.challenger,
-            to,
-            share=decision.to.share if decision.to is not None and to == "canary" else 0.0,
-            verdict=decision.verdict,
-            reasons=[decision.sentence],
-            basis=plain({"evidence": evidence, "policy": policy}),
-            expect=state.seq,
-        )
+        on_wrong_split(challenger, known.evidence, decision.sentence)
+    if decision.action not in ("rollback", "advance", "hold") or not (known.is_whole or decision.action == "rollback"):
+        return
+    question: Json = {"about": "trial", "stage": challenger.stage, "share": challenger.share}
+    to = decision.to
+    move(
+        project,
+        challenger,
+        "rolled_back" if to is None else to.stage,
+        share=to.share if to is not None and to.stage == "canary" else 0.0,
+        verdict=decision.verdict,
+        reasons=[decision.sentence],
+        basis=_basis(decision, question, policy, known.evidence),
+        expect=state.seq,
+    )
+
+
+def _basis(
+    decision: RolloutDecision, question: Json, policy: RolloutPolicy, evidence: RolloutEvidence
+) -> dict[str, Json]:
+    """What the decision can be made again from, and how it is told."""
+    basis: dict[str, Json] = {
+        "question": question,
+        "policy": plain(policy),
+        "evidence": plain(evidence),
+        "words": list(decision.words),
+    }
+    return basis | ({"is_overdue": True} if decision.action == "hold" else {})
 
 
 def _owed_proof(model: ModelSettings, challenger: VersionState, evidence: RolloutEvidence) -> RolloutPolicy:

@@ -1,4 +1,4 @@
-"""Looking at one live model: findings that are new go to the ledger, evidence for the rollout to the controller."""
+"""Looking at one live model: findings that are new go to the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from kairos.app.losses import holdout_losses
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.delivery.rollout import SPLIT_LIMIT, RolloutEvidence
+from kairos.delivery.rollout import RolloutEvidence
+from kairos.delivery.rollout.deciding import SPLIT_LIMIT
 from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.models.profile import Profile
@@ -20,7 +21,6 @@ from kairos.monitor.days import day_number
 from kairos.monitor.delays import learn_maturity
 from kairos.monitor.findings import Check, Finding, Level
 from kairos.monitor.maturity import Maturity, may_replace
-from kairos.monitor.rollout import gather
 from kairos.monitor.watch import Monitor
 from kairos.values import VersionRef, Window, plain
 
@@ -42,6 +42,11 @@ class Watch:
         self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
         self._references: dict[VersionRef, tuple[Profile, LossReference | None]] = {}
 
+    @property
+    def model(self) -> ModelSettings:
+        """The settings of what is watched."""
+        return self._model
+
     def look(self) -> tuple[Finding, ...]:
         """Looks at the champion; writes a finding down when it is new, or when its level has changed.
 
@@ -54,7 +59,7 @@ class Watch:
         champion = self._project.state().model(self._model.name).champion
         if champion is None:
             return ()
-        profile, reference = self._reference(champion)
+        profile, reference = self.reference(champion)
         findings = self._monitor.look(
             self._model.name,
             version=champion.ref.number,
@@ -64,7 +69,7 @@ class Watch:
             loss_of=loss_named(self._model.gate.loss),
             live_since=champion.since,
             now=self._project.clock.now(),
-            maturity=self._when_mature(),
+            maturity=self.when_mature(),
         )
         head = self._project.ledger.head()
         known = {_key(f): f.level for f in self.told(champion)}
@@ -92,7 +97,7 @@ class Watch:
         self._maturity = (day_number(now), found)
         return found
 
-    def _when_mature(self) -> Maturity:
+    def when_mature(self) -> Maturity:
         """The same, without looking how labels arrive if a time is set: that costs more than a look."""
         after = self._model.monitor.matures_after
         return self.maturity() if after is None else Maturity(matures_after=after)
@@ -139,24 +144,8 @@ class Watch:
         )
         self._project.tell("finding", subject=self._model.name, body=finding.plain())
 
-    def rollout(self, champion: VersionState, challenger: VersionState) -> RolloutEvidence:
-        """What is known about a challenger beside a champion, since live traffic first reached the challenger."""
-        _, reference = self._reference(champion)
-        evidence = gather(
-            self._project.predictions,
-            model=self._model.name,
-            champion=champion.ref.number,
-            challenger=challenger.ref.number,
-            since=challenger.on_trial_since or challenger.since,
-            as_of=self._project.clock.now(),
-            loss=loss_named(self._model.gate.loss),
-            reference=reference,
-            policy=self._model.delivery,
-            matures_after=self._when_mature().matures_after,
-        )
-        return replace(evidence, since=challenger.since)
-
-    def _reference(self, version: VersionState) -> tuple[Profile, LossReference | None]:
+    def reference(self, version: VersionState) -> tuple[Profile, LossReference | None]:
+        """What a version's training looked like, and its losses on its holdout if they can serve as a measure."""
         if version.ref not in self._references:
             package = open_stored(self._project.store, version.package, allow_pickle=self._model.allow_pickle)
             run = run_entry(self._project, version.run).body

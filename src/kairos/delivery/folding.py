@@ -50,6 +50,7 @@ def _moved(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
         share=float(entry.body.get("share") or 0.0),
         since=entry.at,
         stage_seq=entry.seq,
+        is_overdue=bool(entry.body.get("is_overdue")),
         was_taken_back=to == "rolled_back" or (before.was_taken_back and to != "live"),
     )
     version = _deployed(version, entry) if to in MEETS_TRAFFIC else replace(version, on_trial_since=None)

@@ -51,6 +51,10 @@ class Route:
     """Makes the split of keys differ from rollout to rollout."""
     seq: int
     """The ledger entry that this route follows from."""
+    trial_since: datetime | None = None
+    """When live traffic first reached the challenger."""
+    bake_since: datetime | None = None
+    """When live traffic first reached the champion, while the one before is kept warm: trial and bake are one story."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class VersionState:
     """The entry that brought it there."""
     on_trial_since: datetime | None = None
     """When live traffic first reached it, in the present attempt to make it live; ``None`` before."""
+    is_overdue: bool = False
+    """Whether it waits in shadow for a person, because a stage took too long."""
     verdict: Verdict | None = None
     """The last gate's verdict, or ``None`` if it met none."""
     verdict_against: VersionRef | None = None
@@ -175,6 +181,8 @@ class ModelState:
             previous=self.previous.live if self.previous else None,
             salt=str(challenger.ref) if challenger else "",
             seq=self.seq,
+            trial_since=challenger.on_trial_since if challenger else None,
+            bake_since=self.champion.on_trial_since if self.champion and self.previous else None,
         )
 
     def _at(self, number: int | None) -> VersionState | None:

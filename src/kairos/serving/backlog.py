@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from kairos.clock import Clock
 from kairos.serving.faults import Faults
-from kairos.serving.layers import Owed, Request
+from kairos.serving.layers import Reply, Request
 
 __all__ = ["Backlog"]
 
-Work = tuple[Request, tuple[Owed, ...]]
+Work = tuple[Request, Reply]
 
 
 class Backlog:
@@ -20,9 +20,9 @@ class Backlog:
 
     def __init__(
         self,
-        settle: Callable[[Request, tuple[Owed, ...]], None],
+        settle: Callable[[Request, Reply], None],
         *,
-        on_skip: Callable[[Request, tuple[Owed, ...]], None],
+        on_skip: Callable[[Request, Reply], None],
         most_waiting: int,
         clock: Clock,
     ) -> None:
@@ -34,12 +34,12 @@ class Backlog:
         self._thread = threading.Thread(target=self._run, name="kairos-backlog", daemon=True)
         self._thread.start()
 
-    def add(self, request: Request, owed: tuple[Owed, ...]) -> None:
-        """Queues the work, or skips it; never waits."""
+    def add(self, request: Request, reply: Reply) -> None:
+        """Queues what is owed after a reply, or skips it; never waits."""
         try:
-            self._queue.put_nowait((request, owed))
+            self._queue.put_nowait((request, reply))
         except queue.Full:
-            self._on_skip(request, owed)
+            self._on_skip(request, reply)
 
     def close(self) -> None:
         """Finishes what waits, then stops."""

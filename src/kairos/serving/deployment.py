@@ -14,15 +14,18 @@ from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
 from kairos.models.signature import Column, Signature
 from kairos.serving.faults import Faults
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
+from kairos.store.counts import Comparison
 from kairos.values import Digest, Json, VersionRef
 
 __all__ = [
+    "Compared",
     "Deployment",
     "Divergence",
     "LoadedRoute",
     "LoadedVersion",
     "Role",
     "Trouble",
+    "compared",
     "load_route",
     "load_version",
 ]
@@ -62,6 +65,15 @@ class LoadedVersion:
         return [float(value) for value in raw]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two versions that meet the same requests, and how many of these the one under test answers."""
+
+    comparison: Comparison
+    share: float
+    """0 in shadow, 1 in a bake."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LoadedRoute:
     """What is done with requests for one model, with its versions in memory."""
@@ -73,6 +85,8 @@ class LoadedRoute:
     share: float
     """The part of keys that the challenger answers; 0 in shadow."""
     salt: str
+    compared: tuple[Compared, ...] = ()
+    """What is counted of its requests."""
 
     @property
     def versions(self) -> tuple[tuple[Role, LoadedVersion], ...]:
@@ -90,6 +104,7 @@ class Trouble:
     """A version that should be loaded and could not be."""
 
     ref: VersionRef
+    package: Digest
     role: Role
     reason: str
 
@@ -193,7 +208,8 @@ def load_route(
         try:
             return have.get((live.ref, live.package, live.serving)) or load_version(live, load=load, policy=policy)
         except Exception as error:  # the estimator inside may raise anything; the reason is shown in /health/ready
-            troubles.append(Trouble(ref=live.ref, role=role, reason=f"{type(error).__name__}: {error}"))
+            reason = f"{type(error).__name__}: {error}"
+            troubles.append(Trouble(ref=live.ref, package=live.package, role=role, reason=reason))
             return None
 
     champion = get("champion", route.champion)
@@ -209,8 +225,25 @@ def load_route(
         previous=get("previous", route.previous),
         share=route.share if route.stage == "canary" and challenger is not None else 0.0,
         salt=route.salt,
+        compared=compared(route),
     )
     return loaded_route, tuple(troubles)
+
+
+def compared(route: Route) -> tuple[Compared, ...]:
+    """What is to be counted of a route's requests: the challenger beside the champion, the champion beside the former.
+
+    A champion and the one before it keep the comparison that they had during the trial.
+    """
+    found = []
+    for base, test, since, share in (
+        (route.champion, route.challenger, route.trial_since, route.share if route.stage == "canary" else 0.0),
+        (route.previous, route.champion, route.bake_since, 1.0),
+    ):
+        if base is not None and test is not None and since is not None:
+            comparison = Comparison(model=route.model, base=base.ref.number, test=test.ref.number, since=since)
+            found.append(Compared(comparison=comparison, share=share))
+    return tuple(found)
 
 
 def _typical(column: Column) -> Json:

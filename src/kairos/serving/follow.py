@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kairos.delivery.state import Route
 from kairos.serving.deployment import Deployment, LoadedRoute, Trouble, load_route
@@ -26,11 +26,21 @@ class Follower:
         load: Opens packages.
         policy: The rules of each model.
         metrics: Where swaps and failures are counted.
+        expect: Told the routes before they are loaded.
+        loaded: Told the deployment once it answers.
         poll_s: Seconds between two looks at the ledger.
     """
 
     def __init__(
-        self, source: RouteSource, *, load: Loader, policy: PolicySource, metrics: ServerMetrics, poll_s: float = 0.1
+        self,
+        source: RouteSource,
+        *,
+        load: Loader,
+        policy: PolicySource,
+        metrics: ServerMetrics,
+        expect: Callable[[Sequence[Route]], None] = lambda routes: None,
+        loaded: Callable[[Deployment], None] = lambda deployment: None,
+        poll_s: float = 0.1,
     ) -> None:
         self.deployment = Deployment(routes={})
         self.has_followed = False
@@ -38,6 +48,7 @@ class Follower:
         self.is_following = True
         """Whether the ledger could be read the last time."""
         self._source, self._load, self._policy, self._metrics = source, load, policy, metrics
+        self._expect, self._loaded = expect, loaded
         self._poll_s = poll_s
         self._lock = threading.Lock()  # protects a look at the ledger: one at a time
         self._wake = threading.Event()
@@ -87,6 +98,7 @@ class Follower:
             return self._swap(routes)
 
     def _swap(self, routes: Sequence[Route]) -> bool:
+        self._expect(routes)
         old = self.deployment
         loaded = [version for route in old.routes.values() for _, version in route.versions]
         found: dict[str, LoadedRoute] = {}
@@ -106,6 +118,7 @@ class Follower:
             seq=max([old.seq, *(route.seq for route in routes)]),
         )
         self._metrics.deployed(self.deployment)
+        self._loaded(self.deployment)
         self._tell(old)
         has_changed = {m: _face(r) for m, r in found.items()} != {m: _face(r) for m, r in old.routes.items()}
         self._metrics.swaps.inc(int(has_changed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,10 +13,13 @@ from kairos.delivery.state import Live, Route
 from kairos.models.signature import Signature
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
+from kairos.store.counts import Comparison, FailedLoad, Sheet
 from kairos.store.records import EntityLabel, Label, Prediction
 from kairos.values import Digest
 
 __all__ = [
+    "CountSink",
+    "LimitSource",
     "Loader",
     "ModelPolicy",
     "PolicySource",
@@ -91,6 +94,25 @@ class PredictionSink(Protocol):
         ...
 
 
+class CountSink(Protocol):
+    """Takes the totals of one process; safe from several threads. ``write`` raises ``StoreError`` if it cannot."""
+
+    def write(
+        self,
+        sheets: Sequence[Sheet],
+        *,
+        failed_loads: Sequence[FailedLoad] = (),
+        now: datetime,
+        has_ended: bool = False,
+    ) -> None:
+        """Replaces what was written before."""
+        ...
+
+    def close(self) -> None:
+        """Ends writing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPolicy:
     """The project's rules for one model: what may leave, and what may be kept."""
@@ -110,3 +132,6 @@ RouteSource = Callable[[int], "list[Route] | None"]
 
 PolicySource = Callable[[Live, Signature], ModelPolicy]
 """The rules for a version as it was deployed, given its signature."""
+
+LimitSource = Callable[[Comparison], "Mapping[str, int]"]
+"""What is too slow in a comparison, in microseconds by name; the same whenever and in whichever process it is asked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,10 +16,11 @@ from kairos.serving.capture import Capture, Recorder, settle
 from kairos.serving.deployment import LoadedRoute
 from kairos.serving.follow import Follower
 from kairos.serving.label_body import LabelBody, read_labels
-from kairos.serving.layers import Canary, Guard, Live, Outcome, Owed, Reply, Request, Shadow, stack
+from kairos.serving.layers import Canary, Guard, Live, Outcome, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
-from kairos.serving.ports import Loader, PolicySource, PredictionSink, RouteSource
+from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.sticky import prediction_id
+from kairos.serving.tally import Nowhere, Tally
 from kairos.store.records import EntityLabel, Label
 from kairos.values import Json, parse_moment
 
@@ -45,6 +46,8 @@ class ModelServer:
         load: Opens packages.
         policy: What may leave and what may be kept, for each model.
         sink: Takes predictions and labels.
+        counts: Takes what versions on trial did; ``None``: nobody does, and nothing can be decided about them.
+        limits: What is too slow, for each comparison.
         clock: Tells the time of a prediction. With a ``ReplayClock`` requests move it, ids repeat, and nothing is left
             for after the answer, so that a replay is the same each time.
         seed: Of the ids of a replay.
@@ -57,6 +60,8 @@ class ModelServer:
         load: Loader,
         policy: PolicySource,
         sink: PredictionSink,
+        counts: CountSink | None = None,
+        limits: LimitSource = lambda comparison: {},
         clock: Clock,
         seed: int = 0,
     ) -> None:
@@ -64,7 +69,15 @@ class ModelServer:
         self.is_replay = isinstance(clock, ReplayClock)
         """Whether requests move the clock."""
         self.metrics = ServerMetrics()
-        self.follower = Follower(source, load=load, policy=policy, metrics=self.metrics)
+        self._tally = Tally(counts or Nowhere(), limits=limits, clock=clock, at_once=self.is_replay)
+        self.follower = Follower(
+            source,
+            load=load,
+            policy=policy,
+            metrics=self.metrics,
+            expect=self._tally.expect,
+            loaded=self._tally.loaded,
+        )
         self._seed = seed
         self._sink = sink
         self._recorder = Recorder(sink, on_loss=self.metrics.not_captured)
@@ -89,6 +102,7 @@ class ModelServer:
         """Finishes what is owed and stops following."""
         self.follower.close()
         self._backlog.close()
+        self._tally.close()
         self._sink.close()
 
     def move_clock(self, moment: str | None) -> None:
@@ -124,19 +138,30 @@ class ModelServer:
             request, is_batch = self._read(route, data)
             reply = self._handle(request, range(len(request.rows)))
             self.metrics.outcomes(request, reply.outcomes)
-            body = _answer_body(request, reply, is_batch)
+            after = self._rest_of(request, reply)
+            try:
+                body = _answer_body(request, reply, is_batch)
+            except Unavailable:  # the others predict all the same, or only requests that went well would be compared
+                if after is not None:
+                    after()
+                raise
             status = 200
         except Exception as error:
             status = getattr(error, "http_status", 500)
             raise
         finally:
             self.metrics.request(model, status, self.clock.elapsed_s() - start_s)
+        return Answer(body=body, after=after)
+
+    def _rest_of(self, request: Request, reply: Reply) -> Callable[[], None] | None:
+        """What is left to do once a request is answered; in a replay, and if nobody owes anything, it is done now."""
         if not reply.owed:
-            return Answer(body=body)
+            self._tally.count(request, reply.outcomes)
+            return None
         if self.is_replay:
-            self._settle(request, reply.owed)
-            return Answer(body=body)
-        return Answer(body=body, after=lambda: self._backlog.add(request, reply.owed))
+            self._settle(request, reply)
+            return None
+        return lambda: self._backlog.add(request, reply)
 
     def take_labels(self, data: bytes) -> int:
         """Keeps late truths and returns how many.
@@ -212,14 +237,18 @@ class ModelServer:
         names = [name] if len(body.rows) == 1 else [f"{name}/{row}" for row in range(len(body.rows))]
         return [prediction_id(str(self._seed), model, each) for each in names]
 
-    def _settle(self, request: Request, owed: Sequence[Owed]) -> None:
-        for debt in owed:
+    def _settle(self, request: Request, reply: Reply) -> None:
+        done = list(reply.outcomes)
+        for debt in reply.owed:
             outcomes = settle(request, debt, clock=self.clock, recorder=self._recorder)
             self.metrics.outcomes(request, outcomes)
             self.metrics.shadow(request.route.model, len(debt.rows), done=True)
+            done += outcomes
+        self._tally.count(request, done)
 
-    def _skip(self, request: Request, owed: Sequence[Owed]) -> None:
-        self.metrics.shadow(request.route.model, sum(len(debt.rows) for debt in owed), done=False)
+    def _skip(self, request: Request, reply: Reply) -> None:
+        self.metrics.shadow(request.route.model, sum(len(debt.rows) for debt in reply.owed), done=False)
+        self._tally.count(request, reply.outcomes)
 
 
 def _answer_body(request: Request, reply: Reply, is_batch: bool) -> Json:

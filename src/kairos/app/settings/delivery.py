@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kairos.app.settings.margins import read_margin, read_share
 from kairos.app.toml import Reader
-from kairos.delivery.rollout import RolloutPolicy, StageStep
-from kairos.errors import SettingsError
+from kairos.delivery.rollout import GuardRule, RolloutPolicy, StageStep
+from kairos.errors import SettingsError, did_you_mean
 from kairos.gates.policy import Margin
 
 __all__ = ["read_delivery"]
@@ -23,10 +23,29 @@ def read_delivery(reader: Reader) -> RolloutPolicy:
         alpha=read_share(reader, "alpha", default.alpha),
         harm_margin=margin.value,
         min_pairs=reader.whole("min_pairs", default.min_pairs),
-        min_canary_requests=reader.whole("min_canary_requests", default.min_canary_requests),
-        min_dwell=reader.length("min_dwell", default.min_dwell),
+        min_canary_requests=reader.whole("min_canary_requests", 0) if reader.has("min_canary_requests") else None,
+        min_dwell=reader.length("min_dwell", default.max_wait) if reader.has("min_dwell") else None,
         max_wait=reader.length("max_wait", default.max_wait),
         bake=reader.length("bake", default.bake),
+        guards=tuple(reader.parsed("guards", GuardRule.parse, text) for text in reader.texts("guards")),
+        critical=reader.texts("critical"),
+        tolerance=reader.number("tolerance", default.tolerance),
+        cap=read_share(reader, "cap", default.cap),
+        bad_answers=reader.number("bad_answers", default.bad_answers),
+        timeout=reader.length("timeout", default.timeout),
     )
     reader.done()
+    _check_critical(reader, policy)
     return policy
+
+
+def _check_critical(reader: Reader, policy: RolloutPolicy) -> None:
+    known = ("loss", "errors", "impossible", "timeouts", "slow_p95", "slow_p99", *(rule.text for rule in policy.guards))
+    for name in policy.critical:
+        if name not in known:
+            raise SettingsError(
+                f"{reader.name('critical')} names an unknown guard.",
+                given=name,
+                accepted=", ".join(known),
+                hint=did_you_mean(name, known),
+            )

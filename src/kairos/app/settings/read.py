@@ -52,6 +52,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         name=project.text("name"),
         pipeline=project.text("pipeline", "pipeline.py"),
         every=project.length("every", timedelta(days=1)),
+        glance=project.length("glance", timedelta(seconds=1)),
         history=project.length("history", timedelta(days=365)),
         label_delay=told_delay or timedelta(0),
         window=None if window is None else project.parsed("window", Window.parse, window),
@@ -65,8 +66,8 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     )
     for reader in (replay, server, tracking, project, top):
         reader.done()
-    if settings.every <= timedelta(0) or settings.history <= timedelta(0):
-        raise SettingsError("kairos.toml: project.every and project.history have to be longer than nothing.")
+    if min(settings.every, settings.glance, settings.history) <= timedelta(0):
+        raise SettingsError("kairos.toml: project.every, glance and history have to be longer than nothing.")
     return settings
 
 

@@ -58,6 +58,8 @@ class Settings:
     pipeline: str = "pipeline.py"
     every: timedelta = timedelta(days=1)
     """How often the loop looks: findings, rollout, retraining."""
+    glance: timedelta = timedelta(seconds=1)
+    """How often `kairos up` looks quickly at what is on trial: bad events only."""
     history: timedelta = timedelta(days=365)
     """How far back a retraining looks."""
     label_delay: timedelta = timedelta(0)

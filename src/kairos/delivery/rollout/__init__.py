@@ -1,0 +1,17 @@
+"""The rollout: from shadow to live in steps, each as fast as the harm that it may do allows; and back.
+
+    steps ──► policy ─┐
+    rules ──►         ├─► harm ──┐
+    evidence ─────────┴─► proof ─┴─► deciding ──► words
+
+What decides is imported from ``deciding``: it loads the statistics, which the settings do without.
+"""
+
+from __future__ import annotations
+
+from kairos.delivery.rollout.evidence import Guard, LabelFree, PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.policy import RolloutPolicy
+from kairos.delivery.rollout.rules import GuardRule
+from kairos.delivery.rollout.steps import StageStep
+
+__all__ = ["Guard", "GuardRule", "LabelFree", "PairedLoss", "RolloutEvidence", "RolloutPolicy", "StageStep"]

@@ -1,0 +1,56 @@
+"""Limits that an owner states herself: ``p99_latency < 50ms``, ``error_rate < 0.1%``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kairos.errors import SettingsError
+
+__all__ = ["GuardRule"]
+
+_RULE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.]*)\s*<\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)\s*")
+_LATENCY = re.compile(r"p(\d{2}(?:\.\d+)?)_latency")
+_UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
+_ACCEPTED = "such as 'p99_latency < 50ms', 'error_rate < 0.1%', 'impossible_rate < 1%' or 'complaint_rate < 2%'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardRule:
+    """A limit on how often something bad may happen, whatever the champion does."""
+
+    text: str
+    """As it was written."""
+    kind: str
+    """What is counted: ``errors``, ``impossible``, ``timeouts``, ``over_50000us``, or ``event:NAME``."""
+    cap: float
+    """The largest rate of it, in (0, 1): of ``p99_latency < 50ms`` 1 % may be slower."""
+    limit_us: int | None = None
+    """For a latency: from which time on an answer is slow, in microseconds."""
+
+    @classmethod
+    def parse(cls, text: str) -> GuardRule:
+        """Reads a limit.
+
+        >>> GuardRule.parse("p99_latency < 50ms")
+        GuardRule(text='p99_latency < 50ms', kind='over_50000us', cap=0.01, limit_us=50000)
+
+        Raises:
+            SettingsError: it is none, or leaves nothing or everything.
+        """
+        match = _RULE.fullmatch(text)
+        if match is None:
+            raise SettingsError("A guard cannot be read.", given=text, accepted=_ACCEPTED)
+        name, number, unit = match[1], float(match[2]), match[3]
+        latency = _LATENCY.fullmatch(name)
+        if latency is not None and unit != "%":
+            limit_us = round(number * _UNITS_US[unit])
+            cap = round(1 - float(latency[1]) / 100, 10)
+            if limit_us > 0 and 0 < cap < 1:
+                return cls(text=text, kind=f"over_{limit_us}us", cap=cap, limit_us=limit_us)
+        if latency is None and name.endswith("_rate") and unit == "%" and 0 < number < 100:
+            return cls(text=text, kind=_KINDS.get(name, f"event:{name.removesuffix('_rate')}"), cap=number / 100)
+        raise SettingsError("A guard cannot be read.", given=text, accepted=_ACCEPTED)
+
+
+_KINDS = {"error_rate": "errors", "impossible_rate": "impossible", "timeout_rate": "timeouts"}

@@ -1,0 +1,98 @@
+"""The evidence of a rollout: what two versions made of the same requests.
+
+While a version is on trial, or bakes, both versions predict every request, whoever answers. So each request is a pair:
+what differs between hours and users cancels. Bad events come from the server's counters, which cost the same to read
+however long a trial lasts; losses, the split of users and how alike two versions are come from the prediction log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import polars as pl
+
+from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.monitor.checks.quality import LossReference
+from kairos.monitor.maturity import Maturity
+from kairos.monitor.rollout.alike import label_free
+from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable
+from kairos.monitor.rollout.pairs import paired_loss, requests_of, split_log_e
+from kairos.monitor.tallies import LossOf
+from kairos.store.counts import Comparison, Process, merged
+from kairos.store.predictions import PredictionLog
+from kairos.values import Window
+
+__all__ = ["count", "gather"]
+
+
+def gather(
+    log: PredictionLog,
+    processes: Sequence[Process],
+    comparison: Comparison,
+    *,
+    as_of: datetime,
+    loss: LossOf,
+    reference: LossReference | None,
+    policy: RolloutPolicy,
+    maturity: Maturity,
+) -> RolloutEvidence:
+    """Collects all that is known about a challenger beside a champion.
+
+    Args:
+        log: Of predictions and labels.
+        processes: What the servers counted.
+        comparison: The two versions; in a bake the former champion and the present one. All since its ``since``, when
+            live traffic first reached the challenger, is one body of evidence.
+        as_of: Whatever happened or arrived later is not looked at.
+        loss: Truth and prediction to loss per row.
+        reference: The champion's losses on its holdout, which set the scale; without one no losses are compared, and
+            the rollout waits.
+        policy: Its ``alpha`` and ``guards``.
+        maturity: When a day counts.
+    """
+    since, versions = comparison.since, [comparison.base, comparison.test]
+    window = Window(since, max(since, as_of))
+    rows = log.predictions(comparison.model, window, versions=versions)
+    requests = requests_of(rows, comparison.base, comparison.test)
+    paired = None
+    if reference is not None:
+        labels = log.truths(comparison.model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
+        known = requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
+        paired = paired_loss(
+            known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=maturity.mature_until(as_of)
+        )
+    evidence = RolloutEvidence(
+        as_of=as_of,
+        since=since,
+        on_trial_since=since,
+        loss=paired,
+        labels_after=maturity.matures_after,
+        share_labelled=maturity.share_labelled,
+        # of a few requests that were refused or only half captured, nobody knows who was to answer them
+        split_log_e=split_log_e(requests.filter(pl.col("asked_first_champion") | pl.col("asked_first_challenger"))),
+        label_free=label_free(requests),
+    )
+    return count(evidence, processes, comparison, as_of=as_of, policy=policy)
+
+
+def count(
+    evidence: RolloutEvidence,
+    processes: Sequence[Process],
+    comparison: Comparison,
+    *,
+    as_of: datetime,
+    policy: RolloutPolicy,
+) -> RolloutEvidence:
+    """The evidence with the present counts; what the log tells stays as it was when it was gathered."""
+    counts = merged(processes, comparison)
+    return replace(
+        evidence,
+        as_of=as_of,
+        guards=guards(counts, limits_of(processes, comparison), policy.guards),
+        requests=sum(counters.get("requests", 0) for counters in counts.values()),
+        pairs=sum(counters.get("paired", 0) for counters in counts.values()),
+        asked=asked(counts),
+        unusable=unusable(processes, comparison, counts),
+    )

@@ -1,0 +1,131 @@
+"""From counters of the server to what a decision takes: one guard for each kind of bad event. See ``serving.tally``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from kairos.delivery.rollout import Guard, GuardRule
+from kairos.store.counts import Comparison, Process
+
+__all__ = ["Counts", "asked", "guards", "limits_of", "unusable"]
+
+Counts = Mapping[float, Mapping[str, int]]
+"""Counters by share, as ``kairos.store.counts.merged`` gives them."""
+
+_ALWAYS = {"errors": "errors", "impossible": "impossible values"}
+_SLOW = {"slow_p95": (0.05, "95 %"), "slow_p99": (0.01, "99 %")}
+
+_EARLY_DEATH = timedelta(minutes=5)
+_MOST_DEATHS = 3
+"""So many servers that die this soon after their start with a version in them are no coincidence."""
+
+
+def guards(counts: Counts, limits: Mapping[str, int], rules: Iterable[GuardRule] = ()) -> tuple[Guard, ...]:
+    """What is known of each kind of bad event, the same kinds in the same order at every look of one trial.
+
+    Args:
+        counts: Of the trial.
+        limits: From when on a prediction is slow, in microseconds by kind; fixed before the trial.
+        rules: What the owner limits herself.
+    """
+    found = [
+        Guard(name=kind, what=what, pairs=_pairs(counts, kind), asked=asked(counts, kind), own=_own(counts, kind))
+        for kind, what in _ALWAYS.items()
+    ]
+    slow = [("timeouts", 0.0, "timeouts")] if "timeouts" in limits else []
+    for kind, (reference, quantile) in _SLOW.items():
+        if kind in limits:
+            what = f"answers slower than the champion's {quantile} quantile before, {_time(limits[kind])}"
+            slow.append((kind, reference, what))
+    for kind, reference, what in slow:
+        found.append(
+            Guard(
+                name=kind,
+                what=what,
+                by=("shares",),
+                asked=asked(counts, kind),
+                own=_sums(counts, f"path.{kind}", "path"),
+                aside=_sums(counts, f"aside.{kind}", "aside"),
+                reference=reference,
+            )
+        )
+    return (*found, *(_stated(counts, rule) for rule in rules if not rule.kind.startswith("event:")))
+
+
+def asked(counts: Counts, kind: str | None = None) -> dict[str, tuple[int, int]]:
+    """Requests, or bad events, of the version that was asked first: ``(challenger's, champion's)`` by share as text."""
+    name = "asked" if kind is None else f"asked.{kind}"
+    return {
+        str(share): (counters.get(f"{name}.test", 0), counters.get(f"{name}.base", 0))
+        for share, counters in sorted(counts.items())
+        if 0 < share < 1
+    }
+
+
+def limits_of(processes: Sequence[Process], comparison: Comparison) -> dict[str, int]:
+    """The limits that the servers compared with; where they differ, the most lenient."""
+    found: dict[str, int] = {}
+    for process in processes:
+        for sheet in process.sheets:
+            if sheet.comparison == comparison:
+                found |= {name: max(limit, found.get(name, 0)) for name, limit in sheet.limits.items()}
+    return found
+
+
+def unusable(processes: Sequence[Process], comparison: Comparison, counts: Counts) -> str | None:
+    """Why the version under test cannot be used at all, or ``None``: what needs no statistics."""
+    name = f"{comparison.model}@{comparison.test}"
+    for process in processes:
+        for failed in () if process.is_gone else process.failed_loads:
+            if (failed.model, failed.version) == (comparison.model, comparison.test):
+                return f"{name} cannot be loaded: {failed.reason}"
+    for kind, what in (("not_finite", "gave NaN or infinity"), ("schema", "does not fit requests")):
+        broken = sum(counters.get(f"hard.{kind}", 0) for counters in counts.values())
+        if broken:
+            return f"{name} {what}, on {broken} {'request' if broken == 1 else 'requests'} that the other version took"
+    deaths = sum(_died_early(process, comparison) for process in processes)
+    if deaths >= _MOST_DEATHS:
+        return f"{deaths} servers died within {_EARLY_DEATH.seconds // 60} minutes of starting with {name}"
+    return None
+
+
+def _died_early(process: Process, comparison: Comparison) -> bool:
+    return (
+        process.is_gone
+        and not process.has_ended
+        and process.started_at >= comparison.since
+        and process.written_at - process.started_at < _EARLY_DEATH
+        and any(sheet.comparison == comparison for sheet in process.sheets)
+    )
+
+
+def _stated(counts: Counts, rule: GuardRule) -> Guard:
+    """A guard with a cap: errors and impossible values of all its predictions, slowness of those on a request's way."""
+    is_slow = rule.kind not in _ALWAYS
+    own = _sums(counts, f"path.{rule.kind}", "path") if is_slow else _own(counts, rule.kind)
+    return Guard(
+        name=rule.text,
+        what=f"answers that break '{rule.text}'",
+        by=("cap",),
+        own=own,
+        aside=_sums(counts, f"aside.{rule.kind}", "aside") if is_slow else (0, 0),
+        cap=rule.cap,
+    )
+
+
+def _pairs(counts: Counts, kind: str) -> tuple[int, int]:
+    return _sums(counts, f"pairs.{kind}.test", f"pairs.{kind}.base")
+
+
+def _own(counts: Counts, kind: str) -> tuple[int, int]:
+    return _sums(counts, f"own.{kind}", "predicted")
+
+
+def _sums(counts: Counts, *names: str) -> tuple[int, int]:
+    first, second = (sum(counters.get(name, 0) for counters in counts.values()) for name in names)
+    return first, second
+
+
+def _time(limit_us: int) -> str:
+    return f"{limit_us / 1000:.3g} ms"

@@ -1,0 +1,238 @@
+"""Counts what two versions did on the same requests, for whoever decides about them: see ``count`` for what is counted.
+
+What is counted of a request is settled before anybody knows how it went, or a count would be no evidence: one row of
+it, drawn by its id, and of an entity each kind of bad event once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from kairos.clock import Clock
+from kairos.delivery.state import Route
+from kairos.errors import StoreError
+from kairos.serving.deployment import Compared, Deployment, compared
+from kairos.serving.layers import Outcome, Request
+from kairos.serving.ports import CountSink, LimitSource
+from kairos.store.counts import Comparison, FailedLoad, Sheet
+
+__all__ = ["FLUSH_S", "Nowhere", "Tally"]
+
+_log = logging.getLogger("kairos.serving")
+
+FLUSH_S = 1.0
+"""The longest time for which a count is only in memory."""
+
+_MOST_REMEMBERED = 200_000
+"""Bad events of entities that are remembered per comparison; beyond that no more of entities are counted, of either."""
+
+_SCHEMA = ("InputRefused", "PackageError")
+"""Errors that say that a version and the requests do not fit each other."""
+
+
+class Nowhere:
+    """A sink that keeps nothing."""
+
+    def write(self, *args: object, **kwargs: object) -> None:
+        """Keeps nothing."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class Tally:
+    """The counts of one server process; safe from several threads.
+
+    Args:
+        sink: Keeps them.
+        limits: What is too slow, in microseconds by name, for each comparison; asked once, when it begins.
+        clock: Tells the time.
+        at_once: Whether each count is written before ``count`` returns, as a replay needs it.
+    """
+
+    def __init__(self, sink: CountSink, *, limits: LimitSource, clock: Clock, at_once: bool) -> None:
+        self._sink, self._ask_limits, self._clock, self._at_once = sink, limits, clock, at_once
+        self._lock = threading.Lock()  # protects what follows
+        self._sheets: dict[Compared, Counter[str]] = {}
+        self._limits: dict[Comparison, Mapping[str, int]] = {}
+        self._seen: dict[Comparison, set[tuple[str, str]]] = {}
+        self._failed: tuple[FailedLoad, ...] = ()
+        self._is_told = True
+        """Whether all counts are written."""
+        self._is_failing = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_flushing, name="kairos-tally", daemon=True)
+        self._thread.start()
+
+    def expect(self, routes: Sequence[Route]) -> None:
+        """Gets ready for routes that are about to be loaded, and writes them down: a version may kill its server."""
+        expected = [each for route in routes for each in compared(route)]
+        for each in expected:
+            if each.comparison not in self._limits:
+                self._limits[each.comparison] = self._ask_limits(each.comparison)
+        with self._lock:
+            for each in expected:
+                self._sheets.setdefault(each, Counter())
+                self._seen.setdefault(each.comparison, set())
+            going_on = {each.comparison for each in expected}
+            self._seen = {comparison: seen for comparison, seen in self._seen.items() if comparison in going_on}
+            self._is_told = False
+        self.flush()
+
+    def loaded(self, deployment: Deployment) -> None:
+        """Notes what could not be loaded, for as long as that is so."""
+        failed = tuple(
+            FailedLoad(model=each.ref.model, version=each.ref.number, package=each.package, reason=each.reason)
+            for each in deployment.troubles
+        )
+        with self._lock:
+            self._is_told = self._is_told and failed == self._failed
+            self._failed = failed
+        self.flush()
+
+    def count(self, request: Request, outcomes: Sequence[Outcome]) -> None:
+        """Counts a request, once all versions that will predict it have done so.
+
+        For each comparison of its route and its present share:
+
+        ========================  ==========================================================================
+        ``requests``              requests; one row of each is looked at
+        ``predicted``, ``paired`` of them, predicted by the test version, and by both
+        ``asked.ARM``             of them, while both answer users: which version was asked first
+        ``path``, ``aside``       predictions of the test version on a request's way, and after the answer
+        ``pairs.KIND.ARM``        bad events that only this one of the two had
+        ``asked.KIND.ARM``        bad events of the version that was asked first, while both answer users
+        ``own.KIND``              bad events of the test version among ``predicted``
+        ``path.KIND``             bad events among ``path``; ``aside.KIND`` those among ``aside``
+        ``hard.KIND``             the test version gave NaN, or does not fit the request, and the base version is fine
+        ========================  ==========================================================================
+
+        ``ARM`` is ``base`` or ``test``. Kinds: ``errors``, ``impossible``, and the names of the limits. Of an entity,
+        ``pairs.KIND`` and ``asked.KIND`` count the first bad event.
+        """
+        if not request.route.compared:
+            return
+        row = zlib.crc32(request.ids[0].encode()) % len(request.rows)
+        mine = [outcome for outcome in outcomes if outcome.row == row]
+        with self._lock:
+            for each in request.route.compared:
+                sheet = self._sheets.setdefault(each, Counter())
+                limits = self._limits.get(each.comparison, {})
+                self._count_row(sheet, each, limits, request.entities[row], mine)
+                _count_hard(sheet, each.comparison, outcomes)
+            self._is_told = False
+        if self._at_once:
+            self.flush()
+
+    def flush(self, *, has_ended: bool = False) -> None:
+        """Writes what is not written yet. If it cannot be kept, that is logged once and tried again."""
+        with self._lock:
+            if self._is_told and not has_ended:
+                return
+            sheets = [
+                Sheet(
+                    comparison=each.comparison,
+                    share=each.share,
+                    counts=dict(counts),
+                    limits=self._limits.get(each.comparison, {}),
+                )
+                for each, counts in self._sheets.items()
+            ]
+            failed = self._failed
+            self._is_told = True
+        try:
+            self._sink.write(sheets, failed_loads=failed, now=self._clock.now(), has_ended=has_ended)
+            self._is_failing = False
+        except StoreError as error:
+            self._is_told = False
+            if not self._is_failing:
+                _log.error("What is on trial is not counted: %s", error)
+            self._is_failing = True
+
+    def close(self) -> None:
+        """Writes everything down and says goodbye."""
+        self._stop.set()
+        self._thread.join()
+        self.flush(has_ended=True)
+        self._sink.close()
+
+    def _keep_flushing(self) -> None:
+        while not self._stop.wait(FLUSH_S):
+            self.flush()
+
+    def _count_row(
+        self,
+        sheet: Counter[str],
+        each: Compared,
+        limits: Mapping[str, int],
+        entity: str | None,
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        comparison = each.comparison
+        first = outcomes[0] if outcomes else None
+        arms = {
+            outcome.version.ref.number: outcome for outcome in reversed(outcomes)
+        }  # of two by one version the first
+        base, test = arms.get(comparison.base), arms.get(comparison.test)
+        sheet["requests"] += 1
+        if test is not None:
+            sheet["predicted"] += 1
+            way = "path" if test is first else "aside"
+            sheet[way] += 1
+            for kind in _bad(test):
+                sheet[f"own.{kind}"] += 1
+            for kind in _slow(test, limits):
+                sheet[f"{way}.{kind}"] += 1
+        if base is not None and test is not None:
+            sheet["paired"] += 1
+            for kind in _bad(test) ^ _bad(base):
+                if self._is_new(comparison, entity, f"pairs.{kind}"):
+                    sheet[f"pairs.{kind}.{'test' if kind in _bad(test) else 'base'}"] += 1
+        if 0 < each.share < 1 and first is not None and first in (base, test):
+            arm = "test" if first is test else "base"
+            sheet[f"asked.{arm}"] += 1
+            for kind in _bad(first) | _slow(first, limits):
+                if self._is_new(comparison, entity, f"asked.{kind}"):
+                    sheet[f"asked.{kind}.{arm}"] += 1
+
+    def _is_new(self, comparison: Comparison, entity: str | None, what: str) -> bool:
+        """Whether this entity has not had such an event; of a request without an entity nothing is remembered."""
+        if entity is None:
+            return True
+        seen = self._seen.setdefault(comparison, set())
+        if (entity, what) in seen or len(seen) >= _MOST_REMEMBERED:
+            return False
+        seen.add((entity, what))
+        return True
+
+
+def _bad(outcome: Outcome) -> set[str]:
+    """What is wrong with an outcome, speed aside. What the owner lets be clipped is mended before it leaves."""
+    if outcome.error is not None or outcome.raw is None:
+        return {"errors"}
+    if outcome.violation is not None and outcome.action != "clip":
+        return {"impossible"}
+    return set()
+
+
+def _slow(outcome: Outcome, limits: Mapping[str, int]) -> set[str]:
+    return {name for name, limit_us in limits.items() if outcome.latency_us > limit_us}
+
+
+def _count_hard(sheet: Counter[str], comparison: Comparison, outcomes: Sequence[Outcome]) -> None:
+    """What needs no statistics, in any row: the test version broke on what the base version took."""
+    broken = {
+        outcome.row: "schema" if outcome.error in _SCHEMA else "not_finite"
+        for outcome in outcomes
+        if outcome.version.ref.number == comparison.test
+        and (outcome.error in _SCHEMA or outcome.violation == "not_finite")
+    }
+    if not broken:
+        return
+    fine = {o.row for o in outcomes if o.version.ref.number == comparison.base and not _bad(o)}
+    for kind in {kind for row, kind in broken.items() if row in fine}:
+        sheet[f"hard.{kind}"] += 1
