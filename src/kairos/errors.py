@@ -7,7 +7,8 @@ A message has up to four parts, in this order: what failed, what was given, what
     │   ├── SettingsError ..... kairos.toml
     │   └── InputRefused ...... a request to the model server                               HTTP 422
     ├── NotFound .............. a name that is not there                                    HTTP 404
-    │   └── BlobMissing
+    │   ├── BlobMissing
+    │   └── Erased ........... the key of what was kept about somebody is gone            HTTP 410
     ├── PipelineError ......... the user's project cannot run as written
     │   ├── GraphError ........ cycles, unknown names, duplicate steps
     │   ├── OutputError ....... an output that cannot be stored
@@ -20,6 +21,7 @@ A message has up to four parts, in this order: what failed, what was given, what
     │   ├── LedgerBusy ........ another process holds the writer's place
     │   └── LedgerMoved ....... somebody else decided first
     ├── PackageError .......... a model package that cannot be read or trusted
+    ├── SealBroken ............ sealed bytes that do not open with the key at hand
     ├── TransitionRefused ..... a stage change that the rules do not allow                  HTTP 409
     ├── ShapeMismatch ......... arrays that should be paired are not
     ├── Overloaded ............ the server has more waiting than it can answer in time      HTTP 503
@@ -40,6 +42,7 @@ __all__ = [
     "BlobDamaged",
     "BlobMissing",
     "DataRefused",
+    "Erased",
     "GraphError",
     "InputRefused",
     "KairosError",
@@ -52,6 +55,7 @@ __all__ = [
     "Overloaded",
     "PackageError",
     "PipelineError",
+    "SealBroken",
     "SettingsError",
     "ShapeMismatch",
     "StepFailed",
@@ -148,6 +152,12 @@ class BlobMissing(NotFound):
     """The store holds no blob of that digest."""
 
 
+class Erased(NotFound):
+    """What was kept about somebody cannot be read any more: the key was deleted, on purpose."""
+
+    http_status = 410
+
+
 class PipelineError(KairosError):
     """The project's pipeline cannot run as it is written."""
 
@@ -200,6 +210,10 @@ class LedgerMoved(LedgerError):
 
 class PackageError(KairosError):
     """A model package cannot be read, or may not be trusted."""
+
+
+class SealBroken(KairosError, ValueError):
+    """Sealed bytes do not open with the key at hand: another's, from before an erasure, moved, or damaged."""
 
 
 class TransitionRefused(KairosError):

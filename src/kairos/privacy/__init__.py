@@ -1,4 +1,8 @@
-"""Privacy: what may be kept of a request. Identifiers and free text are never kept as they came unless named."""
+"""Privacy: what may be kept of a request, and how it can be forgotten.
+
+Identifiers and free text are never kept as they came unless named. Erasure (``kairos.privacy.erasure``) needs an extra,
+and is not loaded from here.
+"""
 
 from __future__ import annotations
 
