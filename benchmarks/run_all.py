@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "store.add", "pipeline.nothing_changed", "serving.one_row")
+BENCHMARKS = ("startup", "store.add", "pipeline.nothing_changed", "serving.one_row", "decisions.rollout")
 
 
 def main() -> int:
