@@ -77,6 +77,10 @@ def test_when_a_day_counts_is_set_or_learnt(
         ({"delivery": {"stages": ["shadow"]}}, {}, "has to end live"),
         ({"delivery": {"alpha": 5}}, {}, "model.demand.delivery.alpha is no share"),
         ({"delivery": {"harm_margin": 3}}, {}, "harm_margin is a share"),
+        ({"control": {"approvals": 3}}, {}, "model.demand.control: Approvals are asked of that many people.*0, 1 or 2"),
+        ({"control": {"freeze": ["friday"]}}, {}, "model.demand.control.freeze: .*friday.*fri 16:00"),
+        ({"control": {"approve_before": "retired"}}, {}, "control.approve_before.*shadow, canary, live"),
+        ({"control": {"aprovals": 1}}, {}, "no setting 'model.demand.control.aprovals'.*Did you mean 'approvals'"),
         ({"retrain": {"on": ["qualty"]}}, {}, "unknown check.*qualty.*quality"),
         ({"monitor": {"alpha": 2}}, {}, "monitor's alpha is no share"),
         ({"monitor": {"matures_after": "soon"}}, {}, "model.demand.monitor.matures_after: .*soon"),
@@ -163,3 +167,21 @@ def test_a_pickle_is_allowed_to_the_model_that_says_so_and_to_no_other(tmp_path:
     allowed = {level: load(stock.packages[level]).allow_pickle for level in (200.0, 205.0, 260.0)}
     assert (str(demand), str(alpha)) == ("demand@1", "alpha@1")
     assert allowed == {200.0: False, 205.0: True, 260.0: False}
+
+
+def test_control_is_set_for_all_models_and_key_by_key_for_one() -> None:
+    """A list replaces a list."""
+    both = {"freeze": ["fri 16:00..mon 08:00"], "approvals": 2}
+    found = read_settings(
+        {
+            "project": {"name": "bikes"},
+            "control": both,
+            "model": {
+                "demand": {"holdout": "x"},
+                "supply": {"holdout": "x", "control": {"approvals": 1, "freeze": []}},
+            },
+        }
+    )
+    demand, supply = found.model("demand").control, found.model("supply").control
+    assert (demand.approvals, [one.text for one in demand.freeze]) == (2, ["fri 16:00..mon 08:00"])
+    assert (supply.approvals, supply.freeze) == (1, ())

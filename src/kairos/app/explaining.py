@@ -8,6 +8,7 @@ from datetime import datetime
 
 from kairos.app.facts import run_entry
 from kairos.app.project import Project
+from kairos.delivery.versions import Freeze
 from kairos.errors import NotFound
 from kairos.ledger import Entry
 from kairos.values import Digest, Json, VersionRef
@@ -139,6 +140,8 @@ class LiveAt:
     share: float
     changed: Moment | None
     """The change that made the version live."""
+    frozen_by: tuple[Freeze, ...] = ()
+    """Freezes that people had begun and that held then; those of the settings are not told."""
 
 
 def live_at(project: Project, at: datetime | None = None) -> list[LiveAt]:
@@ -159,6 +162,7 @@ def live_at(project: Project, at: datetime | None = None) -> list[LiveAt]:
                 stage=None if challenger is None else challenger.stage,
                 share=0.0 if challenger is None else challenger.share,
                 changed=None if changed is None else _moment(changed),
+                frozen_by=tuple(f for f in model.freezes if f.until is None or (at or project.clock.now()) < f.until),
             )
         )
     return sorted(found, key=lambda one: one.model)

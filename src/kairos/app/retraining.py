@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from kairos.app.control import end_if_refused, is_held
 from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
 from kairos.app.project import Project
@@ -45,9 +46,12 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
     change because of a finding has to be better. Where the gate holds, shadow gathers the missing evidence, if the
     rollout begins there.
     """
-    state = project.state().model(model.name)
+    now = project.state()
+    state = now.model(model.name)
     version = _waiting(state)
     if version is None or _is_on_trial(state):
+        return
+    if end_if_refused(project, version, to="rejected", expect=now.seq):
         return
     if version.verdict is None or version.verdict_against != state.champion_ref:
         judge(project, version.ref, require=None if version.origin in _BY_CHOICE else "non_inferior")
@@ -62,6 +66,8 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
         reasons = [_last_gate(project, version.ref)]
         move(project, version, "rejected", verdict="fail", reasons=reasons, expect=now.seq)
     elif version.verdict == "pass" or may_shadow:
+        if is_held(project, state, version, to=model.delivery.stages[0].stage, expect=now.seq):
+            return
         deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
 
 

@@ -23,7 +23,17 @@ from kairos.values import Window, without_secrets
 
 __all__ = ["answered", "tell_story"]
 
-_SHOWN = ("run.failed", "gate.decided", "stage.changed", "retrain.decided", "finding")
+_SHOWN = (
+    "run.failed",
+    "gate.decided",
+    "stage.changed",
+    "retrain.decided",
+    "finding",
+    "approval.decided",
+    "freeze.begun",
+    "freeze.ended",
+    "rollout.held",
+)
 _STRETCH = timedelta(days=7)
 
 

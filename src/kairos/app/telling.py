@@ -70,6 +70,23 @@ def _retrain(body: Json) -> str:
     return f"on {_days(body['window'])}, because of: {'; '.join(body['reasons'])}"
 
 
+def _approved(body: Json) -> str:
+    return f"{'approved' if body['verdict'] == 'pass' else 'refused'}: {body['reason']}"
+
+
+def _froze(body: Json) -> str:
+    until = f" until {body['until']}" if body["until"] else ""
+    return f"nothing goes forward{until}: {body['reason']}"
+
+
+def _unfroze(body: Json) -> str:
+    return f"goes forward again: {body['reason']}"
+
+
+def _held(body: Json) -> str:
+    return f"not {body['to']} yet: {' '.join(body['reasons'])}"
+
+
 def _days(window: str) -> str:
     """``2011-01-01..2011-07-01`` for a window of whole days."""
     return window.replace("T00:00:00Z", "")
@@ -85,5 +102,9 @@ _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
         "finding": ("finding", _found),
         "maturity.learnt": ("labels", lambda body: str(body["sentence"])),
         "retrain.decided": ("retrain", _retrain),
+        "approval.decided": ("approval", _approved),
+        "freeze.begun": ("freeze", _froze),
+        "freeze.ended": ("freeze", _unfroze),
+        "rollout.held": ("held", _held),
     }
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from kairos.app.deploying import move, restore
+from kairos.app.changing import move
+from kairos.app.control import end_if_refused, is_held
 from kairos.app.evidence import EvidenceOf
+from kairos.app.going_back import restore
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
@@ -32,7 +34,10 @@ def judge_bake(project: Project, model: ModelSettings, evidence_of: EvidenceOf) 
     if decision.action == "rollback":
         before = found.last_live(found.previous.ref.number)
         restore(project, found, before, verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
-    elif decision.action == "advance" and known.is_whole:
+        return
+    if decision.action != "advance" or not known.is_whole:
+        return
+    if not is_held(project, found, found.previous, to="retired", basis=basis, expect=state.seq):
         move(project, found.previous, "retired", verdict=verdict, reasons=reasons, basis=basis, expect=state.seq)
 
 
@@ -61,18 +66,27 @@ def judge_trial(
     decision = decide(policy, challenger.stage, challenger.share, known.evidence)
     if decision.action == "freeze":
         on_wrong_split(challenger, known.evidence, decision.sentence)
-    if decision.action not in ("rollback", "advance", "hold") or not (known.is_whole or decision.action == "rollback"):
+    is_harm = decision.action == "rollback"
+    if not is_harm and end_if_refused(project, challenger, to="retired", expect=state.seq):
+        return
+    if decision.action not in ("rollback", "advance", "hold") or not (known.is_whole or is_harm):
         return
     question: Json = {"about": "trial", "stage": challenger.stage, "share": challenger.share}
-    to = decision.to
+    basis = _basis(decision, question, policy, known.evidence)
+    to, stage = decision.to, "rolled_back" if decision.to is None else decision.to.stage
+    share = to.share if to is not None and to.stage == "canary" else 0.0
+    if decision.action == "advance" and to is not None:
+        if is_held(project, found, challenger, to=to.stage, share=share, basis=basis, expect=state.seq):
+            return
+        basis["control"] = model.control.plain()
     move(
         project,
         challenger,
-        "rolled_back" if to is None else to.stage,
-        share=to.share if to is not None and to.stage == "canary" else 0.0,
+        stage,
+        share=share,
         verdict=decision.verdict,
         reasons=[decision.sentence],
-        basis=_basis(decision, question, policy, known.evidence),
+        basis=basis,
         expect=state.seq,
     )
 

@@ -126,6 +126,9 @@ def live(args: Namespace) -> int:
             if one.challenger is not None:
                 share = f" with {one.share:.0%} of requests" if one.stage == "canary" else ""
                 say(f"  {one.challenger} is on trial in {one.stage}{share}")
+            for freeze in one.frozen_by:
+                end = f" until {moment(freeze.until)}" if freeze.until else ""
+                say(f"  frozen by {freeze.person}{end}: {freeze.reason}")
     return 0
 
 

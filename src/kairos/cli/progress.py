@@ -16,7 +16,17 @@ from kairos.ledger import Entry
 __all__ = ["Screen"]
 
 _COLOURS = {"pass": "green", "fail": "red", "hold": "yellow", "live": "bold green", "rolled_back": "bold red"}
-_SHOWN = ("run.failed", "gate.decided", "stage.changed", "retrain.decided", "finding")
+_SHOWN = (
+    "run.failed",
+    "gate.decided",
+    "stage.changed",
+    "retrain.decided",
+    "finding",
+    "approval.decided",
+    "freeze.begun",
+    "freeze.ended",
+    "rollout.held",
+)
 
 
 class Screen:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from kairos.delivery.folding import VERSION_STEPS
+from kairos.delivery.folding import MODEL_STEPS, VERSION_STEPS
 from kairos.delivery.versions import STAGES, Live, ModelState, Route, Stage, VersionState
 from kairos.errors import NotFound, did_you_mean
 from kairos.ledger import Entry
@@ -30,12 +30,14 @@ class DeliveryState:
         seq = state.seq
         for entry in entries:
             seq = entry.seq
-            step = VERSION_STEPS.get(entry.kind)
-            if step is None:
+            if entry.kind in VERSION_STEPS:
+                ref = VersionRef.parse(entry.subject)
+                after = VERSION_STEPS[entry.kind](models.get(ref.model, ModelState(model=ref.model)), ref, entry)
+            elif entry.kind in MODEL_STEPS:
+                after = MODEL_STEPS[entry.kind](models.get(entry.subject, ModelState(model=entry.subject)), entry)
+            else:
                 continue
-            ref = VersionRef.parse(entry.subject)
-            before = models.get(ref.model, ModelState(model=ref.model))
-            models[ref.model] = replace(step(before, ref, entry), seq=entry.seq)
+            models[after.model] = replace(after, seq=entry.seq)
         return cls(models=MappingProxyType(models), seq=seq)
 
     def model(self, name: str) -> ModelState:

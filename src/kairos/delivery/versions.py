@@ -11,7 +11,23 @@ from typing import Literal, cast, get_args
 from kairos.errors import NotFound
 from kairos.values import Digest, Verdict, VersionRef
 
-__all__ = ["MEETS_TRAFFIC", "STAGES", "Live", "ModelState", "Route", "Stage", "VersionState"]
+__all__ = [
+    "LOOP",
+    "MEETS_TRAFFIC",
+    "STAGES",
+    "Approval",
+    "Freeze",
+    "Live",
+    "ModelState",
+    "Rehearsal",
+    "Route",
+    "Stage",
+    "VersionState",
+]
+
+LOOP = "kairos"
+"""The actor of what the loop does; no person."""
+
 
 Stage = Literal["registered", "shadow", "canary", "live", "retired", "rejected", "rolled_back"]
 """Where a version stands."""
@@ -58,6 +74,42 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's word about a version."""
+
+    person: str
+    verdict: Literal["pass", "fail"]
+    """``fail``: refused."""
+    reason: str
+    against: VersionRef | None
+    """What was live when it was given."""
+    serving: str | None
+    """The serving settings that it was given for, as in ``Live``."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze:
+    """A person's word that nothing goes forward."""
+
+    person: str
+    reason: str
+    at: datetime
+    until: datetime | None
+    """``None``: until somebody ends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """How going forward and back went when it was tried beside the traffic."""
+
+    verdict: Verdict
+    against: VersionRef | None
+    """What was live, and was gone back to."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionState:
     """One version, its package, and where it stands."""
 
@@ -87,6 +139,16 @@ class VersionState:
     """The serving settings of its last deployment, as in ``Live``."""
     settings: Digest | None = None
     """Name of all settings of the model at that time."""
+    registered_by: str
+    """Who or what made it."""
+    asked_by: str | None = None
+    """Who began the present attempt to make it live; ``None`` before."""
+    approvals: tuple[Approval, ...] = ()
+    """The last word of each person; approvals lapse when an attempt to make it live has ended, refusals do not."""
+    rehearsal: Rehearsal | None = None
+    """The last one."""
+    held_for: frozenset[str] = frozenset()
+    """What the ledger tells that it waits for in its present stage, each as ``freeze`` or ``approval freeze``."""
 
     @property
     def live(self) -> Live:
@@ -106,6 +168,8 @@ class ModelState:
     """The champion before, while it is kept warm."""
     was_live: tuple[Live, ...] = ()
     """What was live, in its order and as it was served, up to what is live now; what was gone back from is left out."""
+    freezes: tuple[Freeze, ...] = ()
+    """Those that people have begun and nobody has ended; each may be over by its own date."""
     seq: int = 0
 
     @property

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from kairos.app.place import SETTINGS_FILE
+from kairos.app.settings.control import read_control
 from kairos.app.settings.delivery import read_delivery
 from kairos.app.settings.gate import read_gate
 from kairos.app.settings.monitor import read_monitor
@@ -16,6 +17,7 @@ from kairos.app.settings.privacy import read_privacy
 from kairos.app.settings.retrain import read_retrain
 from kairos.app.settings.values import ModelSettings, Settings
 from kairos.app.toml import Reader
+from kairos.delivery.control import ControlPolicy
 from kairos.errors import SettingsError
 from kairos.gates.losses import LOSSES
 from kairos.values import MODEL_NAMES, Window, is_model_name
@@ -45,7 +47,8 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     project = top.table("project")
     window = project.optional_text("window")
     told_delay = project.optional_length("label_delay")
-    models = {name: _model(name, reader, told_delay) for name, reader in top.tables("model").items()}
+    control = read_control(top.table("control"), ControlPolicy())
+    models = {name: _model(name, reader, told_delay, control) for name, reader in top.tables("model").items()}
     replay, server, tracking = top.table("replay"), top.table("server"), top.table("tracking")
     sent = replay.optional_text("window")
     settings = Settings(
@@ -71,7 +74,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     return settings
 
 
-def _model(name: str, reader: Reader, label_delay: timedelta | None) -> ModelSettings:
+def _model(name: str, reader: Reader, label_delay: timedelta | None, control: ControlPolicy) -> ModelSettings:
     if not is_model_name(name):  # before a ledger entry is written that nobody can read
         raise SettingsError("kairos.toml: a model cannot be called so.", given=repr(name), accepted=MODEL_NAMES)
     loss = reader.choice("loss", tuple(LOSSES), "absolute_error")
@@ -88,6 +91,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None) -> ModelSet
         allow_pickle=reader.flag("allow_pickle", default=False),
         gate=read_gate(reader.table("gate"), loss, slices),
         delivery=read_delivery(reader.table("delivery")),
+        control=read_control(reader.table("control"), control),
         retrain=read_retrain(reader.table("retrain")),
         monitor=read_monitor(reader.table("monitor"), label_delay),
         output=output,

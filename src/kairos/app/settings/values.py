@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from kairos.delivery.control import ControlPolicy
 from kairos.delivery.retrain import RetrainPolicy
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.errors import NotFound
@@ -44,6 +45,7 @@ class ModelSettings:
     allow_pickle: bool
     gate: GatePolicy
     delivery: RolloutPolicy
+    control: ControlPolicy
     retrain: RetrainPolicy
     monitor: MonitorPolicy
     output: OutputGuard
