@@ -133,7 +133,7 @@ def test_a_limit_is_read_as_it_is_written(text: str, kind: str, cap: float, limi
 @pytest.mark.parametrize(
     "text",
     ["", "fast", "p99_latency > 50ms", "p99_latency < 50", "p99_latency < 1%", "p00_latency < 5ms", "p99_latency < 0ms",
-     "error_rate < 5ms", "error_rate < 0%", "error_rate < 100%", "errors < 1%"],
+     "error_rate < 5ms", "error_rate < 0%", "error_rate < 100%", "errors < 1%", "complaint_rate < 1%"],
 )  # fmt: skip
 def test_a_limit_that_says_nothing_is_refused(text: str) -> None:
     """With examples of what can be written."""

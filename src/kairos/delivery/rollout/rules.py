@@ -12,7 +12,7 @@ __all__ = ["GuardRule"]
 _RULE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.]*)\s*<\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)\s*")
 _LATENCY = re.compile(r"p(\d{2}(?:\.\d+)?)_latency")
 _UNITS_US = {"us": 1.0, "ms": 1e3, "s": 1e6}
-_ACCEPTED = "such as 'p99_latency < 50ms', 'error_rate < 0.1%', 'impossible_rate < 1%' or 'complaint_rate < 2%'"
+_ACCEPTED = "such as 'p99_latency < 50ms', 'error_rate < 0.1%', 'impossible_rate < 1%' or 'timeout_rate < 2%'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class GuardRule:
     text: str
     """As it was written."""
     kind: str
-    """What is counted: ``errors``, ``impossible``, ``timeouts``, ``over_50000us``, or ``event:NAME``."""
+    """What is counted: ``errors``, ``impossible``, ``timeouts``, or ``over_50000us``."""
     cap: float
     """The largest rate of it, in (0, 1): of ``p99_latency < 50ms`` 1 % may be slower."""
     limit_us: int | None = None
@@ -48,8 +48,8 @@ class GuardRule:
             cap = round(1 - float(latency[1]) / 100, 10)
             if limit_us > 0 and 0 < cap < 1:
                 return cls(text=text, kind=f"over_{limit_us}us", cap=cap, limit_us=limit_us)
-        if latency is None and name.endswith("_rate") and unit == "%" and 0 < number < 100:
-            return cls(text=text, kind=_KINDS.get(name, f"event:{name.removesuffix('_rate')}"), cap=number / 100)
+        if name in _KINDS and unit == "%" and 0 < number < 100:
+            return cls(text=text, kind=_KINDS[name], cap=number / 100)
         raise SettingsError("A guard cannot be read.", given=text, accepted=_ACCEPTED)
 
 

@@ -50,7 +50,7 @@ def guards(counts: Counts, limits: Mapping[str, int], rules: Iterable[GuardRule]
                 reference=reference,
             )
         )
-    return (*found, *(_stated(counts, rule) for rule in rules if not rule.kind.startswith("event:")))
+    return (*found, *(_stated(counts, rule) for rule in rules))
 
 
 def asked(counts: Counts, kind: str | None = None) -> dict[str, tuple[int, int]]:
