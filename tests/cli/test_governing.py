@@ -55,3 +55,13 @@ def test_without_a_reason_nothing_is_done(toy: Path, type_in: TypeIn) -> None:
     """It is a mistake in typing."""
     for words in (("approve", "demand@3"), ("freeze", "demand"), ("unfreeze", "demand")):
         assert type_in(toy, *words).code == 2
+
+
+def test_past_decisions_are_made_again(toy: Path, type_in: TypeIn) -> None:
+    """One or all; a ledger entry that is no number is a mistake in typing."""
+    said = type_in(toy, "decide", "--replay", "all")
+    assert (said.code, said.out.splitlines()[0]) == (0, "4 decisions: 0 come out identical to the byte, 0 differ.")
+    assert type_in(toy, "decide", "--replay", "2").out.startswith("2 gate.decided demand@1: unknown")
+    assert type_in(toy, "decide", "--replay", "2", "--json").json[0]["outcome"] == "unknown"
+    assert type_in(toy, "decide", "--replay", "x").code == 2
+    assert type_in(toy, "decide", "--replay", "1").code == 1

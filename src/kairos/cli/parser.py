@@ -136,6 +136,8 @@ def _looking_back(commands: Commands) -> None:
     _command(
         actions, "verify", "looking_back:verify", "recompute every hash; name the first broken entry", is_action=True
     )
+    decide = _command(commands, "decide", "deciding:decide", "make past decisions again, from the ledger alone")
+    decide.add_argument("--replay", metavar="ENTRY|all", required=True, help="the ledger entry of the decision")
     report = _command(commands, "report", "looking_back:report", "one self-contained HTML page with pictures")
     report.add_argument(
         "-o", dest="output", metavar="FILE", type=Path, help="where to; default: report.html in the project's folder"
