@@ -6,7 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("startup", "store.add", "pipeline.nothing_changed", "serving.one_row", "decisions.rollout")
+BENCHMARKS = (
+    "startup",
+    "store.add",
+    "pipeline.nothing_changed",
+    "serving.one_row",
+    "decisions.gates",
+    "decisions.rollout",
+)
 
 
 def main() -> int:
