@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from kairos.app.judging import judge
-from kairos.errors import DataRefused, NotFound
+from kairos.app.judging import judge, judged_before
+from kairos.errors import DataRefused, NotFound, SettingsError, UsageError
 from kairos.gates.decide import decide
-from kairos.gates.evidence import GateEvidence
+from kairos.gates.evidence import GateEvidence, PackageCost
 from kairos.gates.policy import GatePolicy
 from kairos.store.tables import write_table
 from kairos.values import VersionRef
@@ -155,3 +156,168 @@ def test_a_champion_that_takes_a_column_which_is_gone_makes_the_gate_hold(world:
     assert judged.decision.verdict == "hold"
     assert "demand@1 takes the column 'temperature', which the holdout lacks" in judged.decision.sentence
     assert decide(judged.policy, GateEvidence.from_plain(judged.entry.body["evidence"])) == judged.decision
+
+
+def test_versions_judged_on_the_same_rows_share_alpha(world: World) -> None:
+    """The second and the third are told which they are; the same one judged again is not another."""
+    refs = [world.register(level) for level in (205.0, 200.0, 260.0)]
+    judged = [judge(world.project, ref) for ref in (*refs, refs[1])]
+    assert [one.evidence.rank for one in judged] == [1, 2, 3, 2]
+    assert any("second version judged on these rows" in reason for reason in judged[1].decision.reasons)
+    fresh = write_table(world.project.store, hourly(START - 14 * DAY, 14, seed=2))
+    assert judge(world.project, world.register(200.0, holdout=fresh)).evidence.rank == 1
+
+
+def test_missing_rows_have_a_day_on_which_labelled_traffic_will_have_brought_them(world: World) -> None:
+    """Live traffic of 24 answers a day counts; before there is any, the rows of the holdout do."""
+    champion = world.live(205.0)
+    waiting = world.register(205.0, holdout=world.stock.few)
+    early = judge(world.project, waiting)
+    assert early.evidence.rows_per_day == pytest.approx(24.0)
+    assert early.decision.needed_rows == 52
+    assert early.decision.ready_on == f"{START - timedelta(hours=1) + timedelta(days=math.ceil(52 / 24 + 1)):%Y-%m-%d}"
+    for _ in range(4):
+        world.day((champion, 205.0))
+    judged = judge(world.project, world.register(205.0, holdout=world.stock.few))
+    assert judged.evidence.rows_per_day == pytest.approx(24.0, rel=0.05)
+    assert judged.evidence.label_delay_days == 1.0
+    assert judged.evidence.rows_per_day is not None
+    assert judged.decision.needed_rows is not None
+    days = math.ceil(judged.decision.needed_rows / judged.evidence.rows_per_day + 1.0)
+    assert START - timedelta(hours=1) + timedelta(days=days) < world.clock.now()
+    assert judged.decision.ready_on == f"{world.clock.now():%Y-%m-%d}"  # there already, in newer rows
+    assert judged.entry.body["ready_on"] == judged.decision.ready_on
+
+
+CHECKS = """\
+from kairos import invariant, monotone
+
+
+def test_the_answer_is_plausible(predict, rows):
+    assert predict(rows).max() < LIMIT, "too many users"
+
+
+def test_heat_does_not_matter(predict, rows):
+    invariant(predict, rows, "temperature")
+
+
+def helper():
+    raise AssertionError
+
+
+def test_rows_are_there(rows):
+    assert len(rows) == 336
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "sentence"),
+    [
+        (CHECKS.replace("LIMIT", "250"), "pass", "pass: better"),
+        (CHECKS.replace("LIMIT", "150"), "fail", "the check test_the_answer_is_plausible failed: too many users"),
+        (CHECKS, "hold", "could not be carried out: NameError: name 'LIMIT' is not defined (checks.py, line 5: "),
+        ("def test_x(client): ...", "hold", "the check test_x could not be carried out: it asks for 'client'"),
+        ("def f(: ...", "hold", "checks.py cannot be loaded"),
+        ("x = 1", "hold", "checks.py has no function that begins with test_"),
+        (None, "hold", "there is no file checks.py"),
+    ],
+    ids=["pass", "fail", "name", "parameter", "syntax", "none", "no file"],
+)
+def test_checks_of_the_project_are_carried_out(
+    tmp_path: Path, stock: Stock, text: str | None, verdict: str, sentence: str
+) -> None:
+    """A failed check fails the version; what is wrong with the checks themselves makes the gate hold and says what."""
+    world = World(tmp_path / "toy", stock, SETTINGS + '\n[model.demand.gate]\nchecks = "checks.py"\n')
+    if text is not None:
+        (world.root / "checks.py").write_text(text)
+    judged = judge(world.project, world.register(200.0))
+    assert judged.decision.verdict == verdict
+    assert sentence in judged.decision.sentence
+    assert str(world.root) not in str(judged.entry.body)
+
+
+def test_a_check_that_fails_names_the_rows(tmp_path: Path, stock: Stock) -> None:
+    """Those that a helper found are in the fact."""
+    world = World(tmp_path / "toy", stock, SETTINGS + '\n[model.demand.gate]\nchecks = "checks.py"\n')
+    check = "from kairos import directional\n\ndef test_x(predict, rows):\n"
+    change = 'directional(lambda t: t["temperature"].to_numpy(), rows, {"temperature": 0.0}, direction="up")'
+    (world.root / "checks.py").write_text(check + "    " + change)
+    judged = judge(world.project, world.register(200.0))
+    assert judged.evidence.checks[0].rows[:2] == (0, 1)
+    assert "row 0: answer from" in judged.decision.sentence
+
+
+def test_a_metric_of_the_project_is_judged_like_any_other(tmp_path: Path, stock: Stock) -> None:
+    """By the name that the settings give it; a function that is not there is a mistake in the settings."""
+    settings = SETTINGS + (
+        '\n[model.demand.gate]\nmetric = "tail"\n[model.demand.gate.functions]\n'
+        'tail = { function = "metrics.py:tail", better = "lower" }\n[model.demand.gate.metrics]\nrmse = "5%"\n'
+    )
+    world = World(tmp_path / "toy", stock, settings)
+    (world.root / "metrics.py").write_text(
+        "import numpy as np\n\ndef tail(truth, prediction):\n    return np.quantile(np.abs(truth - prediction), 0.9)\n"
+    )
+    judged = judge(world.project, world.register(200.0))
+    assert (judged.decision.verdict, judged.evidence.primary) == ("pass", "tail")
+    assert set(judged.evidence.metrics) == {"tail", "rmse"}
+    (world.root / "metrics.py").write_text("def other(truth, prediction): ...\n")
+    with pytest.raises(SettingsError, match=r"metrics\.py has no function for the metric 'tail'"):
+        judge(world.project, world.register(205.0))
+    (world.root / "metrics.py").unlink()
+    with pytest.raises(SettingsError, match="no file for the metric 'tail'"):
+        judge(world.project, world.register(205.0))
+
+
+def test_what_a_stopwatch_says_enters_a_fact_only_where_a_limit_rests_on_it(tmp_path: Path, stock: Stock) -> None:
+    """So that the same past gives the same ledger."""
+    world = World(tmp_path / "plain", stock)
+    judged = judge(world.project, world.register(200.0), time_it=True)
+    assert judged.cost is not None
+    assert judged.cost.size_bytes is not None
+    assert judged.cost.size_bytes > 1000
+    assert judged.cost.one_row_ms is not None
+    assert judged.cost.batch_ms is not None
+    assert 0 < judged.cost.one_row_ms < 1000
+    assert judged.evidence.cost is None
+    strict = World(tmp_path / "strict", stock, SETTINGS + "\n[model.demand.gate]\nmax_size_mb = 0.001\n")
+    judged = judge(strict.project, strict.register(200.0))
+    assert (judged.decision.verdict, judged.evidence.cost) == (
+        "fail", PackageCost(size_bytes=judged.evidence.cost.size_bytes if judged.evidence.cost else 0),
+    )  # fmt: skip
+    quick = World(tmp_path / "quick", stock, SETTINGS + "\n[model.demand.gate]\nmax_latency_ms = 1000\n")
+    judged = judge(quick.project, quick.register(200.0))
+    assert judged.evidence.cost is not None
+    assert judged.evidence.cost.one_row_ms is not None
+    assert judged.decision.verdict == "pass"
+
+
+def test_a_lone_column_of_times_is_taken_as_the_moments_of_the_rows(tmp_path: Path, stock: Stock) -> None:
+    """Although the settings name none: it can only make the gate more careful."""
+    world = World(tmp_path / "toy", stock, SETTINGS.replace('time = "hour"\n', ""))
+    judged = judge(world.project, world.register(200.0))
+    assert judged.evidence.overall.dependence == "times"
+    assert judged.evidence.oldest == f"{START - 14 * DAY:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_column_of_names_whose_rows_are_alike_is_told(world: World) -> None:
+    """Nobody declared it as the entity, so the gate does not reckon with it; it says so."""
+    table = hourly(START - 14 * DAY, 14, seed=1)
+    station = pl.int_range(pl.len()) % 12
+    lasting = (pl.int_range(pl.len()) % 12 - 5.5) * 30
+    table = table.with_columns(station_id=station, users=pl.col("users") + lasting)
+    judged = judge(world.project, world.register(200.0, holdout=write_table(world.project.store, table)))
+    assert judged.evidence.undeclared is not None
+    assert 'entity = "station_id"' in judged.evidence.undeclared
+
+
+def test_a_decision_of_the_past_is_made_again_by_its_number(world: World) -> None:
+    """From its entry alone: the packages and the holdout may be gone."""
+    judged = judge(world.project, world.register(200.0))
+    entry, again = judged_before(world.project, judged.entry.seq)
+    assert (entry.seq, again.is_same, again.decision) == (judged.entry.seq, True, judged.decision)
+    assert again.evidence is not None
+    assert again.evidence.plain() == judged.evidence.plain()
+    with pytest.raises(UsageError, match="tells of no gate"):
+        judged_before(world.project, 1)
+    with pytest.raises(NotFound, match="no entry 99"):
+        judged_before(world.project, 99)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from sklearn import metrics
 
 from kairos.errors import SettingsError, ShapeMismatch, UsageError
 from kairos.gates.losses import LOSSES, loss_named
-from kairos.gates.policy import GatePolicy, Margin
+from kairos.gates.metrics import metric_named
+from kairos.gates.policy import GatePolicy, Margin, MetricRule, OwnMetric
 
 RNG = np.random.default_rng(0)
 
@@ -36,27 +38,95 @@ def test_a_sure_mistake_is_expensive_but_finite() -> None:
         LOSSES["zero_one"](np.array([1, 2]), np.array([1]))
 
 
-def test_an_unknown_loss_names_the_nearest() -> None:
+def test_a_pinball_loss_is_that_of_scikit_learn_and_least_at_its_quantile() -> None:
+    """Named after its quantile; what is no share is refused."""
+    y, p = RNG.gamma(2.0, size=400), RNG.gamma(2.0, size=400)
+    loss = loss_named("pinball:0.9")
+    assert loss(y, p).mean() == pytest.approx(metrics.mean_pinball_loss(y, p, alpha=0.9))
+    best = min(np.linspace(0, 8, 400), key=lambda value: float(loss(y, np.full(400, value)).mean()))
+    assert best == pytest.approx(np.quantile(y, 0.9), abs=0.1)
+    for wrong in ("pinball:", "pinball:2", "pinball:much"):
+        with pytest.raises(SettingsError, match=r"such as pinball:0\.9"):
+            loss_named(wrong)
+
+
+def test_an_unknown_loss_or_metric_names_the_nearest() -> None:
     """A typo is answered with the right spelling."""
     with pytest.raises(SettingsError, match="Did you mean 'absolute_error'"):
         loss_named("absolut_error")
     assert loss_named("zero_one") is LOSSES["zero_one"]
+    with pytest.raises(SettingsError, match="Did you mean 'precision'"):
+        metric_named("precison")
+    with pytest.raises(SettingsError, match="function of your own"):
+        metric_named("xyz")
+    assert metric_named("pinball:0.9").title == "mean pinball loss at 0.9"
 
 
 def test_margins_are_shares_or_amounts() -> None:
-    """``1%`` is of the baseline's loss, a bare number is in the loss's unit."""
+    """``1%`` is of the champion's value, a bare number is in the metric's unit."""
     assert Margin.parse("1%").resolve(200.0) == pytest.approx(2.0)
     assert Margin.parse("0.5").resolve(200.0) == 0.5
     assert Margin.parse(0.5) == Margin(kind="absolute", value=0.5)
+    assert (str(Margin.parse("1%")), str(Margin.parse(0.5))) == ("1 %", "0.5")
     for wrong in ("one", "-1%", "nan"):
         with pytest.raises(SettingsError, match="margin"):
             Margin.parse(wrong)
 
 
-def test_policies_that_ask_for_nonsense_are_refused_and_others_survive_json() -> None:
-    """Each field is checked where it is written; a good policy comes back equal."""
-    for wrong in ({"alpha": 0.0}, {"alpha": 0.5}, {"require": "better"}, {"min_rows": 1}, {"floor": math.inf}):
-        with pytest.raises(SettingsError):
-            GatePolicy(loss="absolute_error", **wrong)
-    policy = GatePolicy(loss="zero_one", slices=("season", "city"), floor=0.3, margin=Margin.parse("2%"))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alpha": 0.0},
+        {"alpha": 0.5},
+        {"require": "better"},
+        {"min_rows": 1},
+        {"floor": math.inf},
+        {"candidates": 0},
+        {"threshold": 1.0},
+        {"max_size_mb": 0.0},
+        {"max_latency_ms": math.nan},
+        {"largest_loss": -1.0},
+        {"metric": "f2"},
+        {"more": (MetricRule(metric="absolute_error"),)},
+        {"more": (MetricRule(metric="f2"),)},
+        {"group_limits": {"height": 1.0}},
+        {"group_limits": {"error": -1.0}},
+    ],
+    ids=str,
+)
+def test_policies_that_ask_for_nonsense_are_refused(wrong: dict[str, Any]) -> None:
+    """Each field is checked where it is written."""
+    with pytest.raises(SettingsError):
+        GatePolicy(loss="absolute_error", **wrong)
+
+
+def test_a_metric_of_ones_own_is_found_by_file_and_name() -> None:
+    """And the policy then knows it."""
+    policy = GatePolicy(
+        loss="absolute_error", metric="net_cost", own={"net_cost": OwnMetric(function="m.py:cost", better="higher")}
+    )
+    assert policy.known("net_cost").title == "net cost"
+    assert policy.known("net_cost").better == "higher"
+    for wrong in ("cost", "m.py", "m.txt:cost", "m.py:a b"):
+        with pytest.raises(SettingsError, match=r"FILE\.py:NAME"):
+            OwnMetric(function=wrong)
+    with pytest.raises(SettingsError):
+        OwnMetric(function="m.py:cost", better="up")  # type: ignore[arg-type]
+
+
+def test_a_policy_survives_json() -> None:
+    """Whatever it asks."""
+    policy = GatePolicy(
+        loss="zero_one",
+        metric="f1",
+        slices=("season", "city"),
+        protected=("city=b",),
+        groups=("sex",),
+        group_limits={"error": 0.1},
+        floor=0.3,
+        margin=Margin.parse("2%"),
+        bias_limit=Margin.parse(0.1),
+        own={"cost": OwnMetric(function="m.py:cost")},
+        more=(MetricRule(metric="cost"), MetricRule(metric="auc", margin=Margin.parse(0.01), require="superior")),
+    )
     assert GatePolicy.from_plain(policy.plain()) == policy

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats as distributions
 
 from kairos.errors import ShapeMismatch, UsageError
+from kairos.stats.dependence import Dependence
 from kairos.stats.paired import paired_mean, paired_zero_one
 from kairos.stats.samplesize import provable_margin, rows_for_margin
 
@@ -23,44 +24,37 @@ def test_independent_rows_give_the_paired_t_interval() -> None:
     want = distributions.ttest_rel(a, b).confidence_interval(0.90)
     assert (got.lower, got.upper) == pytest.approx((want.low, want.high))
     assert got.design_effect == 1.0
-    assert got.method == "independent"
+    assert (got.method, got.dependence) == ("t", "independent")
     assert got.p_below(0.0) == pytest.approx(distributions.ttest_rel(a, b, alternative="less").pvalue)
+    assert got.p_above(0.0) == pytest.approx(distributions.ttest_rel(a, b, alternative="greater").pvalue)
 
 
-def test_copies_of_rows_in_one_block_are_no_new_evidence() -> None:
-    """Ten copies of each row, declared as blocks, give nearly the interval of the single rows."""
-    rng = np.random.default_rng(2)
-    a, b = rng.normal(5, 1, 60), rng.normal(4.8, 1, 60)
-    single = paired_mean(a, b, alpha=0.05)
-    copies = paired_mean(np.repeat(a, 10), np.repeat(b, 10), alpha=0.05, blocks=np.repeat(np.arange(60), 10))
-    assert copies.lower == pytest.approx(single.lower)
-    assert copies.design_effect == pytest.approx(10, rel=0.02)
-    assert copies.block_length == 10
-
-
-def test_neighbours_in_time_widen_the_interval() -> None:
-    """A loss difference that moves slowly counts for less than its number of rows; its order is not its rows' order."""
-    rng = np.random.default_rng(3)
-    drift = np.convolve(rng.normal(0, 1, 420), np.ones(20) / 20, mode="valid")[:400]
-    zero = np.zeros(400)
-    plain, ordered = paired_mean(drift, zero, alpha=0.05), paired_mean(drift, zero, alpha=0.05, ordered=True)
-    assert ordered.design_effect > 3
-    assert ordered.lower < plain.lower
-    assert ordered.block_length == 9
-    mix = rng.permutation(400)
-    shuffled = paired_mean(drift[mix], zero, alpha=0.05, blocks=np.arange(400)[mix], ordered=True)
-    assert shuffled.lower == pytest.approx(ordered.lower)
+def test_the_challengers_own_mean_has_bounds_too() -> None:
+    """Those of a one-sample t interval."""
+    b = np.random.default_rng(2).gamma(2, 2.5, 50)
+    got = paired_mean(b + 1, b, alpha=0.05)
+    want = distributions.ttest_1samp(b, 0.0).confidence_interval(0.90)
+    assert (got.own_lower, got.own_upper) == pytest.approx((want.low, want.high))
 
 
 def test_no_rows_or_one_block_is_not_certainty() -> None:
     """Without two independent blocks nothing is known: infinite bounds, not a standard error of 0."""
+    alike = np.array(["a", "a"])
     for got in (
         paired_mean([], [], alpha=0.05),
         paired_mean([1.0], [2.0], alpha=0.05),
-        paired_mean([1.0, 2.0], [1.0, 3.0], alpha=0.05, blocks=np.array(["a", "a"])),
+        paired_mean([1.0, 2.0], [1.0, 3.0], alpha=0.05, dependence=Dependence(entities=alike)),
+        paired_mean([1.0, 2.0], [1.0, 3.0], alpha=0.05, dependence=Dependence(times=alike)),
     ):
         assert (got.lower, got.upper, got.se) == (-math.inf, math.inf, math.inf)
-        assert got.p_below(0.0) == 1.0
+        assert (got.p_below(0.0), got.p_above(0.0)) == (1.0, 1.0)
+
+
+def test_rows_that_all_differ_alike_are_certain_of_it_and_equal_ones_of_nothing_else() -> None:
+    """No spread at all: what is seen is what is, and it is neither above nor below itself."""
+    got = paired_mean([3.0, 3.0, 3.0], [1.0, 1.0, 1.0], alpha=0.05)
+    assert (got.lower, got.upper) == (2.0, 2.0)
+    assert (got.p_above(1.9), got.p_above(2.0), got.p_below(2.0), got.p_below(2.1)) == (0.0, 1.0, 1.0, 0.0)
 
 
 def test_what_cannot_be_paired_is_refused() -> None:
@@ -116,8 +110,17 @@ def test_right_or_wrong_losses_have_score_bounds_and_p_values(gained: int, lost:
     assert got.difference == pytest.approx((gained - lost) / n)
     assert got.p_below(got.upper) == pytest.approx(0.05, abs=1e-4)
     assert got.p_below(got.lower) == pytest.approx(0.95, abs=1e-4)
+    assert got.p_above(got.lower) == pytest.approx(0.05, abs=1e-4)
     assert (got.p_below(-2.0), got.p_below(2.0)) == pytest.approx((1.0, 0.0), abs=1e-6)
     assert got.se > 0.0
+    assert got.own_lower <= got.challenger <= got.own_upper
+
+
+def test_an_error_rate_has_exact_bounds() -> None:
+    """Clopper and Pearson's, as statsmodels gives them for 7 of 43."""
+    wrong = np.r_[np.ones(7), np.zeros(36)]
+    got = paired_zero_one(wrong, wrong, alpha=0.05)
+    assert (got.own_lower, got.own_upper) == pytest.approx((0.07898431782674065, 0.28412600599897975))
 
 
 def test_only_right_and_wrong_have_score_bounds() -> None:

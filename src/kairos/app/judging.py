@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import polars as pl
+
+from kairos.app.costing import package_size, time_package
 from kairos.app.facts import artifact_digest, run_entry
-from kairos.app.losses import baseline_losses, fresh_rows, losses_on
+from kairos.app.gathering import gate_rows, labelled_rows_per_day, rank_among
+from kairos.app.losses import answers_on, fresh_rows
+from kairos.app.own_code import load_metrics, run_checks
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.delivery.state import VersionState
+from kairos.errors import NotFound, UsageError
+from kairos.gates.again import Again, decide_again
+from kairos.gates.case import GateCase
 from kairos.gates.decide import GateDecision, decide
-from kairos.gates.evidence import GateEvidence, measure
+from kairos.gates.evidence import GateEvidence, PackageCost
+from kairos.gates.measure import measure
 from kairos.gates.policy import GatePolicy
 from kairos.ledger import Entry
+from kairos.models.package import Package
 from kairos.values import VersionRef
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "judge", "judged_before"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +41,38 @@ class Judged:
     evidence: GateEvidence
     decision: GateDecision
     entry: Entry
+    cost: PackageCost | None = None
+    """What the package costs, if that was asked for."""
+
+    @property
+    def case(self) -> GateCase:
+        """The same, as the texts for people take it."""
+        return GateCase(
+            version=str(self.ref),
+            against=None if self.against is None else str(self.against),
+            policy=self.policy,
+            evidence=self.evidence,
+            decision=self.decision,
+            cost=self.cost,
+        )
 
 
-def judge(project: Project, ref: VersionRef, *, require: Literal["superior", "non_inferior"] | None = None) -> Judged:
+def judge(
+    project: Project,
+    ref: VersionRef,
+    *,
+    require: Literal["superior", "non_inferior"] | None = None,
+    time_it: bool = False,
+) -> Judged:
     """Compares a version with the champion, or with a simple baseline if nothing is live, and writes the verdict down.
 
     The rows are those that the version's own run held out, without any that either model was trained on.
+
+    Args:
+        project: Whose version.
+        ref: Which one.
+        require: In place of what the settings ask for.
+        time_it: Also measures what the package costs, for information.
 
     Raises:
         NotFound: there is no such version.
@@ -46,7 +82,7 @@ def judge(project: Project, ref: VersionRef, *, require: Literal["superior", "no
     version = state.version(ref.number)
     champion = state.champion if state.champion_number != ref.number else None
     policy = model.gate if require is None else replace(model.gate, require=require)
-    evidence = _evidence(project, model, version, champion, policy)
+    evidence, cost = _evidence(project, model, version, champion, policy, time_it=time_it)
     decision = decide(policy, evidence)
     against = champion.ref if champion is not None else None
     entry = project.tell(
@@ -57,39 +93,95 @@ def judge(project: Project, ref: VersionRef, *, require: Literal["superior", "no
             "sentence": decision.sentence,
             "reasons": list(decision.reasons),
             "needed_rows": decision.needed_rows,
+            "ready_on": decision.ready_on,
             "against": None if against is None else str(against),
             "policy": policy.plain(),
             "evidence": evidence.plain(),
         },
     )
-    return Judged(ref=ref, against=against, policy=policy, evidence=evidence, decision=decision, entry=entry)
+    return Judged(ref=ref, against=against, policy=policy, evidence=evidence, decision=decision, entry=entry, cost=cost)
+
+
+def judged_before(project: Project, seq: int) -> tuple[Entry, Again]:
+    """A gate's decision of the past, made again from its entry alone.
+
+    Raises:
+        NotFound: the ledger has no such entry.
+        UsageError: the entry tells of no gate.
+    """
+    entry = next(iter(project.ledger.read(after=seq - 1)), None) if seq > 0 else None
+    if entry is None or entry.seq != seq:
+        raise NotFound(f"The ledger has no entry {seq}.", hint="Type: kairos ledger log --kind gate.decided")
+    if entry.kind != "gate.decided":
+        raise UsageError(
+            f"Entry {seq} tells of no gate.", given=entry.kind, hint="Type: kairos ledger log --kind gate.decided"
+        )
+    return entry, decide_again(entry.body)
 
 
 def _evidence(
-    project: Project, model: ModelSettings, version: VersionState, champion: VersionState | None, policy: GatePolicy
-) -> GateEvidence:
+    project: Project,
+    model: ModelSettings,
+    version: VersionState,
+    champion: VersionState | None,
+    policy: GatePolicy,
+    *,
+    time_it: bool,
+) -> tuple[GateEvidence, PackageCost | None]:
     run = run_entry(project, version.run).body
+    digest = artifact_digest(run, model.holdout)
     challenger = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
-    packages = [challenger]
-    if champion is not None:
-        packages.append(open_stored(project.store, champion.package, allow_pickle=model.allow_pickle))
-    rows = fresh_rows(holdout_table(project, model, run), model, packages)
-    lacks = [] if champion is None else [n for n in packages[1].spec.signature.names if n not in rows.columns]
+    rival = None if champion is None else open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    rows = fresh_rows(holdout_table(project, model, run), model, [challenger] if rival is None else [challenger, rival])
+    lacks = [] if rival is None else [name for name in rival.spec.signature.names if name not in rows.columns]
+    incomparable = None
     if champion is not None and lacks:  # the two cannot be asked about the same rows
-        found = _evidence(project, model, version, None, policy)
-        why = f"cannot be compared: {champion.ref} takes the column {lacks[0]!r}, which the holdout lacks"
-        return replace(found, incomparable=why)
-    challenger_loss = losses_on(rows, challenger, model)
-    baseline_loss = (
-        losses_on(rows, packages[1], model) if champion is not None else baseline_losses(rows, challenger, model)
+        incomparable = f"cannot be compared: {champion.ref} takes the column {lacks[0]!r}, which the holdout lacks"
+    against = None if champion is None else champion.ref
+    cost = _cost(project, version, challenger, rows, policy, time_it=time_it)
+    evidence = measure(
+        gate_rows(rows, model, policy, challenger=challenger, champion=None if lacks else rival, digest=digest),
+        policy,
+        functions=load_metrics(project.root, policy.own),
+        checks=_checks(project, model, challenger, rows, policy),
+        cost=_limited(policy, cost),
+        rank=rank_among(list(project.ledger.read(kinds=["gate.decided"])), version.ref, against, digest),
+        rows_per_day=labelled_rows_per_day(project, model),
+        as_of=project.clock.now(),
+        label_delay_days=project.settings.label_delay.total_seconds() / 86400,
+        incomparable=incomparable,
     )
-    return measure(
-        baseline_loss,
-        challenger_loss,
-        policy=policy,
-        times=None if model.time is None else rows[model.time].to_numpy(),
-        entities=None if model.entity is None else rows[model.entity].to_numpy(),
-        slices={name: rows[name].to_list() for name in policy.slices},
-        rows_digest=artifact_digest(run, model.holdout),
-        baseline="champion" if champion is not None else "simple baseline",
+    return evidence, cost
+
+
+def _cost(
+    project: Project, version: VersionState, package: Package, rows: pl.DataFrame, policy: GatePolicy, *, time_it: bool
+) -> PackageCost | None:
+    if not time_it and policy.max_latency_ms is None and policy.max_size_mb is None:
+        return None
+    size = package_size(project.store, version.package)
+    if time_it or policy.max_latency_ms is not None:
+        return time_package(package, rows, size_bytes=size)
+    return PackageCost(size_bytes=size)
+
+
+def _limited(policy: GatePolicy, cost: PackageCost | None) -> PackageCost | None:
+    """What of the cost a limit rests on: nothing else that was measured may enter a fact, as it differs each time."""
+    if cost is None or (policy.max_size_mb is None and policy.max_latency_ms is None):
+        return None
+    return PackageCost(
+        size_bytes=None if policy.max_size_mb is None else cost.size_bytes,
+        one_row_ms=None if policy.max_latency_ms is None else cost.one_row_ms,
     )
+
+
+def _checks(
+    project: Project, model: ModelSettings, package: Package, rows: pl.DataFrame, policy: GatePolicy
+) -> tuple[Any, ...]:
+    if policy.checks is None:
+        return ()
+
+    def predict(table: Any) -> Any:
+        return answers_on(table, package, model)
+
+    return run_checks(project.root, policy.checks, predict, rows)

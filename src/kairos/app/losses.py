@@ -17,7 +17,16 @@ from kairos.models.package import Package
 from kairos.models.score import score_table
 from kairos.values import Json
 
-__all__ = ["HoldoutLosses", "fresh_rows", "holdout_losses", "losses_on"]
+__all__ = [
+    "HoldoutLosses",
+    "answers_on",
+    "baseline_losses",
+    "fresh_rows",
+    "guarded",
+    "holdout_losses",
+    "losses_on",
+    "simple_answers",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +85,22 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
 
 def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
     """The loss of each row, after the output guard: what a user would have suffered."""
-    answers = guarded(score_table(package, rows), model)
-    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers)
+    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers_on(rows, package, model))
 
 
 def baseline_losses(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
     """The loss of each row if the simple baseline had answered."""
-    answers = np.full(len(rows), np.nan if package.spec.baseline is None else package.spec.baseline)
-    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers)
+    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), simple_answers(rows, package))
+
+
+def answers_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
+    """What the package says of each row, after the output guard."""
+    return guarded(score_table(package, rows), model)
+
+
+def simple_answers(rows: pl.DataFrame, package: Package) -> NDArray[np.float64]:
+    """What the simple baseline says of each row; NaN if the package knows none."""
+    return np.full(len(rows), np.nan if package.spec.baseline is None else package.spec.baseline)
 
 
 def guarded(raw: NDArray[np.float64], model: ModelSettings) -> NDArray[np.float64]:

@@ -56,6 +56,10 @@ class Reader:
         """Whether the key is there and not taken yet."""
         return key in self._values
 
+    def names(self) -> tuple[str, ...]:
+        """The keys that are not taken yet, in their order."""
+        return tuple(self._values)
+
     def length(self, key: str, default: timedelta) -> timedelta:
         """A length of time, such as ``"7d"``."""
         text = self._take(key, str, "a length of time, as in '7d'", None, required=False)

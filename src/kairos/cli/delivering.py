@@ -41,34 +41,16 @@ def models(args: Namespace) -> int:
 
 
 def gate(args: Namespace) -> int:
-    """Judges a version; the exit code is the verdict."""
+    """Judges a version, or makes a decision of the past again; the exit code is the verdict."""
     from kairos.app.judging import judge  # loads numpy and polars, which `kairos live` does without
+    from kairos.cli.verdicts import show_again, show_judged
 
     with open_project(args) as project:
-        judged = judge(project, _version(project, args.version))
-        decision = judged.decision
-        if args.json:
-            show_json(
-                {
-                    "version": judged.ref,
-                    "against": judged.against,
-                    "verdict": decision.verdict,
-                    "sentence": decision.sentence,
-                    "reasons": decision.reasons,
-                    "needed_rows": decision.needed_rows,
-                    "policy": judged.policy,
-                    "evidence": judged.evidence.plain(),
-                    "entry": judged.entry.seq,
-                }
-            )
-        else:
-            say(f"{judged.ref}: {decision.sentence}")
-            say(*(f"  {reason}" for reason in decision.reasons))
-            if decision.verdict == "hold" and decision.needed_rows:
-                say(f"  about {decision.needed_rows} more rows would decide it")
-            if decision.verdict == "pass":
-                say(f"Next: kairos deploy {judged.ref}")
-    return _EXIT[decision.verdict]
+        if args.replay is not None:
+            return _EXIT[show_again(project, args)]
+        judged = judge(project, _version(project, args.version), time_it=not (args.json or args.md))
+        show_judged(judged, args)
+    return _EXIT[judged.decision.verdict]
 
 
 def deploy(args: Namespace) -> int:

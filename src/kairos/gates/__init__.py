@@ -1,7 +1,8 @@
 """Evidence and policy in, verdict out: should the challenger replace what is live? Pure, and recomputable to the byte.
 
-``losses`` says how wrong one prediction is, ``evidence`` measures two models on the same rows, ``policy`` is what the
-project asks for, ``decide`` puts the two together. This package itself loads no numpy.
+``metrics`` and ``losses`` say how good answers are, ``measure`` makes evidence of two models' answers on the same rows,
+``policy`` is what the project asks for, ``decide`` puts the two together, and ``telling`` says it to people. This
+package itself loads no numpy.
 """
 
 from __future__ import annotations

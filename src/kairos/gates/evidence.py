@@ -2,46 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from kairos.errors import SettingsError, ShapeMismatch, UsageError
-from kairos.gates.policy import GatePolicy
-from kairos.stats.paired import PairedMean, paired_mean, paired_zero_one
+from kairos.errors import UsageError
+from kairos.stats.comparison import Comparison
+from kairos.stats.groups import GroupDifference
+from kairos.stats.reliability import Calibration, ReliabilityBin
 from kairos.values import Json, plain, unplain
 
-__all__ = ["Baseline", "GateEvidence", "measure"]
+__all__ = [
+    "FORMAT",
+    "Baseline",
+    "CheckResult",
+    "FoundSlice",
+    "GateEvidence",
+    "GroupFound",
+    "PackageCost",
+    "Search",
+]
+
+FORMAT = 2
+"""Version of the evidence in the ledger; ``format1`` reads what was written before there was a number."""
 
 Baseline = Literal["champion", "simple baseline"]
 
-_MOST_LEVELS = 50
-"""A slice column with more levels is a number or a name, not a part of the world; and the ledger would swell."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundSlice:
+    """A part of the rows, found by searching, where the challenger seems worse by more than the margin."""
+
+    name: str
+    p: float
+    """Of all that was searched together (Benjamini and Hochberg)."""
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What came of searching the inputs for slices that got worse."""
+
+    searched: int = 0
+    """How many parts were looked at."""
+    found: tuple[FoundSlice, ...] = ()
+    """Those that are worse, the surest first: at most one of ten is expected to be so by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFound:
+    """How a group fares beside the largest group of its column."""
+
+    column: str
+    level: str
+    reference: str
+    """The level it is compared with."""
+    measure: str
+    """One of ``kairos.gates.policy.GROUP_MEASURES``."""
+    challenger: GroupDifference
+    """Its bounds hold together with those of all levels and measures of the column."""
+    champion: float | None = None
+    """The champion's difference, as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One of the project's own checks of how a version behaves."""
+
+    name: str
+    state: Literal["passed", "failed", "broken"]
+    """``broken``: it could not be carried out."""
+    message: str = ""
+    """Why it did not pass."""
+    rows: tuple[int, ...] = ()
+    """Some of the rows on which it failed, by their place among the fresh rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageCost:
+    """What a version costs where it serves."""
+
+    size_bytes: int | None = None
+    """Of the package's files."""
+    one_row_ms: float | None = None
+    """To predict one row: nine of ten are as quick."""
+    batch_ms: float | None = None
+    """To predict 64 rows at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateEvidence:
     """A version and what it is compared with, on the same rows."""
 
+    format: int = FORMAT
     baseline: Baseline
-    """What the version is compared with."""
-    overall: PairedMean
-    """Rows, both mean losses and their difference; ``champion`` in it is the baseline, whichever it is."""
-    slices: Mapping[str, PairedMean] = field(default_factory=dict)
-    """The same on part of the rows, by ``COLUMN=LEVEL``."""
+    """What the version is compared with; in a comparison it is the ``champion``, whichever it is."""
+    primary: str
+    """The metric that is judged first."""
+    metrics: Mapping[str, Comparison]
+    """By name, on all rows."""
+    simple: Comparison | None = None
+    """By the primary metric against the simple baseline, where there is a champion."""
+    slices: Mapping[str, Comparison] = field(default_factory=dict)
+    """By the primary metric on part of the rows, by ``COLUMN=LEVEL``."""
+    search: Search = Search()
+    calibration: Calibration | None = None
+    """Of the version's answers, where they are numbers or chances."""
+    groups: tuple[GroupFound, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    cost: PackageCost | None = None
+    """What of it is limited, and the size; what was measured for information only is not kept."""
+    rank: int = 1
+    """The how-manyeth version this is that is judged on these rows."""
     rows_digest: str
     """Name of the table that the rows are from."""
     oldest: str | None = None
     """Moment of the first row; ``None`` if rows have no moments."""
     freshest: str | None = None
     """Moment of the last row."""
+    rows_per_day: float | None = None
+    """How many rows with a known truth a day brings at present."""
+    label_delay_days: float = 0.0
+    """How late the truth is known."""
+    as_of: str | None = None
+    """When it was judged."""
+    undeclared: str | None = None
+    """A column that seems to tie rows together, although the settings name none."""
     unusable: str | None = None
     """Why the version cannot be used whatever it is compared with, or ``None``."""
     incomparable: str | None = None
-    """Why the losses of what it is compared with say nothing, or ``None``."""
+    """Why it cannot be compared, or ``None``."""
+
+    @property
+    def overall(self) -> Comparison:
+        """By the primary metric, on all rows."""
+        return self.metrics[self.primary]
 
     def plain(self) -> Json:
         """The evidence as JSON holds it."""
@@ -49,133 +144,38 @@ class GateEvidence:
 
     @classmethod
     def from_plain(cls, value: Json) -> GateEvidence:
-        """Undoes ``plain``."""
+        """Undoes ``plain``.
+
+        Raises:
+            UsageError: the evidence has another format.
+        """
         fields = unplain(value)
-        slices = {name: PairedMean(**one) for name, one in fields["slices"].items()}
-        return cls(**{**fields, "overall": PairedMean(**fields["overall"]), "slices": slices})
+        if fields.get("format") != FORMAT:
+            raise UsageError(
+                "A gate's evidence has a format that is not known.", given=fields.get("format"), accepted=str(FORMAT)
+            )
+        search, calibration = fields["search"], fields["calibration"]
+        found = tuple(FoundSlice(**{**one, "comparison": _comparison(one["comparison"])}) for one in search["found"])
+        fields |= {
+            "metrics": _comparisons(fields["metrics"]),
+            "slices": _comparisons(fields["slices"]),
+            "simple": None if fields["simple"] is None else _comparison(fields["simple"]),
+            "search": Search(searched=search["searched"], found=found),
+            "groups": tuple(
+                GroupFound(**{**one, "challenger": GroupDifference(**one["challenger"])}) for one in fields["groups"]
+            ),
+            "checks": tuple(CheckResult(**{**one, "rows": tuple(one["rows"])}) for one in fields["checks"]),
+            "cost": None if fields["cost"] is None else PackageCost(**fields["cost"]),
+        }
+        if calibration is not None:
+            bins = tuple(ReliabilityBin(**one) for one in calibration["bins"])
+            fields["calibration"] = Calibration(**{**calibration, "bins": bins})
+        return cls(**fields)
 
 
-def measure(
-    baseline_loss: NDArray[np.float64],
-    challenger_loss: NDArray[np.float64],
-    *,
-    policy: GatePolicy,
-    rows_digest: str,
-    baseline: Baseline = "champion",
-    times: NDArray[Any] | None = None,
-    entities: NDArray[Any] | None = None,
-    slices: Mapping[str, Sequence[object] | NDArray[Any]] | None = None,
-) -> GateEvidence:
-    """Compares losses row by row.
-
-    With times, neighbours in time are taken as dependent and rows of one moment as one block; with entities, rows of
-    one entity are one block; with both, the more cautious of the two is kept.
-
-    Args:
-        baseline_loss: Loss per row of what is compared with, shape (n,).
-        challenger_loss: Loss per row of the version, shape (n,).
-        policy: Whose ``loss``, ``alpha`` and ``slices``.
-        rows_digest: Name of the table that the rows are from.
-        baseline: What is compared with.
-        times: Moment of each row, in any order, shape (n,).
-        entities: Whom each row is about, shape (n,).
-        slices: Level of each row, shape (n,), for each column that the policy names.
-
-    Raises:
-        ShapeMismatch: the arrays are not of one length.
-        UsageError: a column that the policy names is missing.
-        SettingsError: a column that the policy names has more than 50 levels.
-    """
-    n = len(baseline_loss)
-    columns = {name: _levels(name, slices or {}) for name in policy.slices}
-    for array in (challenger_loss, times, entities, *columns.values()):
-        if array is not None and len(array) != n:
-            raise ShapeMismatch("A gate's rows are not of one length.", given=f"{n} and {len(array)}")
-    oldest, freshest = _span(times)
-    bad, bad_baseline = (int((~np.isfinite(losses)).sum()) for losses in (challenger_loss, baseline_loss))
-    if bad or bad_baseline:
-        return GateEvidence(
-            baseline=baseline,
-            overall=paired_mean([], [], alpha=policy.alpha),
-            rows_digest=rows_digest,
-            oldest=oldest,
-            freshest=freshest,
-            unusable=f"{bad} of {n} of its losses are not numbers" if bad else None,
-            incomparable=f"{bad_baseline} of {n} of the {baseline}'s losses are not numbers" if bad_baseline else None,
-        )
-
-    def compare(chosen: NDArray[np.bool_]) -> PairedMean:
-        return _compare(
-            baseline_loss[chosen],
-            challenger_loss[chosen],
-            policy,
-            None if times is None else times[chosen],
-            None if entities is None else entities[chosen],
-        )
-
-    return GateEvidence(
-        baseline=baseline,
-        overall=compare(np.ones(n, dtype=np.bool_)),
-        slices={
-            f"{name}={level}": compare(levels == level)
-            for name, levels in columns.items()
-            for level in np.unique(levels).tolist()
-        },
-        rows_digest=rows_digest,
-        oldest=oldest,
-        freshest=freshest,
-    )
+def _comparison(fields: Json) -> Comparison:
+    return Comparison(**{**fields, "curve": tuple(fields["curve"])})
 
 
-def _compare(
-    baseline: NDArray[np.float64],
-    challenger: NDArray[np.float64],
-    policy: GatePolicy,
-    times: NDArray[Any] | None,
-    entities: NDArray[Any] | None,
-) -> PairedMean:
-    if times is None and entities is None:
-        compare = paired_zero_one if policy.loss == "zero_one" else paired_mean
-        return compare(baseline, challenger, alpha=policy.alpha)
-    found = []
-    if times is not None:
-        order = np.argsort(times, kind="stable")
-        moments = times[order]
-        blocks = moments if (moments[1:] == moments[:-1]).any() else None
-        found.append(paired_mean(baseline[order], challenger[order], alpha=policy.alpha, blocks=blocks, ordered=True))
-    if entities is not None:
-        found.append(paired_mean(baseline, challenger, alpha=policy.alpha, blocks=_texts(entities)))
-    return max(found, key=lambda one: one.upper - one.lower if one.n else 0.0)
-
-
-def _levels(name: str, slices: Mapping[str, Sequence[object] | NDArray[Any]]) -> NDArray[np.str_]:
-    if name not in slices:
-        raise UsageError(
-            f"The gate's rows have no levels of the slice {name!r}.", given=", ".join(slices) or "no slices"
-        )
-    levels = _texts(slices[name])
-    count = len(np.unique(levels))
-    if count > _MOST_LEVELS:
-        raise SettingsError(
-            f"The column {name!r} cannot be a slice.",
-            given=f"{count} levels",
-            accepted=f"at most {_MOST_LEVELS}",
-            hint="Name a column of few levels, or make one in the pipeline.",
-        )
-    return levels
-
-
-def _texts(values: Sequence[object] | NDArray[Any]) -> NDArray[np.str_]:
-    """Names as text, so that numbers, text and missing ones sort together."""
-    return np.asarray([str(value) for value in values], dtype=np.str_)
-
-
-def _span(times: NDArray[Any] | None) -> tuple[str | None, str | None]:
-    """The first and the last moment, as text."""
-    if times is None or len(times) == 0:
-        return None, None
-    return _moment(times.min()), _moment(times.max())
-
-
-def _moment(time: object) -> str:
-    return str(np.datetime_as_string(time, unit="s", timezone="UTC") if isinstance(time, np.datetime64) else time)
+def _comparisons(value: Json) -> dict[str, Comparison]:
+    return {name: _comparison(one) for name, one in value.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -10,12 +12,13 @@ from numpy.typing import NDArray
 
 from kairos.errors import SettingsError, ShapeMismatch, UsageError, did_you_mean
 
-__all__ = ["LOSSES", "Loss", "absolute_error", "loss_named"]
+__all__ = ["LOSSES", "Loss", "absolute_error", "loss_named", "pinball", "pinball_quantile"]
 
 Loss = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float64]]
 """Truth and prediction, each of shape (n,) -> loss per row, shape (n,), float64, 0 or more."""
 
 _SURE = 1e-15
+PINBALL = "pinball:"
 
 
 def absolute_error(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -59,11 +62,43 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
 """The losses that a gate knows, by name."""
 
 
+def pinball(truth: NDArray[np.generic], prediction: NDArray[np.generic], *, quantile: float) -> NDArray[np.float64]:
+    """The loss whose mean is least where a share ``quantile`` of the truth lies below; in the target's unit.
+
+    >>> pinball(np.array([10.0, 10.0]), np.array([8.0, 12.0]), quantile=0.9).round(3).tolist()
+    [1.8, 0.2]
+    """
+    y, p = _numbers(truth, prediction)
+    return np.where(y >= p, quantile * (y - p), (1 - quantile) * (p - y))
+
+
+def pinball_quantile(name: str) -> float | None:
+    """The quantile that a pinball loss is named after, such as ``pinball:0.9``; ``None`` for another loss.
+
+    Raises:
+        SettingsError: what follows the colon is no share.
+    """
+    if not name.startswith(PINBALL):
+        return None
+    text = name.removeprefix(PINBALL)
+    try:
+        quantile = float(text)
+    except ValueError:
+        quantile = math.nan
+    if not 0.0 < quantile < 1.0:
+        raise SettingsError("A pinball loss needs a quantile.", given=name, accepted="such as pinball:0.9")
+    return quantile
+
+
 def loss_named(name: str) -> Loss:
-    """The loss of that name; an unknown one is an error that names the nearest."""
+    """The loss of that name, or ``pinball:QUANTILE``; an unknown one is an error that names the nearest."""
+    quantile = pinball_quantile(name)
+    if quantile is not None:
+        return partial(pinball, quantile=quantile)
     if name not in LOSSES:
+        accepted = ", ".join([*LOSSES, "pinball:QUANTILE"])
         raise SettingsError(
-            "There is no loss of that name.", given=name, accepted=", ".join(LOSSES), hint=did_you_mean(name, LOSSES)
+            "There is no loss of that name.", given=name, accepted=accepted, hint=did_you_mean(name, LOSSES)
         )
     return LOSSES[name]
 

@@ -16,8 +16,8 @@ __all__ = ["simple_baseline"]
 def simple_baseline(target: np.ndarray[Any, Any], loss: str) -> float:
     """The one answer that is best on the training rows.
 
-    The median for the absolute error, the mean for the squared error, the share of ones for the log loss, the most
-    frequent value (the smallest of several) for right or wrong.
+    The median for the absolute error, the quantile for a pinball loss, the mean for the squared error, the share of
+    ones for the log loss, the most frequent value (the smallest of several) for right or wrong.
 
     Args:
         target: Of the training rows, shape (n,), finite.
@@ -30,6 +30,9 @@ def simple_baseline(target: np.ndarray[Any, Any], loss: str) -> float:
         >>> simple_baseline(np.array([1.0, 2.0, 9.0]), "absolute_error")
         2.0
     """
+    head, _, quantile = loss.partition(":")
+    if head == "pinball":
+        return float(np.quantile(target, float(quantile)))
     if loss not in _ANSWERS:
         raise PackageError("No simple baseline is known for this loss.", given=loss, accepted=", ".join(_ANSWERS))
     return float(_ANSWERS[loss](target))

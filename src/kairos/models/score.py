@@ -11,7 +11,7 @@ from kairos.models.frames import read_column
 from kairos.models.package import Package
 from kairos.models.signature import ColumnKind
 
-__all__ = ["score_table"]
+__all__ = ["score_columns", "score_table"]
 
 
 def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
@@ -23,6 +23,15 @@ def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
 
     Returns:
         One number a row, shape (n,), float64.
+
+    Raises:
+        PackageError: the table lacks a column of the model, or holds it as another kind.
+    """
+    return package.runner().predict(score_columns(package, table))
+
+
+def score_columns(package: Package, table: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of a table as the package's runner takes them.
 
     Raises:
         PackageError: the table lacks a column of the model, or holds it as another kind.
@@ -43,7 +52,7 @@ def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
                 given=found.kind,
                 accepted=column.kind,
             )
-    return package.runner().predict({column.name: found.values for column, found in read})
+    return {column.name: found.values for column, found in read}
 
 
 def _is_text(kind: ColumnKind) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.settings.control import read_control
 from kairos.app.settings.delivery import read_delivery
-from kairos.app.settings.gate import read_gate
+from kairos.app.settings.gate import read_gate, read_loss
 from kairos.app.settings.monitor import read_monitor
 from kairos.app.settings.output import read_output
 from kairos.app.settings.privacy import read_privacy
@@ -19,7 +19,6 @@ from kairos.app.settings.values import ModelSettings, Settings
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
 from kairos.errors import SettingsError
-from kairos.gates.losses import LOSSES
 from kairos.values import MODEL_NAMES, Window, is_model_name
 
 __all__ = ["load_settings", "read_settings"]
@@ -77,7 +76,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
 def _model(name: str, reader: Reader, label_delay: timedelta | None, control: ControlPolicy) -> ModelSettings:
     if not is_model_name(name):  # before a ledger entry is written that nobody can read
         raise SettingsError("kairos.toml: a model cannot be called so.", given=repr(name), accepted=MODEL_NAMES)
-    loss = reader.choice("loss", tuple(LOSSES), "absolute_error")
+    loss = read_loss(reader)
     slices = reader.texts("slices")
     output = read_output(reader.table("output"))
     model = ModelSettings(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kairos.monitor.days import Days
 from kairos.monitor.findings import Finding
 from kairos.monitor.policy import MonitorPolicy
+from kairos.stats.dependence import Dependence
 from kairos.stats.detector import e_sr
 from kairos.stats.paired import paired_mean
 from kairos.values import Window
@@ -53,7 +54,8 @@ def loss_reference(losses: NDArray[np.float64], *, alpha: float = 0.05) -> LossR
     """
     if losses.size < 2 or not losses.max() > 0:
         return None
-    bounds = paired_mean(losses, np.zeros_like(losses), alpha=alpha, ordered=True)
+    in_time = Dependence(times=np.arange(losses.size))
+    bounds = paired_mean(losses, np.zeros_like(losses), alpha=alpha, dependence=in_time)
     return LossReference(
         mean=bounds.difference,
         upper=bounds.upper,

@@ -1,0 +1,97 @@
+"""A gate's rows: what both models say of what neither has seen, and what may tie these rows together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+from numpy.typing import NDArray
+
+from kairos.app.losses import answers_on, simple_answers
+from kairos.app.project import Project
+from kairos.app.settings import ModelSettings
+from kairos.gates.policy import GatePolicy
+from kairos.gates.rows import GateRows
+from kairos.ledger import Entry
+from kairos.models.package import Package
+from kairos.values import Digest, VersionRef, Window
+
+__all__ = ["gate_rows", "labelled_rows_per_day", "rank_among"]
+
+_RECENT = timedelta(days=28)
+_ENOUGH_DAYS = 2.0
+
+
+def gate_rows(
+    rows: pl.DataFrame,
+    model: ModelSettings,
+    policy: GatePolicy,
+    *,
+    challenger: Package,
+    champion: Package | None,
+    digest: Digest,
+) -> GateRows:
+    """Both models' answers on fresh rows, with what the policy asks about.
+
+    Where the settings name no time, a column of times is taken as the moments of the rows all the same: it can only
+    make the gate more careful.
+    """
+    named = {*policy.slices, *policy.groups, *(name.partition("=")[0] for name in policy.protected)}
+    time = model.time if model.time in rows.columns else _a_time(rows)
+    inputs = [n for n in challenger.spec.signature.names if n in rows.columns and n not in policy.slices]
+    return GateRows(
+        truth=rows[challenger.spec.target].to_numpy(),
+        challenger=answers_on(rows, challenger, model),
+        champion=None if champion is None else answers_on(rows, champion, model),
+        simple=simple_answers(rows, challenger),
+        times=None if time is None else rows[time].to_numpy(),
+        entities=None if model.entity is None else rows[model.entity].to_numpy(),
+        columns={name: rows[name].to_list() for name in sorted(named) if name in rows.columns},
+        inputs={name: rows[name].to_numpy() for name in inputs},
+        names=() if model.entity is not None else tuple(_names(rows, challenger)),
+        digest=digest,
+        time_column=None if model.time is not None else time,
+    )
+
+
+def _a_time(rows: pl.DataFrame) -> str | None:
+    """The only column of times without gaps, if there is one."""
+    found = [n for n, dtype in rows.schema.items() if dtype.is_temporal() and not rows[n].null_count()]
+    return found[0] if len(found) == 1 and isinstance(rows.schema[found[0]], (pl.Datetime, pl.Date)) else None
+
+
+def _names(rows: pl.DataFrame, package: Package) -> list[tuple[str, NDArray[Any]]]:
+    """Columns that look like names of whom rows are about, though the settings name no entity."""
+    found = []
+    for name, dtype in rows.schema.items():
+        is_name = name.lower() == "id" or name.lower().endswith(("_id", "_key"))
+        if is_name and name != package.spec.target and (dtype.is_integer() or dtype == pl.String):
+            count = rows[name].n_unique()
+            if 2 <= count <= len(rows) / 2:
+                found.append((name, rows[name].cast(pl.String).fill_null("").to_numpy()))
+    return found
+
+
+def labelled_rows_per_day(project: Project, model: ModelSettings) -> float | None:
+    """Answers with a known truth that a day brought, over the last four weeks; ``None`` if there is no telling."""
+    now = project.clock.now()
+    rows = project.predictions.labelled(model.name, Window(now - _RECENT, now), as_of=now).filter(pl.col("answered"))
+    if len(rows) < 2:
+        return None
+    times = rows["at"].to_list()  # in order
+    days = (times[-1] - times[0]).total_seconds() / 86400
+    return (rows["id"].n_unique() - 1) / days if days >= _ENOUGH_DAYS else None
+
+
+def rank_among(gates: list[Entry], ref: VersionRef, against: VersionRef | None, digest: Digest) -> int:
+    """The how-manyeth comparison this is on these rows; the same one again is the same one."""
+    seen: list[tuple[str, str | None]] = []
+    for entry in gates:
+        evidence = entry.body.get("evidence")
+        pair = (entry.subject, entry.body.get("against"))
+        is_mine = entry.subject.partition("@")[0] == ref.model
+        if is_mine and evidence is not None and evidence.get("rows_digest") == digest and pair not in seen:
+            seen.append(pair)
+    mine = (str(ref), None if against is None else str(against))
+    return seen.index(mine) + 1 if mine in seen else len(seen) + 1
