@@ -38,6 +38,23 @@ def test_the_example_is_read(tmp_path: Path) -> None:
     assert demand.gate.slices == ("season", "workingday")
 
 
+def test_what_a_rollout_watches_is_read() -> None:
+    """Limits of the owner's, what may happen to users, and what matters most."""
+    delivery = {
+        "guards": ["p99_latency < 50ms", "error_rate < 0.1%"],
+        "events": {"complaint": "2%"},
+        "critical": ["error_rate < 0.1%", "event:complaint"],
+        "min_dwell": "1h",
+        "timeout": "2s",
+    }
+    found = settings({"delivery": delivery}).model("demand").delivery
+    assert [(rule.kind, rule.cap) for rule in found.guards] == [("over_50000us", 0.01), ("errors", 0.001)]
+    assert [(event.kind, event.usual) for event in found.events] == [("event:complaint", 0.02)]
+    assert found.critical == ("error_rate < 0.1%", "event:complaint")
+    assert (found.min_dwell, found.timeout) == (timedelta(hours=1), timedelta(seconds=2))
+    assert settings().model("demand").delivery.min_dwell is None
+
+
 def test_what_is_left_out_has_a_default() -> None:
     """A model needs its holdout and nothing else; the monitor waits as long as labels are late."""
     found = settings(label_delay="3h")
@@ -76,6 +93,10 @@ def test_when_a_day_counts_is_set_or_learnt(
         ({"delivery": {"stages": ["canary"]}}, {}, "model.demand.delivery.stages: .*canary"),
         ({"delivery": {"stages": ["shadow"]}}, {}, "has to end live"),
         ({"delivery": {"alpha": 5}}, {}, "model.demand.delivery.alpha is no share"),
+        ({"delivery": {"guards": ["p99 < 5ms"]}}, {}, "model.demand.delivery.guards: .*p99 < 5ms"),
+        ({"delivery": {"critical": ["eror"]}}, {}, "delivery.critical names an unknown guard"),
+        ({"delivery": {"events": {"complaint": 2}}}, {}, "model.demand.delivery.events: .*complaint"),
+        ({"delivery": {"events": ["complaint"]}}, {}, "model.demand.delivery.events is no table"),
         ({"delivery": {"harm_margin": 3}}, {}, "harm_margin is a share"),
         ({"control": {"approvals": 3}}, {}, "model.demand.control: Approvals are asked of that many people.*0, 1 or 2"),
         ({"control": {"freeze": ["friday"]}}, {}, "model.demand.control.freeze: .*friday.*fri 16:00"),

@@ -185,12 +185,13 @@ def make_server(
     clock: Clock | None = None,
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
+    events: frozenset[str] = frozenset(),
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
 ) -> ModelServer:
     """A server of that registry."""
-    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture)
+    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events)
     return ModelServer(
         registry.source,
         load=registry.load,
@@ -265,6 +266,7 @@ def serving(
     clock: Clock | None = None,
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
+    events: frozenset[str] = frozenset(),
     sink: FullDisk | None = None,
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
@@ -278,6 +280,7 @@ def serving(
         clock=clock,
         guard=guard,
         capture=capture,
+        events=events,
         counts=counts,
         limits=limits,
         seed=seed,

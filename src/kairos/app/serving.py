@@ -91,7 +91,8 @@ class _Wiring:
         if now is not None:
             capture = capture.narrowed(self._capture(now.privacy, signature))
         tolerance = timedelta(0) if known is None else known.monitor.label_tolerance
-        return ModelPolicy(guard=then.output, capture=capture, label_tolerance=tolerance)
+        events = frozenset(event.name for event in known.delivery.events) if known is not None else frozenset()
+        return ModelPolicy(guard=then.output, capture=capture, events=events, label_tolerance=tolerance)
 
     def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
         keep = privacy.keep

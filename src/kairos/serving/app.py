@@ -71,6 +71,7 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
     routes = [
         Route("/predict/{model}", endpoints.predict, methods=["POST"]),
         Route("/labels", endpoints.labels, methods=["POST"]),
+        Route("/events", endpoints.events, methods=["POST"]),
         Route("/health/live", endpoints.live, methods=["GET"]),
         Route("/health/ready", endpoints.ready, methods=["GET"]),
         Route("/models", endpoints.models, methods=["GET"]),
@@ -123,6 +124,11 @@ class _Endpoints:
                 headers={"retry-after": "5"},
             )
         return json_response({"labels": taken})
+
+    async def events(self, request: Request) -> Response:
+        """``POST /events``."""
+        events, counted = await self._work(request, self._server.take_events)
+        return json_response({"events": events, "counted": counted})
 
     async def live(self, request: Request) -> Response:
         """``GET /health/live``: the process answers."""
@@ -298,7 +304,10 @@ _HTTP_ERRORS = {
     405: ("method_not_allowed", "This path does not take this method."),
     413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
 }
-_PATHS = "POST /predict/MODEL, POST /labels, GET /models, /models/MODEL, /health/live, /health/ready, /metrics, /state"
+_PATHS = (
+    "POST /predict/MODEL, POST /labels, POST /events, GET /models, /models/MODEL, /health/live, /health/ready, "
+    "/metrics, /state"
+)
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

@@ -120,6 +120,8 @@ class ModelPolicy:
     guard: OutputGuard = field(default_factory=OutputGuard)
     capture: CapturePolicy = field(default_factory=lambda: CapturePolicy(keep=frozenset(), entity="drop"))
     """By default no input and no entity is written down."""
+    events: frozenset[str] = frozenset()
+    """Names of what may happen to users and is counted."""
     label_tolerance: timedelta = timedelta(0)
     """How far the time of a label by entity may be from the time of the prediction that it is about."""
 

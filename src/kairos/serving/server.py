@@ -14,6 +14,7 @@ from kairos.serving.backlog import Backlog
 from kairos.serving.body import PredictBody, read_json, read_predict, refuse
 from kairos.serving.capture import Capture, Recorder, settle
 from kairos.serving.deployment import LoadedRoute
+from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
 from kairos.serving.label_body import LabelBody, read_labels
 from kairos.serving.layers import Canary, Guard, Live, Outcome, Reply, Request, Shadow, stack
@@ -186,6 +187,17 @@ class ModelServer:
         self._sink.append_entity_labels(by_entity)
         self.metrics.labels.inc(len(found))
         return len(found)
+
+    def take_events(self, data: bytes) -> tuple[int, int]:
+        """Counts what happened to users; returns how many events came, and how many counted for what is on trial.
+
+        Raises:
+            UsageError: the request is not JSON, or an event is malformed, or none that is counted; none was.
+        """
+        routes = self.follower.deployment.routes.values()
+        known = frozenset[str]().union(*(route.champion.policy.events for route in routes))
+        events = read_events(read_json(data), known=known)
+        return len(events), self._tally.note(events)
 
     def _by_entity(self, row: int, label: LabelBody, now: datetime) -> EntityLabel:
         """The label with its entity as the prediction log keeps it."""

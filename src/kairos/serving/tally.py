@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 
 from kairos.clock import Clock
 from kairos.delivery.state import Route
 from kairos.errors import StoreError
 from kairos.serving.deployment import Compared, Deployment, compared
+from kairos.serving.event_body import EventBody
 from kairos.serving.layers import Outcome, Request
 from kairos.serving.ports import CountSink, LimitSource
 from kairos.store.counts import Comparison, FailedLoad, Sheet
@@ -29,6 +30,9 @@ FLUSH_S = 1.0
 
 _MOST_REMEMBERED = 200_000
 """Bad events of entities that are remembered per comparison; beyond that no more of entities are counted, of either."""
+
+_MOST_RECENT = 200_000
+"""Requests and entities about which an event may still come; of older ones it is not counted, of either version."""
 
 _SCHEMA = ("InputRefused", "PackageError")
 """Errors that say that a version and the requests do not fit each other."""
@@ -60,6 +64,8 @@ class Tally:
         self._sheets: dict[Compared, Counter[str]] = {}
         self._limits: dict[Comparison, Mapping[str, int]] = {}
         self._seen: dict[Comparison, set[tuple[str, str]]] = {}
+        self._recent: OrderedDict[tuple[str, str], tuple[Compared, str, str]] = OrderedDict()
+        """Of a prediction id, or a model and an entity: what was counted then, who was asked, and whose event it is."""
         self._failed: tuple[FailedLoad, ...] = ()
         self._is_told = True
         """Whether all counts are written."""
@@ -122,11 +128,32 @@ class Tally:
             for each in request.route.compared:
                 sheet = self._sheets.setdefault(each, Counter())
                 limits = self._limits.get(each.comparison, {})
-                self._count_row(sheet, each, limits, request.entities[row], mine)
+                arm = self._count_row(sheet, each, limits, request.entities[row], mine)
+                if arm is not None:
+                    self._remember(each, arm, request.ids[row], request.entities[row])
                 _count_hard(sheet, each.comparison, outcomes)
             self._is_told = False
         if self._at_once:
             self.flush()
+
+    def note(self, events: Sequence[EventBody]) -> int:
+        """Counts events of users for the version that was asked on their behalf; returns how many were counted.
+
+        ``asked.event:NAME.ARM`` is the number of entities, or of requests without one, to whom it happened at all. An
+        event counts while both versions answer users, and if its request was looked at not too long ago.
+        """
+        counted = 0
+        with self._lock:
+            for event in events:
+                about = ("", event.prediction_id) if event.prediction_id is not None else (event.model, event.entity)
+                each, arm, whose = self._recent.get(about, (None, "", ""))
+                if each is not None and self._is_new(each.comparison, whose, f"event:{event.name}"):
+                    self._sheets[each][f"asked.event:{event.name}.{arm}"] += 1
+                    counted += 1
+            self._is_told = self._is_told and not counted
+        if self._at_once:
+            self.flush()
+        return counted
 
     def flush(self, *, has_ended: bool = False) -> None:
         """Writes what is not written yet. If it cannot be kept, that is logged once and tried again."""
@@ -171,7 +198,8 @@ class Tally:
         limits: Mapping[str, int],
         entity: str | None,
         outcomes: Sequence[Outcome],
-    ) -> None:
+    ) -> str | None:
+        """Counts one row; returns which version was asked first, while both answer users."""
         comparison = each.comparison
         first = outcomes[0] if outcomes else None
         arms = {
@@ -192,12 +220,22 @@ class Tally:
             for kind in _bad(test) ^ _bad(base):
                 if self._is_new(comparison, entity, f"pairs.{kind}"):
                     sheet[f"pairs.{kind}.{'test' if kind in _bad(test) else 'base'}"] += 1
-        if 0 < each.share < 1 and first is not None and first in (base, test):
-            arm = "test" if first is test else "base"
-            sheet[f"asked.{arm}"] += 1
-            for kind in _bad(first) | _slow(first, limits):
-                if self._is_new(comparison, entity, f"asked.{kind}"):
-                    sheet[f"asked.{kind}.{arm}"] += 1
+        if not 0 < each.share < 1 or first is None or first not in (base, test):
+            return None
+        arm = "test" if first is test else "base"
+        sheet[f"asked.{arm}"] += 1
+        for kind in _bad(first) | _slow(first, limits):
+            if self._is_new(comparison, entity, f"asked.{kind}"):
+                sheet[f"asked.{kind}.{arm}"] += 1
+        return arm
+
+    def _remember(self, each: Compared, arm: str, prediction_id: str, entity: str | None) -> None:
+        whose = prediction_id if entity is None else entity
+        self._recent["", prediction_id] = (each, arm, whose)
+        if entity is not None:
+            self._recent[each.comparison.model, entity] = (each, arm, whose)
+        while len(self._recent) > _MOST_RECENT:
+            self._recent.popitem(last=False)
 
     def _is_new(self, comparison: Comparison, entity: str | None, what: str) -> bool:
         """Whether this entity has not had such an event; of a request without an entity nothing is remembered."""

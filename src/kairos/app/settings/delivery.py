@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kairos.app.settings.margins import read_margin, read_share
 from kairos.app.toml import Reader
-from kairos.delivery.rollout import GuardRule, RolloutPolicy, StageStep
+from kairos.delivery.rollout import EventRule, GuardRule, RolloutPolicy, StageStep
 from kairos.errors import SettingsError, did_you_mean
 from kairos.gates.policy import Margin
 
@@ -32,6 +34,7 @@ def read_delivery(reader: Reader) -> RolloutPolicy:
         tolerance=reader.number("tolerance", default.tolerance),
         cap=read_share(reader, "cap", default.cap),
         bad_answers=reader.number("bad_answers", default.bad_answers),
+        events=_events(reader),
         timeout=reader.length("timeout", default.timeout),
     )
     reader.done()
@@ -39,8 +42,16 @@ def read_delivery(reader: Reader) -> RolloutPolicy:
     return policy
 
 
+def _events(reader: Reader) -> tuple[EventRule, ...]:
+    found = reader.raw("events", {})
+    if not isinstance(found, dict):
+        raise SettingsError(f"{reader.name('events')} is no table.", given=found, accepted='such as {complaint = "2%"}')
+    return tuple(reader.parsed("events", partial(EventRule.parse, name), usual) for name, usual in found.items())
+
+
 def _check_critical(reader: Reader, policy: RolloutPolicy) -> None:
     known = ("loss", "errors", "impossible", "timeouts", "slow_p95", "slow_p99", *(rule.text for rule in policy.guards))
+    known = (*known, *(event.kind for event in policy.events))
     for name in policy.critical:
         if name not in known:
             raise SettingsError(

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from kairos.delivery.rollout.evidence import Guard, LabelFree, PairedLoss, RolloutEvidence
 from kairos.delivery.rollout.policy import RolloutPolicy
-from kairos.delivery.rollout.rules import GuardRule
+from kairos.delivery.rollout.rules import EventRule, GuardRule
 from kairos.delivery.rollout.steps import StageStep
 
-__all__ = ["Guard", "GuardRule", "LabelFree", "PairedLoss", "RolloutEvidence", "RolloutPolicy", "StageStep"]
+__all__ = [
+    "EventRule",
+    "Guard",
+    "GuardRule",
+    "LabelFree",
+    "PairedLoss",
+    "RolloutEvidence",
+    "RolloutPolicy",
+    "StageStep",
+]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from kairos.delivery.rollout.rules import GuardRule
+from kairos.delivery.rollout.rules import EventRule, GuardRule
 from kairos.delivery.rollout.steps import DEFAULT_STAGES, Demand, StageStep, demand
 from kairos.delivery.state import Stage
 from kairos.errors import SettingsError
@@ -47,6 +47,8 @@ class RolloutPolicy:
     """A rate of bad events that is proven to be below this is good enough, whatever the champion's is."""
     bad_answers: float = 3.0
     """What a step may cost before it can be taken back."""
+    events: tuple[EventRule, ...] = ()
+    """What may happen to users; a guard each."""
     timeout: timedelta = timedelta(seconds=1)
     """A prediction that takes longer is a bad event, however slow the champion is."""
 
@@ -86,6 +88,7 @@ class RolloutPolicy:
         known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls)}
         known["stages"] = tuple(StageStep(**step) for step in value["stages"])
         known["guards"] = tuple(GuardRule(**rule) for rule in value["guards"])
+        known["events"] = tuple(EventRule(**event) for event in value["events"])
         known["critical"] = tuple(value["critical"])
         for name in ("max_wait", "bake", "timeout"):
             known[name] = parse_duration(value[name])

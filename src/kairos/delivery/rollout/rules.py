@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kairos.errors import SettingsError
 
-__all__ = ["GuardRule"]
+__all__ = ["EventRule", "GuardRule"]
 
 _RULE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.]*)\s*<\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)\s*")
 _LATENCY = re.compile(r"p(\d{2}(?:\.\d+)?)_latency")
@@ -54,3 +54,35 @@ class GuardRule:
 
 
 _KINDS = {"error_rate": "errors", "impossible_rate": "impossible", "timeout_rate": "timeouts"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRule:
+    """Something that may happen to users and should not: a complaint, a refund. Fewer are better."""
+
+    name: str
+    usual: float = 0.0
+    """How often it usually happens, as a part of the requests, in [0, 1)."""
+
+    @property
+    def kind(self) -> str:
+        """What is counted."""
+        return f"event:{self.name}"
+
+    @classmethod
+    def parse(cls, name: str, usual: object) -> EventRule:
+        """Reads a name and a share.
+
+        >>> EventRule.parse("complaint", "2%")
+        EventRule(name='complaint', usual=0.02)
+        """
+        match = _SHARE.fullmatch(usual) if isinstance(usual, str) else None
+        if match is None or not float(match[1]) < 100 or not _NAME.fullmatch(name):
+            raise SettingsError(
+                "An event cannot be read.", given=f"{name} = {usual!r}", accepted="a name and how usual it is, as '2%'"
+            )
+        return cls(name=name, usual=float(match[1]) / 100)
+
+
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")

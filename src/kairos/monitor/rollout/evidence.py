@@ -90,7 +90,7 @@ def count(
     return replace(
         evidence,
         as_of=as_of,
-        guards=guards(counts, limits_of(processes, comparison), policy.guards),
+        guards=guards(counts, limits_of(processes, comparison), policy.guards, policy.events),
         requests=sum(counters.get("requests", 0) for counters in counts.values()),
         pairs=sum(counters.get("paired", 0) for counters in counts.values()),
         asked=asked(counts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from kairos.delivery.rollout import Guard, GuardRule
+from kairos.delivery.rollout import EventRule, Guard, GuardRule
 from kairos.store.counts import Comparison, Process
 
 __all__ = ["Counts", "asked", "guards", "limits_of", "unusable"]
@@ -21,13 +21,16 @@ _MOST_DEATHS = 3
 """So many servers that die this soon after their start with a version in them are no coincidence."""
 
 
-def guards(counts: Counts, limits: Mapping[str, int], rules: Iterable[GuardRule] = ()) -> tuple[Guard, ...]:
+def guards(
+    counts: Counts, limits: Mapping[str, int], rules: Iterable[GuardRule] = (), events: Iterable[EventRule] = ()
+) -> tuple[Guard, ...]:
     """What is known of each kind of bad event, the same kinds in the same order at every look of one trial.
 
     Args:
         counts: Of the trial.
         limits: From when on a prediction is slow, in microseconds by kind; fixed before the trial.
         rules: What the owner limits herself.
+        events: What may happen to users.
     """
     found = [
         Guard(name=kind, what=what, pairs=_pairs(counts, kind), asked=asked(counts, kind), own=_own(counts, kind))
@@ -50,6 +53,7 @@ def guards(counts: Counts, limits: Mapping[str, int], rules: Iterable[GuardRule]
                 reference=reference,
             )
         )
+    found += [_event(counts, event) for event in events]
     return (*found, *(_stated(counts, rule) for rule in rules))
 
 
@@ -97,6 +101,20 @@ def _died_early(process: Process, comparison: Comparison) -> bool:
         and process.started_at >= comparison.since
         and process.written_at - process.started_at < _EARLY_DEATH
         and any(sheet.comparison == comparison for sheet in process.sheets)
+    )
+
+
+def _event(counts: Counts, event: EventRule) -> Guard:
+    """Events of users by who was asked on their behalf: an entity's first, so never more than requests."""
+    shares, requests = asked(counts, event.kind), asked(counts)
+    own = sum(mine for mine, _ in shares.values()), sum(mine for mine, _ in requests.values())
+    return Guard(
+        name=event.kind,
+        what=f"events {event.name!r}",
+        by=("shares",),
+        asked=shares,
+        own=own,
+        reference=event.usual,
     )
 
 
