@@ -101,6 +101,7 @@ def test_when_a_day_counts_is_set_or_learnt(
         ({"control": {"approvals": 3}}, {}, "model.demand.control: Approvals are asked of that many people.*0, 1 or 2"),
         ({"control": {"freeze": ["friday"]}}, {}, "model.demand.control.freeze: .*friday.*fri 16:00"),
         ({"control": {"approve_before": "retired"}}, {}, "control.approve_before.*shadow, canary, live"),
+        ({"control": {"way_back": "0s"}}, {}, "model.demand.control: The way back takes some time"),
         ({"control": {"aprovals": 1}}, {}, "no setting 'model.demand.control.aprovals'.*Did you mean 'approvals'"),
         ({"retrain": {"on": ["qualty"]}}, {}, "unknown check.*qualty.*quality"),
         ({"monitor": {"alpha": 2}}, {}, "monitor's alpha is no share"),
@@ -192,17 +193,18 @@ def test_a_pickle_is_allowed_to_the_model_that_says_so_and_to_no_other(tmp_path:
 
 def test_control_is_set_for_all_models_and_key_by_key_for_one() -> None:
     """A list replaces a list."""
-    both = {"freeze": ["fri 16:00..mon 08:00"], "approvals": 2}
+    both = {"freeze": ["fri 16:00..mon 08:00"], "approvals": 2, "rehearsed_within": "7d"}
     found = read_settings(
         {
             "project": {"name": "bikes"},
             "control": both,
             "model": {
                 "demand": {"holdout": "x"},
-                "supply": {"holdout": "x", "control": {"approvals": 1, "freeze": []}},
+                "supply": {"holdout": "x", "control": {"approvals": 1, "freeze": [], "way_back": "3s"}},
             },
         }
     )
     demand, supply = found.model("demand").control, found.model("supply").control
     assert (demand.approvals, [one.text for one in demand.freeze]) == (2, ["fri 16:00..mon 08:00"])
-    assert (supply.approvals, supply.freeze) == (1, ())
+    assert (supply.approvals, supply.freeze, supply.way_back) == (1, (), timedelta(seconds=3))
+    assert demand.rehearsed_within == supply.rehearsed_within == timedelta(days=7)

@@ -106,5 +106,6 @@ _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
         "freeze.begun": ("freeze", _froze),
         "freeze.ended": ("freeze", _unfroze),
         "rollout.held": ("held", _held),
+        "rehearsal.done": ("rehearsal", lambda body: f"{body['verdict']}: {'; '.join(body['reasons'])}"),
     }
 )

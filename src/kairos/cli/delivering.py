@@ -60,6 +60,8 @@ def deploy(args: Namespace) -> int:
 
     with open_project(args) as project, recorded(project):
         ref = _version(project, args.version)
+        if args.rehearse:
+            return _rehearse(args, project, ref)
         step = StageStep.parse(args.to) if args.to else None
         try:
             entry = decide_again(lambda: begin(project, ref, to=step, override=args.override))
@@ -75,6 +77,18 @@ def deploy(args: Namespace) -> int:
             say(f"{ref} is {entry.body['to']}{share}. Ledger entry {entry.seq}.")
             say("Next: kairos up" if entry.body["to"] == "live" else "The loop takes it further: kairos up")
     return 0
+
+
+def _rehearse(args: Namespace, project: Project, ref: VersionRef) -> int:
+    """Tries the way there and back; 3 if it is not safe."""
+    from kairos.app.rehearsing import rehearse
+
+    entry = rehearse(project, ref)
+    if args.json:
+        show_json(entry)
+    else:
+        say(f"{entry.body['verdict']}: {'; '.join(entry.body['reasons'])}. Ledger entry {entry.seq}.")
+    return _EXIT[entry.body["verdict"]]
 
 
 def rollback(args: Namespace) -> int:

@@ -92,6 +92,7 @@ def _delivering(commands: Commands) -> None:
     deploy.add_argument("version", metavar="MODEL@N")
     deploy.add_argument("--to", metavar="STAGE", help="shadow, canary:N%% or live; default: the rollout's first stage")
     deploy.add_argument("--override", metavar="REASON", help="against the gate, a freeze, or past stages")
+    deploy.add_argument("--rehearse", action="store_true", help="only try the way there and back, beside the traffic")
     rollback = _command(commands, "rollback", "delivering:rollback", "end a trial, or go back to the former version")
     rollback.add_argument("model")
     rollback.add_argument("--reason", default="asked for by hand")

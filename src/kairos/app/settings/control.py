@@ -20,6 +20,7 @@ def read_control(reader: Reader, default: ControlPolicy) -> ControlPolicy:
     if reader.has("freeze"):
         freeze = tuple(reader.parsed("freeze", _window, text) for text in reader.texts("freeze"))
     stage = reader.choice("approve_before", ("shadow", "canary", "live"), default.approve_before)
+    within = reader.optional_length("rehearsed_within")
     try:
         policy = replace(
             default,
@@ -27,6 +28,8 @@ def read_control(reader: Reader, default: ControlPolicy) -> ControlPolicy:
             approve_before=cast("Stage", stage),
             override_approvals=reader.flag("override_approvals", default=default.override_approvals),
             freeze=freeze,
+            rehearsed_within=default.rehearsed_within if within is None else within,
+            way_back=reader.length("way_back", default.way_back),
         )
     except UsageError as error:
         raise SettingsError(f"{reader.path}: {error.what}", given=error.given, accepted=error.accepted) from error
