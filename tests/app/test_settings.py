@@ -13,7 +13,7 @@ from kairos.app.place import find_root
 from kairos.app.reporting import story_of
 from kairos.app.serving import _Wiring
 from kairos.app.settings import Settings, load_settings, read_settings
-from kairos.delivery.rollout import StageStep
+from kairos.delivery.rollout import RolloutPolicy, StageStep
 from kairos.errors import NotFound, SettingsError, UsageError
 from kairos.examples import copy_example
 from kairos.gates.policy import Margin
@@ -52,7 +52,7 @@ def test_what_a_rollout_watches_is_read() -> None:
     assert [(event.kind, event.usual) for event in found.events] == [("event:complaint", 0.02)]
     assert found.critical == ("error_rate < 0.1%", "event:complaint")
     assert (found.min_dwell, found.timeout) == (timedelta(hours=1), timedelta(seconds=2))
-    assert settings().model("demand").delivery.min_dwell is None
+    assert settings().model("demand").delivery == RolloutPolicy()
 
 
 def test_what_is_left_out_has_a_default() -> None:

@@ -30,7 +30,7 @@ def read_delivery(reader: Reader) -> RolloutPolicy:
         max_wait=reader.length("max_wait", default.max_wait),
         bake=reader.length("bake", default.bake),
         guards=tuple(reader.parsed("guards", GuardRule.parse, text) for text in reader.texts("guards")),
-        critical=reader.texts("critical"),
+        critical=reader.texts("critical", default.critical),
         tolerance=reader.number("tolerance", default.tolerance),
         cap=read_share(reader, "cap", default.cap),
         bad_answers=reader.number("bad_answers", default.bad_answers),
