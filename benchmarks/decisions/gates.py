@@ -19,7 +19,7 @@ from kairos.gates.measure import measure
 from kairos.gates.policy import GatePolicy, Margin
 from kairos.gates.rows import GateRows
 
-__all__ = ["FAMILIES", "blamed_slices", "lucky_candidates", "main", "table"]
+__all__ = ["FAMILIES", "blamed_slices", "lucky_versions", "main", "table"]
 
 Row = tuple[str, int, int, float, float | None, float | None, float]
 """World, rows, runs, false passes, those of who is blind to dependence, false fails, and what is promised."""
@@ -38,7 +38,7 @@ def blamed_slices(runs: int, seed: int = 1) -> float:
     return blamed / runs
 
 
-def lucky_candidates(runs: int, seed: int = 1) -> float:
+def lucky_versions(runs: int, seed: int = 1) -> float:
     """Holdouts on which one of ten versions passes as better, although all are as good as the champion."""
     policy = GatePolicy(loss="absolute_error", discover=False)
     random, passed = np.random.default_rng(seed), 0
@@ -64,7 +64,7 @@ def _equal(
 
 FAMILIES: dict[str, tuple[int, Callable[[int], float], float]] = {
     "any of twenty overlapping slices blamed": (600, blamed_slices, 0.05),
-    "any of ten versions on one holdout passes": (200, lucky_candidates, 0.055),
+    "any of ten versions on one holdout passes": (200, lucky_versions, 0.055),
 }
 
 

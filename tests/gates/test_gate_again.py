@@ -38,6 +38,7 @@ def test_what_is_written_now_is_decided_as_it_was() -> None:
                 "sentence": decision.sentence,
                 "reasons": decision.reasons,
                 "needed_rows": decision.needed_rows,
+                "ready_on": decision.ready_on,
                 "policy": POLICY.plain(),
                 "evidence": found.plain(),
             }

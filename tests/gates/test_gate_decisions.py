@@ -183,7 +183,7 @@ def test_versions_judged_on_the_same_rows_share_alpha() -> None:
     assert third.verdict == "hold"
     assert "as the third that is judged on these rows it may err with a chance of 0.0008333" in third.sentence
     assert any("newer rows bring a new alpha" in reason for reason in third.reasons)
-    assert decide(replace(POLICY, candidates=3), replace(found, rank=3)).verdict == "pass"
+    assert decide(replace(POLICY, planned_versions=3), replace(found, rank=3)).verdict == "pass"
     spent = [POLICY.alpha_of(rank) for rank in range(1, 2000)]
     assert sum(spent) <= 1.1 * POLICY.alpha
     assert spent == sorted(spent, reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_margins_are_shares_or_amounts() -> None:
         {"require": "better"},
         {"min_rows": 1},
         {"floor": math.inf},
-        {"candidates": 0},
+        {"planned_versions": 0},
         {"threshold": 1.0},
         {"max_size_mb": 0.0},
         {"max_latency_ms": math.nan},
@@ -112,6 +113,16 @@ def test_a_metric_of_ones_own_is_found_by_file_and_name() -> None:
             OwnMetric(function=wrong)
     with pytest.raises(SettingsError):
         OwnMetric(function="m.py:cost", better="up")  # type: ignore[arg-type]
+
+
+def test_the_margin_of_the_loss_is_known_whatever_is_judged_first() -> None:
+    """A rollout compares losses, also where the gate judges F1 by another margin."""
+    f1 = GatePolicy(loss="log_loss", metric="f1", margin=Margin.parse(0.02))
+    assert GatePolicy(loss="log_loss", margin=Margin.parse("3%")).loss_margin == Margin.parse("3%")
+    assert f1.loss_margin == Margin.parse("1%")
+    assert replace(f1, more=(MetricRule(metric="log_loss", margin=Margin.parse("2%")),)).loss_margin == Margin.parse(
+        "2%"
+    )
 
 
 def test_a_policy_survives_json() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from kairos.gates.decide import decide
 from kairos.gates.evidence import CheckResult, GateEvidence, PackageCost
 from kairos.gates.explain import explanation
 from kairos.gates.markdown import markdown, plain_text
+from kairos.gates.picture import picture
 from kairos.gates.policy import GatePolicy, Margin, MetricRule
-from kairos.gates.screen import screen
+from kairos.gates.screen import screen, table_rows
 from kairos.gates.words import two_sentences
 from tests.gates.making import POLICY, evidence
 
@@ -89,7 +91,7 @@ def test_a_hold_says_what_is_missing_and_when_it_will_be_there() -> None:
     assert two_sentences(case(gone))[0].startswith("Version 7 cannot be compared: ")
 
 
-def test_a_refresh_and_a_late_candidate_are_told_as_what_they_are() -> None:
+def test_a_refresh_and_a_late_version_are_told_as_what_they_are() -> None:
     """Not worse is not better; and what the bounds show but the shared alpha does not allow only seems so."""
     refresh = replace(POLICY, require="non_inferior", margin=Margin.parse("5%"))
     assert "up to 5 % worse counts as not worse" in two_sentences(case(evidence(better_by=0.0), refresh))[0]
@@ -137,7 +139,7 @@ def test_the_explanation_names_estimator_interval_assumptions_and_what_would_cha
 ) -> None:
     """In sections, in the same order for every verdict."""
     policy = replace(
-        POLICY, slices=("kind",), more=(MetricRule(metric="rmse"),), groups=("kind",), candidates=2, floor=50.0
+        POLICY, slices=("kind",), more=(MetricRule(metric="rmse"),), groups=("kind",), planned_versions=2, floor=50.0
     )
     more: dict[str, Any] = {"times": HOURS, "columns": {"kind": ["a", "b"] * 200}, "inputs": {"x": np.arange(400.0)}}
     checks = (CheckResult(name="test_a", state="passed"),)
@@ -168,3 +170,12 @@ def test_markdown_stands_alone_and_equal_cases_give_equal_bytes() -> None:
     assert "a\\|b" in one
     assert "## What would change the verdict" in one
     assert one.endswith("\n")
+
+
+def test_an_interval_is_drawn_around_nothing() -> None:
+    """Whether it holds 0 is seen at once; what is beyond the scale ends in an arrow; what is unknown is left out."""
+    assert picture(-1.0, 0.5, 2.0, 2.0) == "     ─────┼─●────────"
+    assert picture(-9.0, -3.0, 0.5, 2.0) == "●─────────┼──        ".replace("●", "◄", 1)
+    assert picture(math.nan, 0.0, 1.0, 1.0) == picture(0.0, 0.0, 0.0, 0.0) == " " * 21
+    drawn = {row[0]: row[-2] for row in table_rows(case())}
+    assert drawn["mean absolute error"].index("│") < drawn["mean absolute error"].index("●")

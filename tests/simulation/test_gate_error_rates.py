@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.decisions.gate_worlds import WORLDS, World, rates
-from benchmarks.decisions.gates import blamed_slices, lucky_candidates
+from benchmarks.decisions.gates import blamed_slices, lucky_versions
 from kairos.gates.decide import decide
 from kairos.gates.measure import measure
 from kairos.gates.policy import GatePolicy, Margin
@@ -92,7 +92,7 @@ def test_twenty_overlapping_slices_rarely_blame_the_harmless() -> None:
 
 def test_ten_versions_on_one_holdout_are_not_ten_chances() -> None:
     """All as good as the champion: any of them passes as better with a chance of at most 1.1 alpha."""
-    assert lucky_candidates(200) <= at_most(1.1 * ALPHA, 200)
+    assert lucky_versions(200) <= at_most(1.1 * ALPHA, 200)
 
 
 def test_the_rows_that_a_hold_asks_for_decide_it_four_times_in_five() -> None:

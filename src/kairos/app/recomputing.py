@@ -12,10 +12,8 @@ from kairos.delivery.retrain import RetrainFacts, RetrainPolicy, decide_retrain
 from kairos.delivery.rollout.deciding import decide_again
 from kairos.delivery.state import DeliveryState
 from kairos.delivery.versions import MEETS_TRAFFIC, ModelState, VersionState
-from kairos.errors import NotFound
-from kairos.gates.decide import decide
-from kairos.gates.evidence import GateEvidence
-from kairos.gates.policy import GatePolicy
+from kairos.errors import NotFound, UsageError
+from kairos.gates.again import decide_again as decide_gate_again
 from kairos.ledger import Entry, Ledger
 from kairos.values import Json, VersionRef, canonical_json
 
@@ -104,13 +102,18 @@ def _gate(entry: Entry, before: _Before) -> dict[str, Json]:
     body = entry.body
     if not body.get("policy") or not body.get("evidence"):
         raise _Unknown("it was written down without policy and evidence")
-    decision = decide(GatePolicy.from_plain(body["policy"]), GateEvidence.from_plain(body["evidence"]))
-    return {
+    try:
+        decision = decide_gate_again(body).decision
+    except UsageError as error:  # of a format to come
+        raise _Unknown(error.what) from error
+    made = {
         "verdict": decision.verdict,
         "sentence": decision.sentence,
         "reasons": list(decision.reasons),
         "needed_rows": decision.needed_rows,
+        "ready_on": decision.ready_on,
     }
+    return {name: value for name, value in made.items() if name in body}
 
 
 def _retrain(entry: Entry, before: _Before) -> dict[str, Json]:

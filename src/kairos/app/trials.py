@@ -108,7 +108,7 @@ def _owed_proof(model: ModelSettings, challenger: VersionState, evidence: Rollou
     """The rollout's policy; a version whose gate held owes the proof here, by the gate's margin."""
     if challenger.verdict == "pass":
         return model.delivery
-    margin = model.gate.margin
+    margin = model.gate.loss_margin
     owed = margin.value
     if margin.kind == "absolute":  # in the loss's unit; as a part of what the champion loses
         if evidence.loss is None or not evidence.loss.champion_mean > 0:

@@ -47,6 +47,6 @@ def decide_again(body: Json) -> Again:
         decision = decide(policy, evidence)
     else:
         raise UsageError("A gate's entry has a format that is not known.", given=written, accepted=f"1 to {FORMAT}")
-    was = (body["verdict"], body["sentence"], list(body["reasons"]), body["needed_rows"])
-    now = (decision.verdict, decision.sentence, list(decision.reasons), decision.needed_rows)
+    was = (body["verdict"], body["sentence"], list(body["reasons"]), body["needed_rows"], body.get("ready_on"))
+    now = (decision.verdict, decision.sentence, list(decision.reasons), decision.needed_rows, decision.ready_on)
     return Again(policy=policy, evidence=evidence, decision=decision, is_same=was == now)

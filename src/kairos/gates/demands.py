@@ -136,7 +136,8 @@ def _protected(policy: GatePolicy, evidence: GateEvidence) -> list[Line]:
         scarce = few(metric, one)
         goal = -policy.margin.resolve(one.champion)
         if one.n >= MIN_SLICE_ROWS and scarce is None and one.p_above(goal) <= alpha:
-            lines.append(_line("protected", name, "ok", f"proven not worse on the protected slice {name}"))
+            sentence = f"proven not worse on the protected slice {name}"
+            lines.append(_line("protected", name, "ok", sentence, result="not worse"))
             continue
         missing = rows_missing(one, goal, alpha)
         if scarce is not None or one.n < MIN_SLICE_ROWS:

@@ -62,10 +62,10 @@ def _data(case: GateCase) -> Iterator[str]:
         yield f"{number(evidence.rows_per_day)} rows with a known truth a day at present{late}"
     if evidence.undeclared is not None:
         yield evidence.undeclared
-    alpha = case.policy.alpha_of(evidence.rank)
+    alpha, planned = case.policy.alpha_of(evidence.rank), case.policy.planned_versions
     yield (
-        f"version number {evidence.rank} that is judged on these rows, {case.policy.candidates} planned: it may be "
-        f"passed wrongly with a chance of {number(alpha)}"
+        f"version number {evidence.rank} that is judged on these rows, {planned} planned; it may pass wrongly with a "
+        f"chance of {number(alpha)}"
     )
 
 

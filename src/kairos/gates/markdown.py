@@ -41,15 +41,17 @@ def plain_text(case: GateCase) -> str:
 def _table(case: GateCase) -> Iterator[str]:
     head = list(HEAD)
     head[0], head[1], head[2] = "metric", case.version, case.against or "simple baseline"
-    head[4], head[5] = level(case.policy.alpha), "result"
+    head[4], head[5], head[6] = level(case.policy.alpha), "worse │ better", "result"
     yield _row(head)
-    yield _row(["---", "---:", "---:", "---:", "---", "---"])
-    for row in table_rows(case, every_slice=True):
-        yield _row(row)
+    yield _row(["---", "---:", "---:", "---:", "---", "---", "---"])
+    for *cells, drawn, meaning in table_rows(case, every_slice=True):
+        yield _row([*cells, drawn, meaning], picture_at=len(cells))
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+def _row(cells: Sequence[str], picture_at: int | None = None) -> str:
+    """A picture keeps its blanks, as code."""
+    shown = [f"`{cell}`" if i == picture_at else _escaped(cell) for i, cell in enumerate(cells)]
+    return "| " + " | ".join(shown) + " |"
 
 
 def _escaped(text: str) -> str:

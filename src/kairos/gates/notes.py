@@ -33,7 +33,7 @@ def _notes(policy: GatePolicy, evidence: GateEvidence) -> Iterator[tuple[str, st
         yield "dependence", f"rows depend on each other: {whole.design_effect:.1f} of them count as one"
     if evidence.undeclared is not None:
         yield "undeclared", evidence.undeclared
-    if evidence.rank > policy.candidates:
+    if evidence.rank > policy.planned_versions:
         yield "alpha", _rank(policy, evidence)
     for place, slice_ in enumerate(evidence.search.found):
         one = slice_.comparison
@@ -44,8 +44,8 @@ def _notes(policy: GatePolicy, evidence: GateEvidence) -> Iterator[tuple[str, st
 
 
 def _rank(policy: GatePolicy, evidence: GateEvidence) -> str:
-    alpha = policy.alpha_of(evidence.rank)
+    alpha, planned = policy.alpha_of(evidence.rank), policy.planned_versions
     return (
-        f"this is the {ordinal(evidence.rank)} version judged on these rows, {policy.candidates} planned: it may err "
-        f"with a chance of {number(alpha)}; newer rows bring a new alpha"
+        f"this is the {ordinal(evidence.rank)} version judged on these rows, {planned} planned: it may err with a "
+        f"chance of {number(alpha)}; newer rows bring a new alpha"
     )

@@ -96,7 +96,7 @@ class GatePolicy:
     """From which probability on an answer counts as class 1."""
     largest_loss: float | None = None
     """The largest loss that a row can have, if there is one: few rows are then judged without any approximation."""
-    candidates: int = 1
+    planned_versions: int = 1
     """How many versions are planned to be judged on one holdout; they share alpha."""
     discover: bool = True
     """Whether to search the inputs for slices that got worse; they are told and stop nothing."""
@@ -118,8 +118,8 @@ class GatePolicy:
             raise SettingsError("A gate's alpha is out of range.", given=self.alpha, accepted="a number in (0, 0.5)")
         if self.min_rows < 2:
             raise SettingsError("A gate needs at least two rows.", given=self.min_rows, accepted="2 or more")
-        if self.candidates < 1:
-            raise SettingsError("A gate is planned for no candidate.", given=self.candidates, accepted="1 or more")
+        if self.planned_versions < 1:
+            raise SettingsError("A gate is planned for no version.", given=self.planned_versions, accepted="1 or more")
         if not 0.0 < self.threshold < 1.0:
             raise SettingsError("A threshold is no share.", given=self.threshold, accepted="above 0 and below 1")
         for name in ("largest_loss", "max_latency_ms", "max_size_mb"):
@@ -148,6 +148,12 @@ class GatePolicy:
         """What is asked of each metric, the first one first."""
         return (self.primary, *self.more)
 
+    @property
+    def loss_margin(self) -> Margin:
+        """How much more of the model's loss still counts as not worse, whichever metric is judged first."""
+        rules = [rule for rule in self.rules if rule.metric == self.loss]
+        return rules[0].margin if rules else _MARGIN
+
     def known(self, metric: str) -> Metric:
         """The metric of that name.
 
@@ -165,12 +171,12 @@ class GatePolicy:
         Those that were planned share alpha evenly. Those beyond share a tenth of it on top, each later one less: all
         together err with a chance of at most ``1.1 alpha``, however many there are.
 
-        >>> policy = GatePolicy(loss="absolute_error", candidates=2)
+        >>> policy = GatePolicy(loss="absolute_error", planned_versions=2)
         >>> [round(policy.alpha_of(rank), 5) for rank in (1, 2, 3, 4)]
         [0.025, 0.025, 0.0025, 0.00083]
         """
-        beyond = rank - self.candidates
-        return self.alpha / self.candidates if beyond <= 0 else _RESERVE * self.alpha / (beyond * (beyond + 1))
+        beyond = rank - self.planned_versions
+        return self.alpha / self.planned_versions if beyond <= 0 else _RESERVE * self.alpha / (beyond * (beyond + 1))
 
     def plain(self) -> Json:
         """The policy as JSON holds it."""

@@ -44,6 +44,8 @@ class GateRows:
     """The column that ``times`` are from, if nobody named it."""
     digest: str
     """Name of the table that the rows are from."""
+    dependence: Dependence = field(init=False, repr=False)
+    """What may tie rows together."""
 
     def __post_init__(self) -> None:
         arrays = (self.challenger, self.champion, self.simple, self.times, self.entities)
@@ -51,16 +53,13 @@ class GateRows:
         for array in (*arrays, *self.columns.values(), *self.inputs.values(), *tied):
             if array is not None and len(array) != self.n:
                 raise ShapeMismatch("A gate's rows are not of one length.", given=f"{self.n} and {len(array)}")
+        tie = Dependence(times=self.times, entities=None if self.entities is None else texts(self.entities))
+        object.__setattr__(self, "dependence", tie.coded())  # once, for it is asked for every slice
 
     @property
     def n(self) -> int:
         """How many."""
         return len(self.truth)
-
-    @property
-    def dependence(self) -> Dependence:
-        """What may tie rows together."""
-        return Dependence(times=self.times, entities=None if self.entities is None else texts(self.entities))
 
     @property
     def span(self) -> tuple[str | None, str | None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
 from kairos.gates.case import GateCase
 from kairos.gates.evidence import PackageCost
 from kairos.gates.lines import Line
+from kairos.gates.picture import LEGEND, picture
 from kairos.gates.saying import level, moment, number
 from kairos.gates.words import two_sentences
 from kairos.stats.comparison import Comparison
@@ -16,8 +18,8 @@ __all__ = ["HEAD", "cost_text", "row_of", "screen", "table_rows"]
 
 _WIDTH = 110
 _MARKS = {"ok": "ok", "harm": "FAIL", "open": "hold", "told": ""}
-HEAD = ("", "version", "against", "better by", "", "")
-"""Of the table: what, the version's value, the other's, the difference, its bounds, and what that means."""
+HEAD = ("", "version", "against", "better by", "", LEGEND, "")
+"""Of the table: what, the version's value, the other's, the difference, its bounds, a picture, what that means."""
 
 
 def screen(case: GateCase) -> str:
@@ -36,11 +38,11 @@ def table_rows(case: GateCase, *, every_slice: bool = False) -> list[tuple[str, 
     by_metric = {line.about: line for line in case.decision.lines if line.concern == "metric"}
     rows = []
     for rule in policy.rules:
-        line = by_metric.get(rule.metric)
-        what = policy.known(rule.metric).title
-        rows.append(row_of(what, evidence.metrics[rule.metric], _meaning(line)))
+        one, line = evidence.metrics[rule.metric], by_metric.get(rule.metric)
+        rows.append(row_of(policy.known(rule.metric).title, one, _meaning(line), _reach([one])))
+    scale = _reach([evidence.overall, *evidence.slices.values()])
     if evidence.simple is not None:
-        rows.append(row_of("… against the simple baseline", evidence.simple, ""))
+        rows.append(row_of("… against the simple baseline", evidence.simple, "", scale))
     lines = {line.about: line for line in case.decision.lines if line.concern == "slice"}
     protected = {line.about: line for line in case.decision.lines if line.concern == "protected"}
     names = sorted(evidence.slices, key=lambda name: (_ratio(evidence.slices[name]), name))
@@ -51,14 +53,15 @@ def table_rows(case: GateCase, *, every_slice: bool = False) -> list[tuple[str, 
     ]
     for name in shown:
         meaning = _meaning(protected.get(name)) or _meaning(lines.get(name))
-        rows.append(row_of(f"… where {name}", evidence.slices[name], meaning))
+        rows.append(row_of(f"… where {name}", evidence.slices[name], meaning, scale))
     return rows
 
 
-def row_of(what: str, one: Comparison, meaning: str) -> tuple[str, ...]:
-    """One row of the table."""
+def row_of(what: str, one: Comparison, meaning: str, scale: float) -> tuple[str, ...]:
+    """One row of the table; ``scale`` is what the ends of its picture stand for."""
     bounds = f"{number(one.lower)} to {number(one.upper)}"
-    return (what, number(one.challenger), number(one.champion), number(one.difference), bounds, meaning)
+    drawn = picture(one.lower, one.difference, one.upper, scale)
+    return (what, number(one.challenger), number(one.champion), number(one.difference), bounds, drawn, meaning)
 
 
 def cost_text(cost: PackageCost) -> str:
@@ -71,6 +74,13 @@ def cost_text(cost: PackageCost) -> str:
     if cost.batch_ms is not None:
         parts.append(f"{number(cost.batch_ms)} ms for 64 rows")
     return ", ".join(parts)
+
+
+def _reach(some: list[Comparison]) -> float:
+    """The largest bound there is, but at most twice that of the first: slices of few rows reach far."""
+    ends = [max(abs(bound) for bound in (one.lower, one.upper)) for one in some]
+    known = [end for end in ends if math.isfinite(end)]
+    return min(max(known), 2 * known[0]) if known else 0.0
 
 
 def _ratio(one: Comparison) -> float:
@@ -116,7 +126,7 @@ def _table(rows: Sequence[Sequence[str]], case: GateCase) -> Iterator[str]:
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     for row in cells:
         shown = [
-            cell.ljust(width) if i in (0, 4, 5) else cell.rjust(width)
+            cell.ljust(width) if i in (0, 4, 5, 6) else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield ("  " + "  ".join(shown)).rstrip()

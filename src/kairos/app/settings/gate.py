@@ -35,7 +35,7 @@ def read_gate(reader: Reader, loss: str, slices: tuple[str, ...]) -> GatePolicy:
         protected=reader.texts("protected"),
         threshold=reader.number("threshold", default.threshold),
         largest_loss=reader.optional_number("largest_loss"),
-        candidates=reader.whole("candidates", default.candidates),
+        planned_versions=reader.whole("planned_versions", default.planned_versions),
         discover=reader.flag("discover", default=default.discover),
         groups=reader.texts("groups"),
         group_limits=_limits(reader.table("group_limits")),
