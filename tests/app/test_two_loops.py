@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from kairos.app.controller import Controller
 from kairos.app.deploying import deploy
+from tests.app.test_controller import interrupt
 from tests.app.worlds import World
 
 PROGRAM = """
@@ -48,3 +50,13 @@ def test_two_processes_decide_once(world: World) -> None:
     findings = [(e.body["check"], e.body["column"], e.body["level"]) for e in world.facts("finding")]
     assert len(findings) == len(set(findings))
     assert world.project.ledger.verify().is_intact
+
+
+def test_a_version_is_judged_once(world: World) -> None:
+    """The second loop's verdict is refused, because the first has moved the ledger."""
+    world.live(260.0)
+    ref = world.register(200.0, origin="age")
+    other = Controller(world.again().project)
+    interrupt(world, "gate.decided", other.tick)
+    Controller(world.project).tick()
+    assert [e.subject for e in world.facts("gate.decided")].count(str(ref)) == 1

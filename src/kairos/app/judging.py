@@ -63,6 +63,7 @@ def judge(
     *,
     require: Literal["superior", "non_inferior"] | None = None,
     time_it: bool = False,
+    expect: int | None = None,
 ) -> Judged:
     """Compares a version with the champion, or with a simple baseline if nothing is live, and writes the verdict down.
 
@@ -73,9 +74,11 @@ def judge(
         ref: Which one.
         require: In place of what the settings ask for.
         time_it: Also measures what the package costs, for information.
+        expect: The head of the ledger that it was decided on to judge it; if that has moved, nothing is written.
 
     Raises:
         NotFound: there is no such version.
+        LedgerMoved: the ledger has grown since ``expect``.
     """
     model = project.settings.model(ref.model)
     state = project.state().model(ref.model)
@@ -98,6 +101,7 @@ def judge(
             "policy": policy.plain(),
             "evidence": evidence.plain(),
         },
+        expect=expect,
     )
     return Judged(ref=ref, against=against, policy=policy, evidence=evidence, decision=decision, entry=entry, cost=cost)
 

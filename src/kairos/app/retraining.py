@@ -54,7 +54,8 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
     if end_if_refused(project, version, to="rejected", expect=now.seq):
         return
     if version.verdict is None or version.verdict_against != state.champion_ref:
-        judge(project, version.ref, require=None if version.origin in _BY_CHOICE else "non_inferior")
+        is_by_choice = version.origin in _BY_CHOICE
+        judge(project, version.ref, require=None if is_by_choice else "non_inferior", expect=now.seq)
         announce()
     now = project.state()
     state = now.model(model.name)
