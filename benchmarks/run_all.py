@@ -13,6 +13,7 @@ BENCHMARKS = (
     "serving.one_row",
     "decisions.gates",
     "decisions.rollout",
+    "decisions.dependence",
 )
 
 

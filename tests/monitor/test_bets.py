@@ -71,6 +71,25 @@ def test_a_disaster_does_not_hide_behind_the_cut() -> None:
     assert mean_upper(np.append(days, 100.0), scale=1.0, alpha=ALPHA) > 3
 
 
+def test_a_great_gain_does_not_hide_behind_the_cut() -> None:
+    """Thirty days a little worse and two a great deal better: better on average, and no proof of harm."""
+    days = np.full(30, 0.3)
+    assert mean_log_e(days, scale=1.0) > math.log(1 / ALPHA)
+    assert mean_log_e(np.append(days, [-6.0, -6.0]), scale=1.0) < 0
+
+
+def test_order_does_not_matter_and_workers_add_up() -> None:
+    """Evidence is a function of the values as a set; a bound agrees with the e-value about every null."""
+    x = np.random.default_rng(6).normal(0.3, 1, size=40)
+    assert mean_log_e(x, scale=1.0) == pytest.approx(mean_log_e(np.sort(x), scale=1.0))
+    low = mean_lower(x, scale=1.0, alpha=ALPHA)
+    assert (
+        mean_log_e(x, scale=1.0, null_mean=low - 1e-6)
+        >= math.log(1 / ALPHA)
+        > mean_log_e(x, scale=1.0, null_mean=low + 1e-6)
+    )
+
+
 def test_without_days_nothing_is_known() -> None:
     """No evidence, and bounds that exclude nothing."""
     none = np.empty(0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import SettingsError, UsageError
-from kairos.monitor.days import daily_means
+from kairos.monitor.days import block_means, daily_means
 from kairos.monitor.policy import MonitorPolicy
 
 START = np.datetime64("2012-01-01T00:00:00", "us")
@@ -71,3 +71,33 @@ def test_a_policy_that_cannot_hold_is_refused(settings: dict[str, float]) -> Non
     """Settings without a meaning are refused when they are read, not when an alarm is due."""
     with pytest.raises(SettingsError):
         MonitorPolicy(**settings)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(st.integers(0, 240), st.sampled_from([-1.0, 0.0, 2.0])), max_size=150))
+def test_blocks_do_not_depend_on_the_order_of_arrival(rows: list[tuple[int, float]]) -> None:
+    """Rows that several workers hand on, at equal times too: the same blocks to the bit; no row is lost."""
+    until = datetime(2012, 1, 1, tzinfo=UTC) + timedelta(days=8)
+    at = START + np.array([hour for hour, _ in rows], dtype=np.int64) * HOUR
+    values = np.array([value for _, value in rows])
+    order = np.argsort(values, kind="stable")
+    first = block_means(at, values, scale=1.0, mature_until=until)
+    second = block_means(at[order], values[order], scale=1.0, mature_until=until)
+    assert first.means.tolist() == second.means.tolist()
+    assert first.ends == second.ends
+    assert int(first.rows.sum()) + first.waiting == len(rows)
+
+
+def test_blocks_of_a_day_count_at_its_end_and_thin_days_join_the_next() -> None:
+    """Twelve busy days, the last one cut; then three rows, which wait for two more."""
+    rng = np.random.default_rng(0)
+    minutes = np.concatenate([np.arange(12 * 1440, step=6), 12 * 1440 + np.arange(3), 13 * 1440 + np.arange(2)])
+    at, values = START + minutes * np.timedelta64(60, "s"), rng.normal(size=minutes.size)
+    busy = block_means(at, values, scale=1.0, mature_until=datetime(2012, 1, 14, tzinfo=UTC))
+    assert busy.waiting == 5
+    assert busy.ends.count(datetime(2012, 1, 13, tzinfo=UTC)) >= 8
+    joined = block_means(at, values, scale=1.0, mature_until=datetime(2012, 1, 15, tzinfo=UTC))
+    assert joined.waiting == 0
+    assert joined.rows[-1] == 5
+    assert joined.ends[-1] == datetime(2012, 1, 15, tzinfo=UTC)
+    nothing = block_means(at[:0], values[:0], scale=1.0, mature_until=datetime(2012, 1, 3, tzinfo=UTC))
+    assert (nothing.means.size, nothing.ends) == (0, ())

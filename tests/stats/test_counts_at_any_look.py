@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.badevents import harm_log_e, ratio_interval, safety_log_e
-from kairos.stats.rates import rate_log_e
+from kairos.stats.badevents import harm_log_e, harm_log_e_path, ratio_interval, safety_log_e, safety_log_e_path
+from kairos.stats.rates import rate_log_e, rate_log_e_path
 from kairos.stats.srm import srm_log_e
 
 STAGES = {0.01: (2, 58), 0.05: (6, 54), 0.25: (20, 40)}
@@ -58,6 +59,42 @@ def test_order_of_steps_does_not_matter(counts: dict[float, tuple[int, int]]) ->
     shuffled = dict(sorted(counts.items(), key=lambda item: -item[0]))
     assert harm_log_e(shuffled) == harm_log_e(counts)
     assert safety_log_e(shuffled, 1.25) == safety_log_e(counts, 1.25)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.01, 0.05, 0.5]), st.integers(0, 9), st.integers(0, 9)), min_size=1))
+def test_evidence_over_time_is_that_of_the_counts_so_far(stretches: list[tuple[float, int, int]]) -> None:
+    """After each stretch of time, whatever the shares were before; several series at once are each their own."""
+    shares, mine, theirs = zip(*stretches, strict=True)
+    counts: dict[float, tuple[int, int]] = {}
+    harm, safety = harm_log_e_path(shares, mine, theirs), safety_log_e_path(shares, mine, theirs, 1.5)
+    for place, (share, a, b) in enumerate(stretches):
+        before = counts.get(share, (0, 0))
+        counts[share] = (before[0] + a, before[1] + b)
+        assert harm[place] == pytest.approx(harm_log_e(counts), abs=1e-9)
+        assert safety[place] == pytest.approx(safety_log_e(counts, 1.5), abs=1e-9)
+    assert np.allclose(harm_log_e_path(shares, [mine, theirs], [theirs, mine])[0], harm)
+
+
+def test_stretches_that_do_not_fit_are_refused() -> None:
+    """Other lengths, a share of everything, counts below 0."""
+    with pytest.raises(ShapeMismatch, match="do not fit"):
+        harm_log_e_path([0.1, 0.1], [1], [1])
+    with pytest.raises(UsageError, match="counted"):
+        harm_log_e_path([1.0], [1], [1])
+    with pytest.raises(UsageError, match="counted"):
+        safety_log_e_path([0.5], [-1], [1], 1.5)
+
+
+def test_rates_of_many_counts_are_those_of_each() -> None:
+    """Either side."""
+    k, n = np.array([0, 3, 30]), np.array([10, 10, 1000])
+    for side in ("greater", "less"):
+        found = rate_log_e_path(k, n, 0.02, "greater" if side == "greater" else "less")
+        each = [
+            rate_log_e(int(a), int(b), 0.02, "greater" if side == "greater" else "less")
+            for a, b in zip(k, n, strict=True)
+        ]
+        assert found.tolist() == pytest.approx(each)
 
 
 def test_rate_e_values_are_the_pinned_ones() -> None:

@@ -12,13 +12,14 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
-from kairos.errors import UsageError
+from kairos.errors import ShapeMismatch, UsageError
 from kairos.stats.arrays import Floats, check_alpha
 from kairos.values import Interval
 
-__all__ = ["Counts", "harm_log_e", "ratio_interval", "safety_log_e"]
+__all__ = ["Counts", "harm_log_e", "harm_log_e_path", "ratio_interval", "safety_log_e", "safety_log_e_path"]
 
 Counts = Mapping[float, tuple[int, int]]
 """Share of the challenger, in (0, 1) -> bad events of the challenger and of the champion while it had that share."""
@@ -50,6 +51,27 @@ def harm_log_e(counts: Counts, r0: float = 1.0) -> float:
         Ville (1939); mixtures over alternatives, as Lindon & Malek (2022) for counts of several arms.
     """
     return _mixture(counts, r0, r0 * _HARM)
+
+
+def harm_log_e_path(shares: ArrayLike, challenger: ArrayLike, champion: ArrayLike, r0: float = 1.0) -> Floats:
+    """``harm_log_e`` after each stretch of time, from the bad events in it: for pictures, and for replays.
+
+    Args:
+        shares: Of the challenger in each stretch, shape (times,), in (0, 1).
+        challenger: Its bad events in each stretch, shape (times,) or (series, times).
+        champion: The champion's, of the same shape.
+        r0: As in ``harm_log_e``.
+
+    Examples:
+        >>> harm_log_e_path([0.05, 0.05], [5, 7], [45, 43]).round(6).tolist()
+        [0.25729, 2.52966]
+    """
+    return _mixture_path(shares, challenger, champion, r0, r0 * _HARM)
+
+
+def safety_log_e_path(shares: ArrayLike, challenger: ArrayLike, champion: ArrayLike, r_ni: float) -> Floats:
+    """``safety_log_e`` after each stretch of time; arguments as for ``harm_log_e_path``."""
+    return _mixture_path(shares, challenger, champion, r_ni, r_ni / _SAFETY)
 
 
 def safety_log_e(counts: Counts, r_ni: float) -> float:
@@ -99,6 +121,33 @@ def _mixture(counts: Counts, null: float, alternatives: Floats) -> float:
         raise UsageError("A ratio of bad-event chances is positive.", given=null, accepted="a finite number above 0")
     shares, a, b = _arrays(counts)
     return _log_mean(_log_likelihood(shares, a, b, alternatives) - _log_likelihood(shares, a, b, np.float64(null)))
+
+
+def _mixture_path(
+    shares: ArrayLike, challenger: ArrayLike, champion: ArrayLike, null: float, alternatives: Floats
+) -> Floats:
+    if not (null > 0 and math.isfinite(null)):
+        raise UsageError("A ratio of bad-event chances is positive.", given=null, accepted="a finite number above 0")
+    share, a, b = (np.asarray(each, dtype=np.float64) for each in (shares, challenger, champion))
+    if share.ndim != 1 or a.shape != b.shape or a.shape[-1:] != share.shape:
+        raise ShapeMismatch(
+            "Bad events and shares do not fit.",
+            given=f"shapes {share.shape}, {a.shape} and {b.shape}",
+            accepted="(times,), and (times,) or (series, times) for both arms",
+        )
+    if share.size and (share.min() <= 0 or share.max() >= 1 or min(a.min(), b.min()) < 0):
+        raise UsageError("Bad events cannot be counted.", accepted="shares in (0, 1) and counts of 0 or more")
+
+    def steps(r: float) -> Floats:
+        odds = r * share
+        log_mine, log_theirs = np.log(odds / (odds + 1 - share)), np.log((1 - share) / (odds + 1 - share))
+        return np.asarray(np.cumsum(a * log_mine + b * log_theirs, axis=-1))
+
+    under_null = steps(null)
+    total = np.full_like(under_null, -math.inf)
+    for r in alternatives.tolist():
+        total = np.logaddexp(total, steps(r) - under_null)
+    return total - math.log(alternatives.size)
 
 
 def _log_mean(logs: Floats) -> float:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kairos.stats.arrays import Floats, check_alpha, check_range, finite
+from kairos.stats.arrays import Floats, check_alpha, check_range, finite_series
 from kairos.stats.past import past_moments
 
 __all__ = ["bernstein_path", "bernstein_upper", "hoeffding_path"]
@@ -29,13 +29,13 @@ def bernstein_path(
     alpha: float,
     centre: Literal["regularised", "plain"] = "regularised",
 ) -> tuple[Floats, Floats, Floats]:
-    """The running mean and bounds that hold at *all* numbers of values with chance 1 - alpha, each of shape (n,).
+    """The running mean and bounds that hold at *all* numbers of values with chance 1 - alpha; shapes as the values.
 
     For values whose expectation given the past is one steady number; they need not be independent. A mean that moves is
     for ``sequence``. Not intersected over time: the caller may do that.
 
     Args:
-        x: Values, shape (n,), each in ``[lower, upper]``, in the order of what they measure.
+        x: Values, shape (n,) or (series, n), each in ``[lower, upper]``, in the order of what they measure.
         lower: Smallest possible value, known beforehand.
         upper: Largest possible value, known beforehand.
         alpha: Chance that the bounds ever miss, in (0, 1).
@@ -49,10 +49,11 @@ def bernstein_path(
         Waudby-Smith & Ramdas (JRSS-B 2024), Theorem 2, with predictable plug-in bets.
     """
     u = _scaled(x, lower, upper, alpha)
-    t = np.arange(1, u.size + 1)
-    bets = np.minimum(np.sqrt(2 * math.log(2 / alpha) / (past_moments(u).variance_before * t * np.log1p(t))), _CAP)
+    t = np.arange(1, u.shape[-1] + 1)
+    past = past_moments(u)
+    bets = np.minimum(np.sqrt(2 * math.log(2 / alpha) / (past.variance_before * t * np.log1p(t))), _CAP)
     cost = -np.log1p(-bets) - bets
-    centres = past_moments(u).mean_before if centre == "regularised" else None
+    centres = past.mean_before if centre == "regularised" else None
     below = _reach(u, bets, cost, alpha / 2, centres)
     above = 1 - _reach(1 - u, bets, cost, alpha / 2, None if centres is None else 1 - centres)
     return _unscaled(u, below, above, lower, upper)
@@ -85,11 +86,11 @@ def hoeffding_path(x: ArrayLike, *, lower: float, upper: float, alpha: float) ->
         Waudby-Smith & Ramdas (JRSS-B 2024), Theorem 1, predictable plug-in Hoeffding.
     """
     u = _scaled(x, lower, upper, alpha)
-    t = np.arange(1, u.size + 1)
+    t = np.arange(1, u.shape[-1] + 1)
     bets = np.minimum(np.sqrt(8 * math.log(2 / alpha) / (t * np.log1p(t))), 1.0)
     total = np.cumsum(bets)
     reach = (math.log(2 / alpha) + np.cumsum(bets**2 / 8)) / total
-    middle = np.cumsum(bets * u) / total
+    middle = np.cumsum(bets * u, axis=-1) / total
     return _unscaled(u, middle - reach, middle + reach, lower, upper)
 
 
@@ -97,20 +98,20 @@ def _reach(u: Floats, bets: Floats, cost: Floats, alpha: float, centres: Floats 
     """Lower bounds of the mean of ``u``, one-sided at ``alpha``."""
     if centres is None:
         centres = np.zeros_like(u)
-        centres[1:] = np.cumsum(u)[:-1] / np.arange(1, u.size)
-    spread = (u - centres) ** 2
-    return np.asarray((np.cumsum(bets * u) - math.log(1 / alpha) - np.cumsum(spread * cost)) / np.cumsum(bets))
+        centres[..., 1:] = np.cumsum(u, axis=-1)[..., :-1] / np.arange(1, u.shape[-1])
+    won, paid = np.cumsum(bets * u, axis=-1), np.cumsum((u - centres) ** 2 * cost, axis=-1)
+    return np.asarray((won - paid - math.log(1 / alpha)) / np.cumsum(bets, axis=-1))
 
 
 def _scaled(x: ArrayLike, lower: float, upper: float, alpha: float) -> Floats:
     check_alpha(alpha)
-    values = finite("values", x)
+    values = finite_series("values", x)
     check_range("values", values, lower, upper)
     return (values - lower) / (upper - lower)
 
 
 def _unscaled(u: Floats, below: Floats, above: Floats, lower: float, upper: float) -> tuple[Floats, Floats, Floats]:
-    mean = np.cumsum(u) / np.arange(1, u.size + 1)
+    mean = np.cumsum(u, axis=-1) / np.arange(1, u.shape[-1] + 1)
     both = (np.clip(each, 0.0, 1.0) for each in (mean, below, above))
     scaled_mean, scaled_below, scaled_above = (lower + (upper - lower) * each for each in both)
     return scaled_mean, scaled_below, scaled_above

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, betaln
 
 from kairos.errors import UsageError
-from kairos.stats.arrays import check_alpha
+from kairos.stats.arrays import Floats, check_alpha
 from kairos.stats.boundaries import BetaBinomial
 from kairos.values import Interval
 
-__all__ = ["rate_interval", "rate_log_e"]
+__all__ = ["rate_interval", "rate_log_e", "rate_log_e_path"]
 
 
 def rate_log_e(k: int, n: int, p0: float, side: Literal["greater", "less"]) -> float:
@@ -36,15 +38,22 @@ def rate_log_e(k: int, n: int, p0: float, side: Literal["greater", "less"]) -> f
     """
     if not 0 <= k <= n:
         raise UsageError("Events and trials do not fit.", given=f"{k} of {n}", accepted="0 <= k <= n")
+    return float(rate_log_e_path(k, n, p0, side))
+
+
+def rate_log_e_path(k: ArrayLike, n: ArrayLike, p0: float, side: Literal["greater", "less"]) -> Floats:
+    """``rate_log_e`` of many counts at once, of their shape: events so far ``k`` among trials so far ``n``."""
     if not 0.0 < p0 < 1.0:
         raise UsageError("A cap on a rate must be a rate.", given=p0, accepted="a number strictly between 0 and 1")
+    events, trials = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
     tail = betaincc if side == "greater" else betainc
     a, b = 2 * p0, 2 * (1 - p0)
-    after = float(tail(a + k, b + n - k, p0))
-    if after == 0.0:
-        return -math.inf
-    mixture = float(betaln(a + k, b + n - k) - betaln(a, b)) + math.log(after) - math.log(float(tail(a, b, p0)))
-    return mixture - k * math.log(p0) - (n - k) * math.log1p(-p0)
+    after_a, after_b = a + events, b + trials - events
+    with np.errstate(divide="ignore"):
+        likelihood = (
+            betaln(after_a, after_b) - betaln(a, b) + np.log(tail(after_a, after_b, p0)) - np.log(tail(a, b, p0))
+        )
+    return np.asarray(likelihood - events * math.log(p0) - (trials - events) * math.log1p(-p0), dtype=np.float64)
 
 
 def rate_interval(k: int, n: int, *, alpha: float, t_opt: float) -> Interval:

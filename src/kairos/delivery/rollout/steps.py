@@ -1,4 +1,4 @@
-"""The steps of a rollout, and what the table asks for in each. See docs/design/0003."""
+"""The steps of a rollout, and what the table asks for in each. See docs/design/0006."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kairos.delivery.rollout import PairedLoss
 from kairos.monitor.bets import mean_log_e, mean_lower, mean_upper
 from kairos.monitor.checks.quality import LossReference
-from kairos.monitor.days import daily_means
+from kairos.monitor.days import block_means
 from kairos.monitor.tallies import LossOf
 from kairos.stats.srm import srm_log_e
 from kairos.store.records import DROPPED
@@ -46,12 +46,12 @@ def requests_of(rows: pl.DataFrame, champion: int, challenger: int) -> pl.DataFr
 def paired_loss(
     requests: pl.DataFrame, *, loss: LossOf, reference: LossReference, alpha: float, mature_until: datetime
 ) -> PairedLoss | None:
-    """Compares two versions' losses on the same requests, by whole days.
+    """Compares two versions' losses on the same requests, by whole days that are cut as their dependence allows.
 
     A version that gave nothing that could leave has the worst loss: the 99.9 % quantile of the reference, or the
     other's if that is larger. A request that only one version was asked for (the server was busy) is no pair; but the
-    bound that a promotion rests on takes it as the challenger's worst case. One day's difference counts as at most the
-    champion's mean loss on its holdout: in its favour for harm, against it for promotion.
+    bound that a promotion rests on takes it as the challenger's worst case. One block's difference is cut
+    at the champion's mean loss on its holdout, and what was cut is given back on average.
 
     Args:
         requests: One row a labelled request, with ``at``, ``label`` and, for both versions, ``output_…`` and ``has_…``.
@@ -69,10 +69,12 @@ def paired_loss(
     champion, challenger = (np.where(np.isnan(each), worst, each) for each in (champion, challenger))
     is_pair = (requests["has_champion"] & requests["has_challenger"]).to_numpy()
 
-    pairs = daily_means(at[is_pair], (challenger - champion)[is_pair], mature_until=mature_until)
+    difference = challenger - champion
+    pairs = block_means(at[is_pair], difference[is_pair], scale=reference.mean, mature_until=mature_until)
     if pairs.means.size == 0:
         return None
-    cautious = daily_means(at, np.where(is_pair, challenger - champion, worst), mature_until=mature_until)
+    feared = np.where(is_pair, difference, worst)
+    cautious = block_means(at, feared, scale=reference.mean, mature_until=mature_until)
     counted = is_pair & (at < np.datetime64(pairs.ends[-1].replace(tzinfo=None)))
     return PairedLoss(
         pairs=int(pairs.rows.sum()),
