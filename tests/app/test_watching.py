@@ -59,3 +59,16 @@ def test_what_is_set_is_not_written_down(world: World) -> None:
         watch_of(world).look()
     assert watch_of(world).maturity().basis == "set"
     assert world.facts("maturity.learnt") == []
+
+
+def test_a_bias_is_triaged_from_the_log(world: World) -> None:
+    """A constant that is too low by half ranks nothing, and did not before: its level is what is wrong."""
+    ref = world.live()
+    watch = watch_of(world)
+    assert watch.triage().advice == "retrain"
+    for _ in range(8):
+        world.day((ref, 200.0), truth=400.0)
+    found = watch.triage()
+    assert found.advice == "recalibrate"
+    assert "too low by 197, alike" in found.reasons[0]
+    assert watch_of(world.again()).triage() == found

@@ -15,6 +15,7 @@ from kairos.errors import DataRefused
 from kairos.gates.losses import loss_named
 from kairos.models.package import Package
 from kairos.models.score import score_table
+from kairos.monitor.holdout import HoldoutRows
 from kairos.values import Json
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "fresh_rows",
     "guarded",
     "holdout_losses",
+    "holdout_rows",
     "losses_on",
     "simple_answers",
 ]
@@ -53,6 +55,20 @@ def holdout_losses(project: Project, model: ModelSettings, package: Package, run
     """
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     return HoldoutLosses(own=losses_on(rows, package, model), baseline=baseline_losses(rows, package, model))
+
+
+def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
+    """The same rows with what the package says about them, after the output guard, and what was true."""
+    rows = fresh_rows(holdout_table(project, model, run), model, [package])
+    days = np.arange(len(rows))  # without a time, each row is on its own
+    if model.time is not None and model.time in rows.columns:
+        days = rows.select(_moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
+    return HoldoutRows(
+        table=rows,
+        prediction=answers_on(rows, package, model),
+        label=rows[package.spec.target].cast(pl.Float64).to_numpy(),
+        days=days.astype(np.int64),
+    )
 
 
 def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package]) -> pl.DataFrame:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 
+import numpy as np
+import polars as pl
+
 from kairos.app.facts import run_entry
-from kairos.app.losses import holdout_losses
+from kairos.app.losses import holdout_rows
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -17,11 +21,14 @@ from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.models.profile import Profile
 from kairos.monitor.checks.quality import LossReference, loss_reference
-from kairos.monitor.days import day_number
+from kairos.monitor.days import day_number, day_start
 from kairos.monitor.delays import learn_maturity
 from kairos.monitor.findings import Check, Finding, Level
+from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.maturity import Maturity, may_replace
+from kairos.monitor.triage import Triage, TriageEvidence, gather_triage, triage
 from kairos.monitor.watch import Monitor
+from kairos.store.records import INPUT_PREFIX
 from kairos.values import VersionRef, Window, plain
 
 __all__ = ["Watch"]
@@ -40,7 +47,7 @@ class Watch:
         self._model = model
         self._monitor = Monitor(project.predictions, model.monitor)
         self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
-        self._references: dict[VersionRef, tuple[Profile, LossReference | None]] = {}
+        self._references: dict[VersionRef, tuple[Profile, LossReference | None, HoldoutRows]] = {}
 
     @property
     def model(self) -> ModelSettings:
@@ -59,18 +66,7 @@ class Watch:
         champion = self._project.state().model(self._model.name).champion
         if champion is None:
             return ()
-        profile, reference = self.reference(champion)
-        findings = self._monitor.look(
-            self._model.name,
-            version=champion.ref.number,
-            profile=profile,
-            reference=reference,
-            loss=self._model.gate.loss,
-            loss_of=loss_named(self._model.gate.loss),
-            live_since=champion.since,
-            now=self._project.clock.now(),
-            maturity=self.when_mature(),
-        )
+        findings = self._find(champion)
         head = self._project.ledger.head()
         known = {_key(f): f.level for f in self.told(champion)}
         for finding in findings:
@@ -146,15 +142,69 @@ class Watch:
 
     def reference(self, version: VersionState) -> tuple[Profile, LossReference | None]:
         """What a version's training looked like, and its losses on its holdout if they can serve as a measure."""
+        profile, reference, _ = self._known(version)
+        return profile, reference
+
+    def triage(self) -> Triage:
+        """What the bias of the champion asks for, from its labelled rows of the last weeks; see ``monitor.triage``."""
+        champion = self._project.state().model(self._model.name).champion
+        if champion is None:
+            return triage(TriageEvidence())
+        now, policy = self._project.clock.now(), self._model.monitor
+        _, _, holdout = self._known(champion)
+        until = day_start(day_number(self.when_mature().mature_until(now)))
+        window = Window(max(champion.since, until - _TRIAGED), max(champion.since, until))
+        rows = self._project.predictions.labelled(self._model.name, window, as_of=now)
+        rows = rows.filter(
+            pl.col("version") == champion.ref.number, pl.col("label").is_finite(), pl.col("output").is_finite()
+        )
+        found = self._find(champion)
+        parts = [name for name in self._model.gate.slices if INPUT_PREFIX + name in rows.columns]
+        evidence = gather_triage(
+            rows["output"].to_numpy(),
+            rows["label"].to_numpy(),
+            rows["at"].dt.epoch("d").to_numpy().astype(np.int64),
+            slices={name: rows[INPUT_PREFIX + name].cast(pl.String).fill_null("").to_numpy() for name in parts},
+            before=(holdout.prediction, holdout.label, holdout.days),
+            mix_moved=any(each.check == "prediction_drift" for each in found),
+            inputs_moved=any(each.check == "input_drift" for each in found),
+            faults=tuple(each.sentence for each in found if each.check == "missing_input"),
+        )
+        return triage(evidence, alpha=policy.alpha)
+
+    def _find(self, champion: VersionState) -> tuple[Finding, ...]:
+        profile, reference, holdout = self._known(champion)
+        return self._monitor.look(
+            self._model.name,
+            version=champion.ref.number,
+            profile=profile,
+            reference=reference,
+            loss=self._model.gate.loss,
+            loss_of=loss_named(self._model.gate.loss),
+            live_since=champion.since,
+            now=self._project.clock.now(),
+            maturity=self.when_mature(),
+            holdout=holdout,
+            kept=self._kept(profile),
+        )
+
+    def _known(self, version: VersionState) -> tuple[Profile, LossReference | None, HoldoutRows]:
         if version.ref not in self._references:
             package = open_stored(self._project.store, version.package, allow_pickle=self._model.allow_pickle)
             run = run_entry(self._project, version.run).body
-            losses = holdout_losses(self._project, self._model, package, run)
-            self._references[version.ref] = (package.profile, loss_reference(losses.own))
+            rows = holdout_rows(self._project, self._model, package, run)
+            losses = loss_named(self._model.gate.loss)(rows.label, rows.prediction)
+            self._references[version.ref] = (package.profile, loss_reference(losses), rows)
         return self._references[version.ref]
+
+    def _kept(self, profile: Profile) -> frozenset[str]:
+        """Inputs that the log has as they came."""
+        privacy = self._model.privacy
+        return frozenset(profile.columns if privacy.keep is None else privacy.keep) - set(privacy.pseudonymise)
 
 
 _LEARNT = "maturity.learnt"
+_TRIAGED = timedelta(days=56)
 
 _ASKS: Mapping[Check, Level] = MappingProxyType({"input_drift": "warn", "prediction_drift": "warn"})
 """From which level on a check asks for a new model, where that is not ``alarm``: drift never proves harm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import numpy as np
 from kairos.errors import DataRefused, PackageError
 from kairos.models.baseline import simple_baseline
 from kairos.models.frames import FrameColumn, FrameKind, column_names, select
+from kairos.models.importance import input_importances
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
@@ -98,7 +100,9 @@ class FinishModel:
             libraries=_libraries(estimator, data.kind),
             params=dict(request.params),
         )
-        profile = _profile(estimator, data, method, request.inputs.get("holdout"), table)
+        runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
+        importances = input_importances(runner, data.arrays, seed=request.seed or 0)
+        profile = _profile(estimator, data, method, request.inputs.get("holdout"), table, importances)
         folder = request.workdir / "package"
         write_package(
             folder,
@@ -192,7 +196,9 @@ def _answers_unseen(runner: SklearnRunner, row: Mapping[str, np.ndarray[Any, Any
     return bool(np.isfinite(answer).all())
 
 
-def _profile(estimator: Any, data: TrainingData, method: Method, holdout: Any, table: Any) -> Profile:
+def _profile(
+    estimator: Any, data: TrainingData, method: Method, holdout: Any, table: Any, importances: Mapping[str, float]
+) -> Profile:
     frame, used = data.features, "train"
     if holdout is not table and set(data.columns) <= set(column_names(holdout)) and len(holdout):
         frame, used = select(holdout, list(data.columns)), "holdout"
@@ -202,6 +208,7 @@ def _profile(estimator: Any, data: TrainingData, method: Method, holdout: Any, t
         target=data.target,
         prediction=answer,
         prediction_on=used,
+        importances=importances,
     )
 
 

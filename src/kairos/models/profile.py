@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,8 @@ class Profile:
     """``"holdout"`` or ``"train"``."""
     target: ColumnProfile
     """The target in training."""
+    importances: dict[str, float] = field(default_factory=dict)
+    """How much the model relies on each input, as shares of 1; empty if nobody has looked."""
 
     @classmethod
     def fit(
@@ -106,6 +108,7 @@ class Profile:
         target: np.ndarray[Any, Any],
         prediction: np.ndarray[Any, Any],
         prediction_on: str,
+        importances: Mapping[str, float] | None = None,
     ) -> Profile:
         """Describes the training columns, the target and the predictions, each of shape (n,)."""
         return cls(
@@ -114,6 +117,7 @@ class Profile:
             prediction=ColumnProfile.fit("number", prediction),
             prediction_on=prediction_on,
             target=ColumnProfile.fit("number", target),
+            importances=dict(importances or {}),
         )
 
     @classmethod
@@ -131,6 +135,7 @@ class Profile:
                 prediction=ColumnProfile.from_plain(value["prediction"]),
                 prediction_on=value["prediction_on"],
                 target=ColumnProfile.from_plain(value["target"]),
+                importances=dict(value.get("importances", {})),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackageError("A model's profile cannot be read.", given=str(error)) from error

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.maturity import Maturity, learnt_maturity
 from kairos.monitor.policy import MonitorPolicy
-from kairos.stats.arrival import ArrivalCounts, count_arrivals
+from kairos.stats.arrival import (
+    ArrivalCounts,
+    ArrivalCurve,
+    arrival_chances,
+    arrival_curve_of_labelled,
+    count_arrivals,
+)
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
 
-__all__ = ["count_delays", "learn_maturity"]
+__all__ = ["GroupArrivals", "count_delays", "group_arrivals", "learn_maturity"]
 
 _SHORTEST = timedelta(days=28)
 _LONGEST = timedelta(days=730)
@@ -23,6 +30,61 @@ _LONGEST = timedelta(days=730)
 
 _MEMORY = 4
 """How many times the age of maturity is looked back: what was usual long ago need not be so now."""
+
+
+_GROUPS = 3
+_LEAST_SHARE = 0.05
+"""Rows are too young while less than this share of the labels of some group would be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupArrivals:
+    """How labels arrive, by what they say: those of one class, or the high ones, may be slower."""
+
+    edges: tuple[float, ...]
+    """Labels up to the first edge are the first group, and so on; empty: there is one group."""
+    curves: tuple[ArrivalCurve, ...]
+    """Of the labels of each group that ever come."""
+
+    @property
+    def youngest_s(self) -> float:
+        """From this age on, since the end of a row's day, each group has labels enough to stand for the rest."""
+        return max(curve.quantile(_LEAST_SHARE) or 0.0 for curve in self.curves)
+
+    def chances(self, labels: NDArray[np.float64], ages_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of labels like each one that has arrived by its age; 1 where there is no label."""
+        group = np.searchsorted(np.asarray(self.edges), labels, side="left")  # NaN: the last
+        found = np.ones_like(labels)
+        for number, curve in enumerate(self.curves):
+            mine = (group == number) & ~np.isnan(labels)
+            found[mine] = np.maximum(arrival_chances(curve, ages_s[mine]), _LEAST_SHARE)
+        return found
+
+
+def group_arrivals(rows: pl.DataFrame, *, as_of: datetime) -> GroupArrivals | None:
+    """How labels of each class arrived, or of low, middling and high ones; of all together if a group has too few.
+
+    Args:
+        rows: As ``PredictionLog.arrivals`` gives them.
+        as_of: The present.
+
+    Returns:
+        ``None`` if too few labels have come.
+    """
+    labels = rows.get_column("label").drop_nulls().to_numpy()
+    labels = labels[np.isfinite(labels)]
+    if np.isin(labels, (0.0, 1.0)).all():
+        edges: tuple[float, ...] = (0.5,)
+    else:
+        edges = tuple(np.unique(np.quantile(labels, np.arange(1, _GROUPS) / _GROUPS)).tolist())
+    for cuts in (edges, ()):
+        group = np.searchsorted(np.asarray(cuts), rows.get_column("label").fill_null(np.nan).to_numpy(), side="left")
+        known = rows.get_column("label").is_not_null().to_numpy()
+        parts = [rows.filter(known & (group == number)) for number in range(len(cuts) + 1)]
+        curves = tuple(arrival_curve_of_labelled(count_delays(part, as_of=as_of)) for part in parts)
+        if all(curve.shares for curve in curves):
+            return GroupArrivals(edges=cuts, curves=curves)
+    return None
 
 
 def count_delays(rows: pl.DataFrame, *, as_of: datetime) -> ArrivalCounts:

@@ -11,7 +11,18 @@ from kairos.values import Json, Window, parse_moment, plain, unplain
 
 __all__ = ["LEVELS", "Check", "Finding", "Level", "worst_level"]
 
-Check = Literal["impossible_values", "input_drift", "prediction_drift", "prediction_bias", "quality", "request_split"]
+Check = Literal[
+    "impossible_values",
+    "missing_input",
+    "input_drift",
+    "drift_severity",
+    "prediction_drift",
+    "prediction_bias",
+    "quality",
+    "estimated_quality",
+    "unmatched_labels",
+    "request_split",
+]
 """What was looked at."""
 
 Level = Literal["info", "warn", "alarm"]
@@ -42,6 +53,8 @@ class Finding:
     """Predictions that the finding rests on."""
     sentence: str
     version: int
+    is_seasonal: bool = False
+    """Whether it was much like this a year ago."""
 
     def plain(self) -> dict[str, Json]:
         """The finding as JSON can hold it; the ledger's fact ``finding``."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from kairos.errors import SettingsError
 from kairos.values import duration_text
 
-__all__ = ["MonitorPolicy"]
+__all__ = ["MonitorPolicy", "Unlabelled"]
+
+Unlabelled = Literal["exclude", "negative", "missing"]
+"""``exclude``: as if it were not there, and the share is told; ``negative``: its label is 0, as where only conversions
+are reported; ``missing``: its label may be anything, so nothing is proven that the worst of them could undo."""
 
 _NOW = timedelta(0)
 
@@ -21,6 +26,8 @@ class MonitorPolicy:
     """Chance of a false finding: ever (impossible values, bias) or per look (drift), in (0, 1)."""
     violation_cap: float = 0.001
     """Tolerated share of answers outside the output's range."""
+    missing_tolerance: float = 0.02
+    """Tolerated rise of the share of rows that lack an input, over that of training."""
     drift_info: float = 0.10
     """Population stability index that is worth a line."""
     drift_warn: float = 0.25
@@ -39,6 +46,12 @@ class MonitorPolicy:
     """A day counts once this long has passed since its end; ``None``: learnt from how labels arrive."""
     matures_fallback: timedelta = timedelta(days=1)
     """The same while it is to be learnt and too little is known."""
+    early_after: timedelta = timedelta(days=2)
+    """Quality is estimated before the labels where these take at least this long."""
+    early_rows: int = 200
+    """Fewer predictions that wait for labels are not worth an estimate."""
+    unlabelled: Unlabelled = "exclude"
+    """What a row counts as that is mature and has no label."""
     label_tolerance: timedelta = timedelta(0)
     """How far the time of a label by entity may be from that of the prediction it is about."""
     min_day_rows: int = 5
@@ -48,6 +61,7 @@ class MonitorPolicy:
         shares = {
             "alpha": self.alpha,
             "violation_cap": self.violation_cap,
+            "missing_tolerance": self.missing_tolerance,
         }
         for name, share in shares.items():
             if not 0 < share < 1:
@@ -73,7 +87,9 @@ class MonitorPolicy:
             )
         if not self.quality_tolerance >= 0 or min(self.matures_after or _NOW, self.matures_fallback) < _NOW:
             raise SettingsError("The monitor's quality_tolerance or matures_after is negative.", accepted="0 or more")
-        if self.label_tolerance < _NOW:
-            raise SettingsError("The monitor's label_tolerance is negative.", accepted="0 or more")
-        if not self.false_alarm_days > 1 or self.min_day_rows < 1:
-            raise SettingsError("The monitor needs false_alarm_days above 1 and min_day_rows of at least 1.")
+        if min(self.label_tolerance, self.early_after) < _NOW:
+            raise SettingsError("The monitor's label_tolerance or early_after is negative.", accepted="0 or more")
+        if not self.false_alarm_days > 1 or min(self.min_day_rows, self.early_rows) < 1:
+            raise SettingsError(
+                "The monitor needs false_alarm_days above 1, and min_day_rows and early_rows of at least 1."
+            )

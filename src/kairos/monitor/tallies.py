@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from kairos.models.profile import ColumnProfile, Profile
 from kairos.monitor.days import Days, day_number, day_start, join_days
+from kairos.monitor.policy import Unlabelled
 from kairos.stats.bins import NumberBins
 from kairos.store.predictions import PredictionLog
 from kairos.store.records import INPUT_PREFIX
 from kairos.values import Window
 
-__all__ = ["DayCounts", "DayTruth", "LossOf", "Tallies", "input_cells"]
+__all__ = ["DayCounts", "DayTruth", "LossOf", "Tallies", "Truth", "by_day", "input_cells", "prediction_cells"]
 
 LossOf = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
 """Truth and prediction, each of shape (n,) -> loss per row, shape (n,), 0 or more."""
@@ -40,6 +41,8 @@ class DayCounts:
     """What a version predicted on one UTC day."""
 
     rows: int
+    answers: int
+    """Of them, with a prediction that could leave."""
     violations: int
     """Of them, outside the output's range or not finite."""
     inputs: dict[str, NDArray[np.int64]]
@@ -62,6 +65,19 @@ class DayTruth:
     """Sum of the labels' sizes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Truth:
+    """What labels say about the mature days; an entry is a day, or thin days together."""
+
+    losses: Days
+    errors: Days
+    """Means of prediction minus label."""
+    unlabelled: NDArray[np.float64]
+    """Share of the rows of each entry that have no label, shape (n,), in [0, 1)."""
+    level: float
+    """Mean size of the labels; NaN without any."""
+
+
 class Tallies:
     """The days of one version since it went live, up to the last ``read``.
 
@@ -73,6 +89,7 @@ class Tallies:
         loss_of: How wrong a prediction is.
         live_since: Earlier rows are left out.
         matures_after: How long after the end of a day its truth begins to count.
+        unlabelled: What a row counts as that is mature and has no label.
     """
 
     def __init__(
@@ -85,10 +102,11 @@ class Tallies:
         loss_of: LossOf,
         live_since: datetime,
         matures_after: timedelta,
+        unlabelled: Unlabelled = "exclude",
     ) -> None:
         self._log, self._model, self._version = log, model, version
         self._profile, self._loss_of = profile, loss_of
-        self._since, self._matures_after = live_since, matures_after
+        self._since, self._matures_after, self._unlabelled = live_since, matures_after, unlabelled
         self._counts: dict[int, DayCounts] = {}
         self._truths: dict[int, DayTruth] = {}
         self._first_open_count = self._first_open_truth = day_number(live_since)
@@ -96,14 +114,14 @@ class Tallies:
     def read(self, now: datetime) -> None:
         """Adds what has happened up to ``now``; only days that may still change are read."""
         rows = self._log.predictions(self._model, self._window(self._first_open_count, now), versions=[self._version])
-        for day, part in _by_day(rows):
+        for day, part in by_day(rows):
             self._counts[day] = self._count(part)
         self._first_open_count = max(self._first_open_count, day_number(now - _SETTLES_AFTER))
 
         mature = day_number(now - self._matures_after)
         if mature > self._first_open_truth:
             window = self._window(self._first_open_truth, day_start(mature))
-            for day, part in _by_day(self._labelled(window, now)):
+            for day, part in by_day(self._labelled(window, now)):
                 self._truths[day] = self._judge(part)
             settled = day_number(now - self._matures_after - _LATE - _SETTLES_AFTER)
             self._first_open_truth = max(self._first_open_truth, settled)
@@ -117,23 +135,32 @@ class Tallies:
         """Counts of an input per day, shape (days, cells), over at most ``days`` days before ``until``."""
         none = _no_counts(self._profile.columns[name])
         found = [self._counts.get(day) for day in self._live_days(until, days)]
-        return np.array([none if day is None else day.inputs.get(name, none) for day in found], dtype=np.int64)
+        counts = [none if day is None else day.inputs.get(name, none) for day in found]
+        return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
 
     def prediction_counts(self, *, until: int, days: int) -> NDArray[np.int64]:
         """Counts of the predictions per day, shape (days, cells), over at most ``days`` days before ``until``."""
         none = _no_counts(self._profile.prediction)
         found = [self._counts.get(day) for day in self._live_days(until, days)]
-        return np.array([none if day is None else day.prediction for day in found], dtype=np.int64)
+        counts = [none if day is None else day.prediction for day in found]
+        return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
 
-    def truth(self, *, min_rows: int) -> tuple[Days, Days, float]:
-        """Mean loss by day, mean of prediction minus label by day, and the labels' mean size (NaN without labels)."""
+    def truth(self, *, min_rows: int) -> Truth:
+        """What labels say about the mature days; those with fewer labelled rows join the next."""
         days = sorted(self._truths)
         found = [self._truths[day] for day in days]
         rows = [day.rows for day in found]
         losses = join_days(days, rows, [day.loss for day in found], min_rows=min_rows)
         errors = join_days(days, rows, [day.error for day in found], min_rows=min_rows)
         level = sum(day.level for day in found) / sum(rows) if found else float("nan")
-        return losses, errors, level
+        none = [self._without_label(day, count) for day, count in zip(days, rows, strict=True)]
+        ratio = join_days(days, rows, [float(each) for each in none], min_rows=min_rows).means
+        return Truth(losses=losses, errors=errors, unlabelled=ratio / (1 + ratio), level=level)
+
+    def _without_label(self, day: int, labelled: int) -> int:
+        """Predictions of a day that could leave and have no label."""
+        counts = self._counts.get(day)
+        return 0 if counts is None else max(0, counts.answers - labelled)
 
     def _live_days(self, until: int, days: int) -> range:
         return range(max(until - days, day_number(self._since)), until)
@@ -143,20 +170,26 @@ class Tallies:
         return Window(start, max(start, end))
 
     def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
-        """Rows with a prediction that could leave, and the latest label that came in time."""
-        return self._log.labelled(self._model, window, as_of=now, within=self._matures_after + _LATE).filter(
+        """Rows with a prediction that could leave, and the latest label that came in time, or what counts as one."""
+        within = self._matures_after + _LATE
+        rows = self._log.labelled(self._model, window, as_of=now, within=within)
+        if self._unlabelled == "negative":
+            every = self._log.predictions(self._model, window).with_columns(label=pl.lit(0.0))
+            none = every.join(rows.select("id"), on="id", how="anti", maintain_order="left")
+            rows = pl.concat([rows, none], how="diagonal_relaxed").sort("at", "id", "version")
+        return rows.filter(
             pl.col("version") == self._version,
             pl.col("label").is_finite(),
             pl.col("output").is_finite(),
         )
 
     def _count(self, rows: pl.DataFrame) -> DayCounts:
-        raw = rows.get_column("raw").drop_nulls()
         return DayCounts(
             rows=len(rows),
+            answers=int(rows.get_column("output").is_finite().sum()),
             violations=len(rows) - rows.get_column("violation").null_count(),
             inputs=input_cells(rows, self._profile),
-            prediction=_cells(self._profile.prediction, raw.filter(raw.is_finite())),
+            prediction=prediction_cells(rows, self._profile),
         )
 
     def _judge(self, rows: pl.DataFrame) -> DayTruth:
@@ -178,7 +211,13 @@ def input_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.in
     }
 
 
-def _by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+def prediction_cells(rows: pl.DataFrame, profile: Profile) -> NDArray[np.int64]:
+    """Rows of the prediction log per cell of the prediction's bins, folded; those without a finite one are left out."""
+    raw = rows.get_column("raw").drop_nulls()
+    return _cells(profile.prediction, raw.filter(raw.is_finite()))
+
+
+def by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
     """The rows of each UTC day, by its number; ``rows`` are sorted by time."""
     numbers = rows.get_column("at").dt.epoch("d").to_numpy()
     days, starts, lengths = np.unique(numbers, return_index=True, return_counts=True)

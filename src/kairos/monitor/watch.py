@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,19 +11,28 @@ import polars as pl
 
 from kairos.models.profile import Profile
 from kairos.monitor.checks.bias import prediction_bias
-from kairos.monitor.checks.drift import ColumnDrift, column_drift, input_drift, prediction_drift
+from kairos.monitor.checks.estimated import estimated_quality
 from kairos.monitor.checks.impossible import impossible_values
+from kairos.monitor.checks.labels import unmatched_labels
 from kairos.monitor.checks.quality import LossReference, quality
 from kairos.monitor.days import day_number, day_start
+from kairos.monitor.early import EarlyLook
 from kairos.monitor.findings import Finding
+from kairos.monitor.holdout import HoldoutRows
+from kairos.monitor.inputs import look_at_inputs
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
-from kairos.monitor.tallies import LossOf, Tallies, input_cells
+from kairos.monitor.season import LastYear
+from kairos.monitor.tallies import LossOf, Tallies, Truth, input_cells
 from kairos.stats.psi import psi
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
 
 __all__ = ["LossOf", "Monitor", "window_drift"]
+
+_LABEL_WINDOW = timedelta(days=28)
+_LABEL_GRACE = timedelta(days=1)
+"""A label that came so long ago should have met its prediction."""
 
 
 class Monitor:
@@ -37,6 +47,9 @@ class Monitor:
         self._log = log
         self._policy = policy
         self._tallies: dict[str, tuple[tuple[int, datetime, timedelta], Tallies]] = {}
+        self._early: dict[str, tuple[int, EarlyLook]] = {}
+        self._last_year: dict[str, tuple[int, LastYear]] = {}
+        self._lost: dict[str, tuple[datetime, Finding | None]] = {}
 
     def look(
         self,
@@ -50,6 +63,8 @@ class Monitor:
         live_since: datetime,
         now: datetime,
         maturity: Maturity | None = None,
+        holdout: HoldoutRows | None = None,
+        kept: Collection[str] | None = None,
     ) -> tuple[Finding, ...]:
         """Everything that is to be found out about a live version, in the order of ``Check``.
 
@@ -66,43 +81,85 @@ class Monitor:
             live_since: When it went live; earlier rows are not looked at.
             now: Whatever happened or arrived later is not looked at.
             maturity: When a day counts; ``None``: as the policy says, without looking how labels arrived.
+            holdout: Rows that the version had not learnt from; without them nothing is estimated before labels come.
+            kept: Inputs that the log has as they came; ``None``: all.
         """
         policy = self._policy
-        matures_after = _matures_after(policy) if maturity is None else maturity.matures_after
-        tallies = self._tallies_of(model, version, profile, loss_of, live_since, matures_after)
+        maturity = maturity or Maturity(matures_after=_matures_after(policy))
+        tallies = self._tallies_of(model, version, profile, loss_of, live_since, maturity.matures_after)
         tallies.read(now)
         k, n = tallies.totals()
         since_live = Window(live_since, max(live_since, now))
-        found = [
+        found: list[Finding | None] = [
             impossible_values(k, n, window=since_live, version=version, cap=policy.violation_cap, alpha=policy.alpha),
-            *self._drift(tallies, profile, day_number(now), version),
+            *look_at_inputs(
+                tallies,
+                profile,
+                self._last_year_of(model, version, profile),
+                today=day_number(now),
+                policy=policy,
+                version=version,
+            ),
         ]
-        losses, errors, level = tallies.truth(min_rows=policy.min_day_rows)
-        usual = _usual_error(loss, reference, profile)
-        if usual is not None:
-            found.append(
-                prediction_bias(
-                    errors, label_level=level, usual_error=usual, since=live_since, policy=policy, version=version
+        truth = tallies.truth(min_rows=policy.min_day_rows)
+        found += _judge_truth(truth, profile, reference, loss=loss, since=live_since, policy=policy, version=version)
+        if reference is not None and holdout is not None and maturity.matures_after >= policy.early_after:
+            early = self._early_look(model, version, profile, holdout, loss_of, kept)
+            estimated = early.estimate(since=live_since, now=now, maturity=maturity)
+            if estimated is not None:
+                found.append(
+                    estimated_quality(
+                        estimated[0], reference, loss=loss, policy=policy, window=estimated[1], version=version
+                    )
                 )
-            )
-        if reference is not None:
-            found.append(quality(losses, reference, loss=loss, policy=policy, version=version))
+        found.append(self._lost_labels(model, version, now))
         return tuple(finding for finding in found if finding is not None)
 
-    def _drift(self, tallies: Tallies, profile: Profile, today: int, version: int) -> list[Finding | None]:
-        """Inputs and predictions of the last whole days against training."""
-        policy = self._policy
-        days, until = policy.drift_window_max.days, day_start(today)
-        columns: dict[str, ColumnDrift] = {}
-        for name, column in profile.columns.items():
-            drift = column_drift(column, tallies.input_counts(name, until=today, days=days), policy)
-            if drift is not None:
-                columns[name] = drift
-        found: list[Finding | None] = [*input_drift(columns, policy=policy, until=until, version=version)]
-        drift = column_drift(profile.prediction, tallies.prediction_counts(until=today, days=days), policy)
-        if drift is not None:
-            found.append(prediction_drift(drift, policy=policy, until=until, version=version))
-        return found
+    def _lost_labels(self, model: str, version: int, now: datetime) -> Finding | None:
+        """Whether labels of the last weeks found their predictions; looked up once a day."""
+        today = day_start(day_number(now))
+        if model not in self._lost or self._lost[model][0] != today:
+            window = Window(today - _LABEL_WINDOW, today - _LABEL_GRACE)
+            given = self._log.entity_labels(model, since=window.start, until=window.end)
+            finding = None
+            if len(given):
+                matches = self._log.matches(model, since=window.start, until=window.end)
+                finding = unmatched_labels(matches, given=len(given), window=window, version=version)
+            self._lost[model] = (today, finding)
+        return self._lost[model][1]
+
+    def _last_year_of(self, model: str, version: int, profile: Profile) -> LastYear:
+        """One for each model, in the bins of the version that is live now."""
+        known, last_year = self._last_year.get(model, (None, None))
+        if last_year is None or known != version:
+            last_year = LastYear(self._log, model, profile)
+            self._last_year[model] = (version, last_year)
+        return last_year
+
+    def _early_look(
+        self,
+        model: str,
+        version: int,
+        profile: Profile,
+        holdout: HoldoutRows,
+        loss_of: LossOf,
+        kept: Collection[str] | None,
+    ) -> EarlyLook:
+        """One for each model: what it has learnt from the holdout is learnt once."""
+        known, early = self._early.get(model, (None, None))
+        if early is None or known != version:
+            early = EarlyLook(
+                self._log,
+                model,
+                version,
+                profile=profile,
+                holdout=holdout,
+                loss_of=loss_of,
+                policy=self._policy,
+                kept=kept,
+            )
+            self._early[model] = (version, early)
+        return early
 
     def _tallies_of(
         self,
@@ -125,9 +182,42 @@ class Monitor:
                 loss_of=loss_of,
                 live_since=live_since,
                 matures_after=matures_after,
+                unlabelled=self._policy.unlabelled,
             )
             self._tallies[model] = (wanted, tallies)
         return tallies
+
+
+def _judge_truth(
+    truth: Truth,
+    profile: Profile,
+    reference: LossReference | None,
+    *,
+    loss: str,
+    since: datetime,
+    policy: MonitorPolicy,
+    version: int,
+) -> list[Finding | None]:
+    """What labels say about the mature days."""
+    found: list[Finding | None] = []
+    usual = _usual_error(loss, reference, profile)
+    if usual is not None:
+        found.append(
+            prediction_bias(
+                truth.errors,
+                label_level=truth.level,
+                usual_error=usual,
+                since=since,
+                policy=policy,
+                version=version,
+                unlabelled=truth.unlabelled,
+            )
+        )
+    if reference is not None:
+        found.append(
+            quality(truth.losses, reference, loss=loss, policy=policy, version=version, unlabelled=truth.unlabelled)
+        )
+    return found
 
 
 def _matures_after(policy: MonitorPolicy) -> timedelta:

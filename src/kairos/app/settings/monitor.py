@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast, get_args
 
 from kairos.app.toml import Reader
-from kairos.monitor.policy import MonitorPolicy
+from kairos.monitor.policy import MonitorPolicy, Unlabelled
 from kairos.values import parse_duration
 
 __all__ = ["read_monitor"]
@@ -24,6 +25,7 @@ def read_monitor(reader: Reader, label_delay: timedelta | None) -> MonitorPolicy
     policy = MonitorPolicy(
         alpha=reader.number("alpha", default.alpha),
         violation_cap=reader.number("violation_cap", default.violation_cap),
+        missing_tolerance=reader.number("missing_tolerance", default.missing_tolerance),
         drift_info=reader.number("drift_info", default.drift_info),
         drift_warn=reader.number("drift_warn", default.drift_warn),
         drift_window=reader.length("drift_window", default.drift_window),
@@ -33,6 +35,9 @@ def read_monitor(reader: Reader, label_delay: timedelta | None) -> MonitorPolicy
         false_alarm_days=reader.number("false_alarm_days", default.false_alarm_days),
         matures_after=matures_after,
         matures_fallback=fallback,
+        early_after=reader.length("early_after", default.early_after),
+        early_rows=reader.whole("early_rows", default.early_rows),
+        unlabelled=cast("Unlabelled", reader.choice("unlabelled", get_args(Unlabelled), default.unlabelled)),
         label_tolerance=reader.length("label_tolerance", default.label_tolerance),
         min_day_rows=reader.whole("min_day_rows", default.min_day_rows),
     )

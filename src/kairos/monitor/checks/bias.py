@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kairos.monitor.checks.unlabelled import unlabelled_sentence
 from kairos.monitor.days import Days
 from kairos.monitor.findings import Finding
 from kairos.monitor.policy import MonitorPolicy
@@ -23,7 +24,14 @@ _SPAN = 3.0
 
 
 def prediction_bias(
-    days: Days, *, label_level: float, usual_error: float, since: datetime, policy: MonitorPolicy, version: int
+    days: Days,
+    *,
+    label_level: float,
+    usual_error: float,
+    since: datetime,
+    policy: MonitorPolicy,
+    version: int,
+    unlabelled: NDArray[np.float64] | None = None,
 ) -> Finding | None:
     """Finds that predictions are off by more than the tolerated share of the label level.
 
@@ -37,6 +45,8 @@ def prediction_bias(
         since: When the version went live.
         policy: ``bias_tolerance`` and ``alpha``.
         version: Which one is watched.
+        unlabelled: Share of the rows of each day that have no label, shape (n,); with the policy ``missing`` these
+            count as the worst case on either side.
 
     Returns:
         ``alarm`` if the interval lies outside the tolerance, else ``None``.
@@ -45,12 +55,15 @@ def prediction_bias(
     if days.means.size == 0 or not 0 < tolerated < bound:
         return None
     errors = np.clip(days.means, -bound, bound)
+    none = np.zeros_like(errors) if unlabelled is None or policy.unlabelled != "missing" else unlabelled
+    least, most = errors * (1 - none) - bound * none, errors * (1 - none) + bound * none
     need = math.log(2 / policy.alpha)
-    is_high = betting_log_e(errors, null_mean=tolerated, lower=-bound, upper=bound) >= need
-    is_low = betting_log_e(errors, null_mean=-tolerated, lower=-bound, upper=bound, side="less") >= need
+    is_high = betting_log_e(least, null_mean=tolerated, lower=-bound, upper=bound) >= need
+    is_low = betting_log_e(most, null_mean=-tolerated, lower=-bound, upper=bound, side="less") >= need
     if not is_high and not is_low:
         return None
-    lower, upper = bias_interval(errors, bound=bound, alpha=policy.alpha)
+    lower = bias_interval(least, bound=bound, alpha=policy.alpha)[0]
+    upper = bias_interval(most, bound=bound, alpha=policy.alpha)[1]
     lower, upper = (max(lower, tolerated), upper) if is_high else (lower, min(upper, -tolerated))
     nearest = lower if is_high else -upper
     clipped = int((np.abs(days.means) > bound).sum())
@@ -69,6 +82,7 @@ def prediction_bias(
             f"({1 - policy.alpha:.0%} at any number of looks), above the {tolerated:.4g} tolerated "
             f"({policy.bias_tolerance:.0%} of the mean label), over {days.means.size} days"
             f"{f', {clipped} of them cut to {bound:.4g}' if clipped else ''}."
+            f"{unlabelled_sentence(days, unlabelled, policy)}"
         ),
         version=version,
     )

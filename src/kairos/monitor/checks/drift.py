@@ -6,7 +6,7 @@ resemble each other, so the rows are first counted down to what they are worth a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -115,7 +115,12 @@ def _window_drift(
 
 
 def input_drift(
-    columns: Mapping[str, ColumnDrift], *, policy: MonitorPolicy, until: datetime, version: int
+    columns: Mapping[str, ColumnDrift],
+    *,
+    seasonal: Collection[str] = (),
+    policy: MonitorPolicy,
+    until: datetime,
+    version: int,
 ) -> tuple[Finding, ...]:
     """Says which inputs moved; never an alarm, since a change of inputs alone need not harm.
 
@@ -125,6 +130,7 @@ def input_drift(
 
     Args:
         columns: By name; every input that has a verdict, moved or not, since each adds to the chance of error.
+        seasonal: Those that were like this a year ago; they are told with ``info`` at most.
         policy: Its thresholds.
         until: End of the last day looked at.
         version: Which one is watched.
@@ -136,18 +142,24 @@ def input_drift(
     warn = holm([_p_value(columns[name], policy.drift_warn) for name in names])
     found = []
     for name, info_p, warn_p in zip(names, info, warn, strict=True):
-        if warn_p <= policy.alpha:
+        if warn_p <= policy.alpha and name not in seasonal:
             found.append(_finding(name, columns[name], "warn", policy, until, version))
         elif info_p <= policy.alpha:
-            found.append(_finding(name, columns[name], "info", policy, until, version))
+            found.append(_finding(name, columns[name], "info", policy, until, version, is_seasonal=name in seasonal))
     return tuple(found)
 
 
-def prediction_drift(drift: ColumnDrift, *, policy: MonitorPolicy, until: datetime, version: int) -> Finding | None:
-    """Says whether the predictions moved, against the predictions (not the labels) of the holdout."""
+def prediction_drift(
+    drift: ColumnDrift, *, is_seasonal: bool = False, policy: MonitorPolicy, until: datetime, version: int
+) -> Finding | None:
+    """Says whether the predictions moved, against the predictions (not the labels) of the holdout.
+
+    What was like this a year ago is told with ``info`` at most.
+    """
     if drift.test is None or not drift.test.alarm:
         return None
-    return _finding(None, drift, "warn" if drift.threshold == policy.drift_warn else "info", policy, until, version)
+    level: Level = "warn" if drift.threshold == policy.drift_warn and not is_seasonal else "info"
+    return _finding(None, drift, level, policy, until, version, is_seasonal=is_seasonal)
 
 
 def _p_value(drift: ColumnDrift, threshold: float) -> float:
@@ -162,6 +174,8 @@ def _finding(
     policy: MonitorPolicy,
     until: datetime,
     version: int,
+    *,
+    is_seasonal: bool = False,
 ) -> Finding:
     assert drift.test is not None  # nothing is found without it
     test, threshold = drift.test, policy.drift_warn if level == "warn" else policy.drift_info
@@ -180,6 +194,8 @@ def _finding(
             f"{subject} moved since training: PSI is at least {test.lower:.2f} ({1 - policy.alpha:.0%}), above the "
             f"{threshold:.2f} tolerated, over {drift.days} days ({drift.rows} rows, worth "
             f"{drift.rows / drift.effect:.0f} independent ones)."
+            f"{' A year ago it was much the same.' if is_seasonal else ''}"
         ),
         version=version,
+        is_seasonal=is_seasonal,
     )

@@ -9,6 +9,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from kairos.monitor.checks.unlabelled import unlabelled_sentence
 from kairos.monitor.days import Days
 from kairos.monitor.findings import Finding
 from kairos.monitor.policy import MonitorPolicy
@@ -64,7 +65,15 @@ def loss_reference(losses: NDArray[np.float64], *, alpha: float = 0.05) -> LossR
     )
 
 
-def quality(days: Days, reference: LossReference, *, loss: str, policy: MonitorPolicy, version: int) -> Finding | None:
+def quality(
+    days: Days,
+    reference: LossReference,
+    *,
+    loss: str,
+    policy: MonitorPolicy,
+    version: int,
+    unlabelled: NDArray[np.float64] | None = None,
+) -> Finding | None:
     """Finds that the mean loss rose above its reference by more than the tolerance.
 
     Watches for ever: while the expected loss of each day, given the past, is tolerated, an alarm comes on average after
@@ -77,6 +86,8 @@ def quality(days: Days, reference: LossReference, *, loss: str, policy: MonitorP
         loss: Its name, for the sentence.
         policy: ``quality_tolerance`` and ``false_alarm_days``.
         version: Which one is watched.
+        unlabelled: Share of the rows of each day that have no label, shape (n,); with the policy ``missing`` these
+            count as rows without a loss, so the alarm holds whatever their labels are.
 
     Returns:
         ``alarm`` while the detector is at its threshold, ``warn`` if it was there before and the loss came down again,
@@ -89,15 +100,16 @@ def quality(days: Days, reference: LossReference, *, loss: str, policy: MonitorP
         return None
     tolerated = reference.upper * (1 + policy.quality_tolerance)
     cap = max(reference.cap, 2 * tolerated)
-    path = e_sr(days.means, tolerated, lower=0.0, upper=cap, bets=_BETS)
+    means = days.means if unlabelled is None or policy.unlabelled != "missing" else days.means * (1 - unlabelled)
+    path = e_sr(means, tolerated, lower=0.0, upper=cap, bets=_BETS)
     first = path.first_alarm(policy.false_alarm_days)
     if first is None:
         return None
     is_now = bool(path.log_m[-1] >= math.log(policy.false_alarm_days))
     last = days.means.size - 1 if is_now else first
-    start = _onset(np.minimum(days.means[: last + 1], cap) / tolerated)
+    start = _onset(np.minimum(means[: last + 1], cap) / tolerated)
     rows = days.rows[start : last + 1]
-    mean = float(np.average(days.means[start : last + 1], weights=rows))
+    mean = float(np.average(means[start : last + 1], weights=rows))
     window = Window(days.ends[start] - timedelta(days=1), days.ends[last])
     came_down = "" if is_now else " It has come down since."
     return Finding(
@@ -115,6 +127,7 @@ def quality(days: Days, reference: LossReference, *, loss: str, policy: MonitorP
             f"{tolerated:.4g} tolerated (holdout: {reference.mean:.4g}, at most {reference.upper:.4g}, plus "
             f"{policy.quality_tolerance:.0%}); first seen with the day that ended {days.ends[first]:%Y-%m-%d}; a false "
             f"alarm comes at most once in {policy.false_alarm_days:.0f} days on average.{came_down}"
+            f"{unlabelled_sentence(days, unlabelled, policy)}"
         ),
         version=version,
     )

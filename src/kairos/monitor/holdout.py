@@ -1,0 +1,23 @@
+"""The rows on which a version was judged when it was new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+__all__ = ["HoldoutRows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HoldoutRows:
+    """Rows that a version had not learnt from, with what it said and what was true."""
+
+    table: pl.DataFrame
+    """With the model's inputs by their own names."""
+    prediction: NDArray[np.float64]
+    label: NDArray[np.float64]
+    days: NDArray[np.int64]
+    """Number of the day of each row; of rows without a time, any number."""

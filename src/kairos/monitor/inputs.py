@@ -1,0 +1,78 @@
+"""The inputs and predictions of one version against its training: missing, moved, seasonal, and how much it matters."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kairos.models.profile import Profile
+from kairos.monitor.checks.drift import ColumnDrift, column_drift, input_drift, prediction_drift
+from kairos.monitor.checks.missing import missing_input
+from kairos.monitor.checks.severity import drift_severity
+from kairos.monitor.days import day_start
+from kairos.monitor.findings import Finding
+from kairos.monitor.policy import MonitorPolicy
+from kairos.monitor.season import LastYear, is_seasonal
+from kairos.monitor.tallies import Tallies
+
+__all__ = ["look_at_inputs"]
+
+
+def look_at_inputs(
+    tallies: Tallies, profile: Profile, last_year: LastYear, *, today: int, policy: MonitorPolicy, version: int
+) -> list[Finding]:
+    """Everything that the last whole days say without labels, in the order of ``Check``.
+
+    Args:
+        tallies: Of the version.
+        profile: What its training looked like.
+        last_year: What the same days looked like a year ago.
+        today: Number of the day that has not ended.
+        policy: Thresholds and error rates.
+        version: Which one is watched.
+    """
+    days, until = policy.drift_window_max.days, day_start(today)
+    counts = {name: tallies.input_counts(name, until=today, days=days) for name in sorted(profile.columns)}
+    missing = [
+        missing_input(
+            name,
+            profile.columns[name],
+            each,
+            rows=profile.rows,
+            policy=policy,
+            alpha=policy.alpha / len(counts),
+            until=until,
+            version=version,
+        )
+        for name, each in counts.items()
+    ]
+    moved: dict[str, ColumnDrift] = {}
+    for name, each in counts.items():
+        drift = column_drift(profile.columns[name], each, policy)
+        if drift is not None:
+            moved[name] = drift
+    seasonal = {
+        name
+        for name, drift in moved.items()
+        if _is_proven(drift)
+        and _came_before(last_year.input_counts(name, until=today, days=drift.days), counts[name], drift, policy)
+    }
+    found = input_drift(moved, seasonal=seasonal, policy=policy, until=until, version=version)
+    ours = {name: drift for name, drift in moved.items() if name not in seasonal}
+    severity = drift_severity(ours, profile.importances, policy=policy, until=until, version=version)
+    answers = tallies.prediction_counts(until=today, days=days)
+    drift = column_drift(profile.prediction, answers, policy)
+    prediction = None
+    if drift is not None:
+        then = last_year.prediction_counts(until=today, days=drift.days) if _is_proven(drift) else None
+        is_usual = then is not None and _came_before(then, answers, drift, policy)
+        prediction = prediction_drift(drift, is_seasonal=is_usual, policy=policy, until=until, version=version)
+    return [each for each in (*missing, *found, severity, prediction) if each is not None]
+
+
+def _is_proven(drift: ColumnDrift) -> bool:
+    return drift.test is not None and drift.test.alarm
+
+
+def _came_before(then: NDArray[np.int64], now: NDArray[np.int64], drift: ColumnDrift, policy: MonitorPolicy) -> bool:
+    return is_seasonal(now[-drift.days :], then, drift, policy)
