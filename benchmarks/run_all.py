@@ -14,6 +14,7 @@ BENCHMARKS = (
     "decisions.gates",
     "decisions.rollout",
     "decisions.dependence",
+    "decisions.cost",
 )
 
 
