@@ -15,6 +15,7 @@ BENCHMARKS = (
     "decisions.rollout",
     "decisions.dependence",
     "decisions.cost",
+    "decisions.before_labels",
 )
 
 
