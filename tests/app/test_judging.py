@@ -109,6 +109,27 @@ def test_a_holdout_without_the_target_is_refused(world: World) -> None:
     assert world.facts("gate.decided") == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ('time = "huor"', r"model\.demand\.time .*'split\.holdout'.*Given: huor\. .*Did you mean 'hour'"),
+        ('time = "hour"\nentity = "stations"', r"model\.demand\.entity .*Accepted: hour, temperature, users"),
+        ('time = "hour"\nslices = ["temprature"]', r"model\.demand\.slices .*Did you mean 'temperature'"),
+        ('time = "hour"\ngate.protected = ["half=am"]', r"model\.demand\.gate\.protected .*Given: half=am\."),
+        ('time = "hour"\ngate.groups = ["half"]', r"model\.demand\.gate\.groups .*Given: half\."),
+    ],
+)
+def test_settings_that_name_no_column_of_the_holdout_are_refused(
+    tmp_path: Path, stock: Stock, wrong: str, complaint: str
+) -> None:
+    """For a version that was registered before they did; no verdict is written."""
+    world = World(tmp_path / "toy", stock, SETTINGS.replace('time = "hour"', wrong))
+    ref = world.register(200.0)
+    with pytest.raises(SettingsError, match=complaint):
+        judge(world.project, ref)
+    assert world.facts("gate.decided") == []
+
+
 def test_the_loss_is_that_of_what_would_leave_the_server(tmp_path: Path, stock: Stock) -> None:
     """Where the guard clips, a model that says 260 says 210, and users suffer no more than that."""
     world = World(tmp_path / "toy", stock, SETTINGS + "\n[model.demand.output]\nrange = [0, 210]\n")

@@ -90,6 +90,28 @@ def test_a_run_that_could_not_be_measured_is_recorded_and_registers_nothing(make
     assert [str(ref) for ref in trained(world).versions] == ["demand@1"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ('time = "huor"', r"model\.demand\.time .*Given: huor\. Accepted: hour, temperature, users\. .*'hour'\?"),
+        ('time = "hour"\nentity = "temprature"', r"model\.demand\.entity .*Did you mean 'temperature'"),
+        ('time = "hour"\nslices = ["hour", "tempratur"]', r"model\.demand\.slices .*Given: tempratur\."),
+        ('time = "hour"\ngate.protected = ["hours=3"]', r"gate\.protected .*Given: hours=3\. .*Did you mean 'hour'"),
+        ('time = "hour"\ngate.groups = ["user"]', r"model\.demand\.gate\.groups .*Did you mean 'users'"),
+    ],
+)
+def test_settings_that_name_no_column_of_the_holdout_register_nothing(make: Make, wrong: str, complaint: str) -> None:
+    """A verdict would rest on that column; the version is registered once the name is mended."""
+    world = make(SETTINGS.replace('time = "hour"', wrong))
+    with pytest.raises(SettingsError, match=rf"The run r\w{{10}} is recorded, but 'demand' could not .*{complaint}"):
+        trained(world)
+    assert kinds(world.facts()) == ["run.finished"]
+    (world.root / "kairos.toml").write_text(SETTINGS)
+    mended = world.again()
+    mended.project.engine = world.project.engine
+    assert [str(ref) for ref in trained(mended).versions] == ["demand@1"]
+
+
 def test_an_error_of_a_library_while_measuring_loses_no_run(make: Make) -> None:
     """It is told in one sentence, with the library's own."""
     world = make(

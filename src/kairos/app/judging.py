@@ -10,7 +10,7 @@ import polars as pl
 from kairos.app.costing import package_size, time_package
 from kairos.app.facts import artifact_digest, run_entry
 from kairos.app.gathering import gate_rows, labelled_rows_per_day, rank_among
-from kairos.app.losses import answers_on, fresh_rows
+from kairos.app.losses import answers_on, check_columns, fresh_rows
 from kairos.app.own_code import load_metrics, run_checks
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
@@ -78,6 +78,7 @@ def judge(
 
     Raises:
         NotFound: there is no such version.
+        SettingsError: the settings name a column that the holdout lacks; nothing is written.
         LedgerMoved: the ledger has grown since ``expect``.
     """
     model = project.settings.model(ref.model)
@@ -136,7 +137,9 @@ def _evidence(
     digest = artifact_digest(run, model.holdout)
     challenger = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
     rival = None if champion is None else open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
-    rows = fresh_rows(holdout_table(project, model, run), model, [challenger] if rival is None else [challenger, rival])
+    table = holdout_table(project, model, run)
+    check_columns(table, model)
+    rows = fresh_rows(table, model, [challenger] if rival is None else [challenger, rival])
     lacks = [] if rival is None else [name for name in rival.spec.signature.names if name not in rows.columns]
     incomparable = None
     if champion is not None and lacks:  # the two cannot be asked about the same rows

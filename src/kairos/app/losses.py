@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kairos.app.packages import holdout_table
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.errors import DataRefused
+from kairos.errors import DataRefused, SettingsError, did_you_mean
 from kairos.gates.losses import loss_named
 from kairos.models.package import Package
 from kairos.models.score import score_table
@@ -22,6 +22,7 @@ __all__ = [
     "HoldoutLosses",
     "answers_on",
     "baseline_losses",
+    "check_columns",
     "fresh_rows",
     "guarded",
     "holdout_losses",
@@ -69,6 +70,28 @@ def holdout_rows(project: Project, model: ModelSettings, package: Package, run: 
         label=rows[package.spec.target].cast(pl.Float64).to_numpy(),
         days=days.astype(np.int64),
     )
+
+
+def check_columns(table: pl.DataFrame, model: ModelSettings) -> None:
+    """Finds out before a verdict rests on them that the settings name columns which the holdout lacks.
+
+    Raises:
+        SettingsError: it lacks the time, the entity, or a column of slices, protected slices or groups.
+    """
+    named = [("time", name) for name in (model.time,) if name is not None]
+    named += [("entity", name) for name in (model.entity,) if name is not None]
+    named += [("slices", name) for name in model.gate.slices]
+    named += [("gate.protected", name) for name in model.gate.protected]
+    named += [("gate.groups", name) for name in model.gate.groups]
+    for key, name in named:
+        column = name.partition("=")[0] if key == "gate.protected" else name
+        if column not in table.columns:
+            raise SettingsError(
+                f"kairos.toml: model.{model.name}.{key} names no column of the holdout {model.holdout!r}.",
+                given=name,
+                accepted=", ".join(table.columns),
+                hint=did_you_mean(column, table.columns),
+            )
 
 
 def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package]) -> pl.DataFrame:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from kairos.app.losses import holdout_losses
-from kairos.app.packages import open_stored
+from kairos.app.losses import check_columns, holdout_losses
+from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
@@ -167,6 +167,7 @@ def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
 
 def _metrics(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
     try:
+        check_columns(holdout_table(project, model, run), model)
         opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
         losses = holdout_losses(project, model, opened, run)
     except KairosError as error:
