@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from kairos.app.place import SETTINGS_FILE
+from kairos.app.project import Project
 from tests.cli.said import TypeIn
+from tests.monitor.logs import prediction
 
 
 def test_what_joined_nothing_is_told(toy: Path, type_in: TypeIn) -> None:
@@ -40,3 +43,30 @@ def test_which_model_is_meant_has_to_be_said_where_there_are_several(toy: Path, 
     assert type_in(toy, "labels", str(path), "--model", "other").code == 0
     path.write_text("prediction_id,value\np,3\n")
     assert type_in(toy, "labels", str(path)).code == 0
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(toy: Path, type_in: TypeIn) -> None:
+    """Excel writes one."""
+    path = toy / "labels.csv"
+    path.write_text("prediction_id,value\np,3\n", encoding="utf-8-sig")
+    assert type_in(toy, "labels", str(path)).out.startswith("1 labels taken, 1 of them new.")
+
+
+def test_a_value_that_cannot_be_true_is_refused_with_its_line(toy: Path, type_in: TypeIn) -> None:
+    """Of a model of chances, 7 is no truth; nothing of the file is kept. A prediction that is in no log is nobody's."""
+    settings = toy / SETTINGS_FILE
+    settings.write_text(settings.read_text() + 'loss = "log_loss"\n')
+    with closing(Project(toy, actor="tester").predictions.writer("w")) as writer:
+        writer.append([prediction(hour, 0.5) for hour in range(2)])
+    path = toy / "labels.csv"
+    path.write_text("prediction_id,value\np0,1\np1,7\n")
+    said = type_in(toy, "labels", str(path))
+    assert said.code == 2
+    assert "Line 3 of labels.csv has a value that the prediction 'p1' of the model 'demand' cannot be" in said.err
+    assert "log_loss takes: 0 or 1" in said.err
+    path.write_text("time,value\n2012-03-03,1\n2012-03-04,7\n")
+    said = type_in(toy, "labels", str(path))
+    assert said.code == 2
+    assert "Line 3 of labels.csv has a value that the model 'demand' cannot be judged by." in said.err
+    path.write_text("prediction_id,value\np0,1\nelsewhere,7\n")
+    assert type_in(toy, "labels", str(path)).out.startswith("2 labels taken, 2 of them new.")

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import NotFound, UsageError, did_you_mean
+from kairos.gates.losses import loss_named
 from kairos.monitor.delays import learn_maturity
+from kairos.monitor.judgeable import proper
 from kairos.monitor.maturity import Maturity
 from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.store.matching import match
@@ -64,16 +67,18 @@ def take_labels(project: Project, path: Path, *, model: str | None = None) -> La
 
     Raises:
         NotFound: there is no such file, or no such model.
-        UsageError: a column is missing, a line names no prediction or no time, or a value is not a finite number; the
-            line is named.
+        UsageError: a column is missing, a line names no prediction or no time, or a value is not a finite number or
+            cannot be true by the model's loss; the line is named.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             header = tuple(reader.fieldnames or ())
             if set(header) >= _BY_ID:
                 now = project.clock.now()
-                return _keep_by_id(project, [_label(path, reader.line_num, row, now) for row in reader])
+                lines = [(reader.line_num, _label(path, reader.line_num, row, now)) for row in reader]
+                _refuse_improper(project, path, lines)
+                return _keep_by_id(project, [label for _, label in lines])
             form = _Form.of(project, path, header, model)
             return _keep_by_entity(project, form, [form.label(path, reader.line_num, row) for row in reader])
     except FileNotFoundError:
@@ -164,10 +169,42 @@ class _Form:
             model=self.model.name,
             key=self.policy.apply({}, name).key,
             about=about,
-            value=_number(path, line, row[self.value]),
+            value=self._value(path, line, row),
             at=self.now,
             within_s=self.model.monitor.label_tolerance.total_seconds(),
         )
+
+    def _value(self, path: Path, line: int, row: _Row) -> float:
+        value = _number(path, line, row[self.value])
+        if not _is_proper(self.model, [value])[0]:
+            raise _improper(path, line, value, self.model)
+        return value
+
+
+def _refuse_improper(project: Project, path: Path, lines: Sequence[tuple[int, Label]]) -> None:
+    """Refuses a value that the loss of the prediction's model does not take; an id that is in no log is nobody's."""
+    values = [label.value for _, label in lines]
+    for model in project.settings.models.values():
+        fits = _is_proper(model, values)
+        bad = {label.prediction_id: (line, label) for (line, label), fit in zip(lines, fits, strict=True) if not fit}
+        known = project.predictions.known_ids(bad, model=model.name) if bad else set()
+        for name, (line, label) in bad.items():
+            if name in known:
+                raise _improper(path, line, label.value, model, about=name)
+
+
+def _is_proper(model: ModelSettings, values: Sequence[float]) -> list[bool]:
+    """Whether each can be true, as the loss that the model is judged by has it."""
+    return [bool(fit) for fit in proper(loss_named(model.gate.loss), np.array(values, dtype=np.float64))]
+
+
+def _improper(path: Path, line: int, value: float, model: ModelSettings, *, about: str | None = None) -> UsageError:
+    of = "" if about is None else f" the prediction {about!r} of"
+    return UsageError(
+        f"Line {line} of {path.name} has a value that{of} the model {model.name!r} cannot be judged by.",
+        given=f"{value:g}",
+        accepted=f"a truth that {model.gate.loss} takes" + (": 0 or 1" if model.gate.loss == "log_loss" else ""),
+    )
 
 
 def _keep_by_id(project: Project, labels: list[Label]) -> LabelsTaken:

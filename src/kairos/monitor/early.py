@@ -18,6 +18,7 @@ from kairos.monitor.delays import GroupArrivals, group_arrivals
 from kairos.monitor.estimate import Estimate, Estimator, LabelledRows, LossOf, NewRows
 from kairos.monitor.features import common_features, feature_matrix
 from kairos.monitor.holdout import HoldoutRows
+from kairos.monitor.judgeable import proper
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.store.predictions import PredictionLog
@@ -93,6 +94,7 @@ class EarlyLook:
         if len(rows) < self._policy.early_rows:
             return None
         labels = self._log.truths(self._model, window, rows, as_of=today).filter(pl.col("label").is_finite())
+        labels = labels.filter(proper(self._loss_of, labels.get_column("label").to_numpy()))
         rows = rows.join(labels, left_on="id", right_on="prediction_id", how="left", maintain_order="left")
         rows = rows.gather_every(-(-len(rows) // _MOST_ROWS))
         names = tuple(common_features(rows, self._profile, prefix=INPUT_PREFIX, kept=self._kept))

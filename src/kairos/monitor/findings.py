@@ -21,6 +21,7 @@ Check = Literal[
     "quality",
     "estimated_quality",
     "unmatched_labels",
+    "unusable_labels",
     "request_split",
 ]
 """What was looked at."""

@@ -7,10 +7,9 @@ where they correct an earlier one. So what is kept never changes, and a restart 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,16 +17,14 @@ from numpy.typing import NDArray
 
 from kairos.models.profile import ColumnProfile, Profile
 from kairos.monitor.days import Days, day_number, day_start, join_days
+from kairos.monitor.judgeable import LossOf, judgeable, proper
 from kairos.monitor.policy import Unlabelled
 from kairos.stats.bins import NumberBins
 from kairos.store.predictions import PredictionLog
 from kairos.store.records import INPUT_PREFIX
 from kairos.values import Window
 
-__all__ = ["DayCounts", "DayTruth", "LossOf", "Tallies", "Truth", "by_day", "input_cells", "prediction_cells"]
-
-LossOf = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
-"""Truth and prediction, each of shape (n,) -> loss per row, shape (n,), 0 or more."""
+__all__ = ["DayCounts", "DayTruth", "Tallies", "Truth", "UnusableLabels", "by_day", "input_cells", "prediction_cells"]
 
 _SETTLES_AFTER = timedelta(hours=1)
 """Rows of a day, or labels, may reach the log this long after their own time."""
@@ -63,6 +60,17 @@ class DayTruth:
     """Sum of prediction minus label."""
     level: float
     """Sum of the labels' sizes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableLabels:
+    """Labels that the loss does not take, and which are therefore left out."""
+
+    labels: int
+    prediction_id: str
+    """One of those."""
+    value: float
+    """What was said about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,6 +117,7 @@ class Tallies:
         self._since, self._matures_after, self._unlabelled = live_since, matures_after, unlabelled
         self._counts: dict[int, DayCounts] = {}
         self._truths: dict[int, DayTruth] = {}
+        self._unusable: dict[int, UnusableLabels] = {}
         self._first_open_count = self._first_open_truth = day_number(live_since)
 
     def read(self, now: datetime) -> None:
@@ -122,9 +131,15 @@ class Tallies:
         if mature > self._first_open_truth:
             window = self._window(self._first_open_truth, day_start(mature))
             for day, part in by_day(self._labelled(window, now)):
-                self._truths[day] = self._judge(part)
+                self._add_truth(day, part)
             settled = day_number(now - self._matures_after - _LATE - _SETTLES_AFTER)
             self._first_open_truth = max(self._first_open_truth, settled)
+
+    def unusable_labels(self) -> UnusableLabels | None:
+        """Labels of the mature days that the loss does not take; ``None`` without any."""
+        if not self._unusable:
+            return None
+        return replace(self._unusable[min(self._unusable)], labels=sum(day.labels for day in self._unusable.values()))
 
     def totals(self) -> tuple[int, int]:
         """Predictions that broke the output's range, and all predictions."""
@@ -191,6 +206,18 @@ class Tallies:
             inputs=input_cells(rows, self._profile),
             prediction=prediction_cells(rows, self._profile),
         )
+
+    def _add_truth(self, day: int, rows: pl.DataFrame) -> None:
+        """Judges a day by the rows that the loss takes, and remembers which labels it does not."""
+        label, output = rows.get_column("label").to_numpy(), rows.get_column("output").to_numpy()
+        bad = rows.filter(~proper(self._loss_of, label))
+        usable = rows.filter(judgeable(self._loss_of, label, output))
+        self._unusable.pop(day, None)
+        self._truths.pop(day, None)
+        if len(bad):
+            self._unusable[day] = UnusableLabels(labels=len(bad), prediction_id=bad["id"][0], value=bad["label"][0])
+        if len(usable):
+            self._truths[day] = self._judge(usable)
 
     def _judge(self, rows: pl.DataFrame) -> DayTruth:
         label, output = rows.get_column("label").to_numpy(), rows.get_column("output").to_numpy()

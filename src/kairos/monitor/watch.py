@@ -13,17 +13,18 @@ from kairos.models.profile import Profile
 from kairos.monitor.checks.bias import prediction_bias
 from kairos.monitor.checks.estimated import estimated_quality
 from kairos.monitor.checks.impossible import impossible_values
-from kairos.monitor.checks.labels import unmatched_labels
+from kairos.monitor.checks.labels import unmatched_labels, unusable_labels
 from kairos.monitor.checks.quality import LossReference, quality
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.early import EarlyLook
 from kairos.monitor.findings import Finding
 from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.inputs import look_at_inputs
+from kairos.monitor.judgeable import LossOf
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.season import LastYear
-from kairos.monitor.tallies import LossOf, Tallies, Truth, input_cells
+from kairos.monitor.tallies import Tallies, Truth, input_cells
 from kairos.stats.psi import psi
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -113,6 +114,8 @@ class Monitor:
                     )
                 )
         found.append(self._lost_labels(model, version, now))
+        bad, judged = tallies.unusable_labels(), int(truth.losses.rows.sum()) + truth.losses.waiting
+        found.append(unusable_labels(bad, judged=judged, loss=loss, window=since_live, version=version))
         return tuple(finding for finding in found if finding is not None)
 
     def _lost_labels(self, model: str, version: int, now: datetime) -> Finding | None:

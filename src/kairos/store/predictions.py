@@ -156,14 +156,15 @@ class PredictionLog(SpooledLog):
         found = rows.filter(pl.col("id") == prediction.id)
         return None if found.is_empty() else float(found["label"][0])
 
-    def known_ids(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that predictions in the log have, rolled or not."""
+    def known_ids(self, ids: Collection[str], *, model: str | None = None) -> set[str]:
+        """Those of the ids that predictions in the log have, rolled or not; of one model, or of any."""
         columns, wanted = {"id": pl.String}, pl.col("id").is_in(list(ids))
 
         def gather(state: SpoolState) -> set[str]:
-            files = [file for model in self._models() for file in self._shelf(model).files()]
+            models = self._models() if model is None else [model]
+            files = [file for each in models for file in self._shelf(each).files()]
             rows = scan_files([file for file in files if int(file.stem) <= state.roll], columns, wanted)
-            tail = {row.id for row in self._tail(state) if isinstance(row, Prediction)}
+            tail = {row.id for row in self._tail(state) if isinstance(row, Prediction) and model in (None, row.model)}
             return set(rows["id"].to_list()) | (tail & set(ids))
 
         return self._consistent(gather)

@@ -15,11 +15,11 @@ import polars as pl
 
 from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
 from kairos.monitor.checks.quality import LossReference
+from kairos.monitor.judgeable import LossOf, proper
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.rollout.alike import label_free
 from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable
 from kairos.monitor.rollout.pairs import paired_loss, requests_of, split_log_e
-from kairos.monitor.tallies import LossOf
 from kairos.store.counts import Comparison, Process, merged
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -59,6 +59,7 @@ def gather(
     paired = None
     if reference is not None:
         labels = log.truths(comparison.model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
+        labels = labels.filter(proper(loss, labels["label"].to_numpy()))
         known = requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
         paired = paired_loss(
             known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=maturity.mature_until(as_of)

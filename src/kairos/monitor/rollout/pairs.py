@@ -12,7 +12,7 @@ from kairos.delivery.rollout import PairedLoss
 from kairos.monitor.bets import mean_log_e, mean_lower, mean_upper
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import block_means
-from kairos.monitor.tallies import LossOf
+from kairos.monitor.judgeable import LossOf, judgeable
 from kairos.stats.srm import srm_log_e
 from kairos.store.records import DROPPED
 
@@ -87,9 +87,10 @@ def paired_loss(
 
 
 def _losses(outputs: pl.Series, truth: NDArray[np.float64], loss: LossOf) -> NDArray[np.float64]:
-    """The loss of each row, shape (n,); NaN where there is no output."""
+    """The loss of each row, shape (n,); NaN where there is no output, or one that the loss does not take."""
     output = outputs.to_numpy()
     given = np.isfinite(output)
+    given[given] = judgeable(loss, truth[given], output[given])
     losses = np.full(len(output), np.nan)
     losses[given] = loss(truth[given], output[given])
     return losses
