@@ -120,7 +120,7 @@ def test_explain_leads_from_the_answer_back_to_everything_behind_it(hour: Hour) 
     for step in found["steps"].values():
         assert SHA256.fullmatch(step["fingerprint"])
         assert SHA256.fullmatch(step["code"])
-    assert found["steps"]["demand"]["params"] == {"max_iter": 150}
+    assert found["steps"]["demand"]["params"] == {"max_iter": 150, "seed": 0}
     assert re.fullmatch(r"[0-9a-f]{40}", found["code"]["commit"])
     assert SHA256.fullmatch(found["code"]["dirty_digest"])
     assert found["gate"]["verdict"] == "pass"

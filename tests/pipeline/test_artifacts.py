@@ -154,6 +154,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "intervals": (pd.DataFrame({"a": pd.cut([1, 2], 2)}), "A column of 'made' cannot be stored as Parquet"),
     "index": (pd.DataFrame({"a": [1]}, index=["x"]), r"labels that would be lost.*Return table.reset_index\(\)"),
     "named index": (pd.DataFrame({"a": [1]}).rename_axis("hour"), "labels that would be lost"),
+    "row numbers after a filter": (pd.DataFrame({"a": [1, 2]}).iloc[1:], r"Return table.reset_index\(drop=True\)"),
     "numbers as columns": (pd.DataFrame([[1, 2]]), "columns 0, 1"),
     "repeated columns": (pd.DataFrame([[1, 2]], columns=["a", "a"]), "columns 'a', 'a'"),
     "array of objects": (np.array([None]), "an array of Python objects"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -173,7 +174,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         say(f"Serving {', '.join(str(c.ref) for c in champions) or 'nothing yet'} at {url} (Ctrl-C stops)")
         for champion in champions:
             example = json.dumps(open_stored(project.store, champion.package).example)
-            say(f"  curl {url}/predict/{champion.ref.model} -d '{example}'")
+            say(f"  curl {url}/predict/{champion.ref.model} -d {shlex.quote(example)}")
         say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
         sys.stdout.flush()
 

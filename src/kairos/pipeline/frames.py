@@ -89,11 +89,18 @@ def _check_labels(value: Any, name: str) -> None:
     columns = value.columns
     if value.index.name is None and value.index.equals(default) and columns.is_unique and _are_texts(columns):
         return
+    if not (columns.is_unique and _are_texts(columns)):
+        hint = "Give every column a text of its own as its name."
+    elif value.index.name is None and value.index.dtype.kind in "iu":  # row numbers, left over from a filter
+        hint = "Return table.reset_index(drop=True)."
+    else:
+        hint = "Return table.reset_index(), if its labels are data, or table.reset_index(drop=True)."
     raise OutputError(
         f"The table {name!r} has labels that would be lost.",
-        given=f"index {type(value.index).__name__}, columns {', '.join(map(repr, columns[:10]))}",
-        accepted="a table with the default index, and columns with different texts as names",
-        hint="Return table.reset_index().",
+        given=f"an index that begins {', '.join(map(repr, value.index[:3]))}; columns "
+        f"{', '.join(map(repr, columns[:10]))}",
+        accepted="a table with the default index (0, 1, 2, ...), and columns with different texts as names",
+        hint=hint,
     )
 
 

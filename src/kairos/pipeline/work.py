@@ -287,7 +287,7 @@ class Work:
             status=status,
             fingerprint=job.made.digest if job.name in self.made else None,
             code=code_digest(job.made) if job.name in self.made else None,
-            params=job.setting.params,
+            params={**job.setting.params, **({"seed": job.setting.seed} if job.setting.node.spec.takes_seed else {})},
             inputs={**named, **job.files},
             outputs=outputs,
         )

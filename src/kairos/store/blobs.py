@@ -252,7 +252,7 @@ def _replaced(desk: Path, target: Path) -> bool:
 def _damaged(digest: Digest) -> BlobDamaged:
     return BlobDamaged(
         f"The blob {digest} is damaged: its bytes do not match its name.",
-        hint="It was not used. Remove it and run `dvc fetch`, or store the same data again.",
+        hint="It was not used. Make it again: kairos run --force STEP; what `dvc` tracks comes back with: dvc fetch",
         digest=digest,
     )
 
