@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from kairos.app.replay import replay_project
-from kairos.errors import UsageError
+from kairos.errors import SettingsError, UsageError
 from kairos.ledger import SqliteLedger
+from kairos.values import Window
 from tests.app.replaying import Told
 
 REPOSITORY = Path(__file__).parents[2]
@@ -163,3 +164,24 @@ def test_settings_that_lack_something_are_named(tmp_path: Path, cut: str, compla
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("Write [")
     assert (told.facts, told.stages) == ([], [])
+
+
+def test_rows_that_the_pipeline_lacks_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    """With the nearest name."""
+    (tmp_path / "kairos.toml").write_text(SETTINGS.replace('rows = "rentals"', 'rows = "rental"'))
+    (tmp_path / "pipeline.py").write_text(PAST)
+    told = Told()
+    with pytest.raises(SettingsError, match=r"replay\.rows is not in the pipeline") as caught:
+        replay_project(tmp_path, tmp_path / "home", told)
+    assert (caught.value.given, caught.value.hint) == ("rental", "Did you mean 'rentals'?")
+    assert (told.facts, told.stages) == ([], [])
+
+
+@pytest.mark.parametrize("window", ["2011-12-05..2011-12-20", "2011-12-05..2012-01-01"])
+def test_a_window_with_nothing_to_send_is_named_as_it_was_given(tmp_path: Path, window: str) -> None:
+    """The first model has learnt from all of it."""
+    (tmp_path / "kairos.toml").write_text(SETTINGS)
+    with pytest.raises(UsageError, match="nothing to send in its window") as caught:
+        replay_project(tmp_path, tmp_path / "home", Told(), window=Window.parse(window))
+    assert caught.value.given == str(Window.parse(window))
+    assert "2012-01-02 00:00" in str(caught.value.accepted)

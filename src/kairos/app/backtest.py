@@ -19,6 +19,7 @@ from kairos.app.losses import guarded
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.timed import TimedRows
 from kairos.app.training import pipeline_source
 from kairos.gates.losses import absolute_error
 from kairos.models.package import Package
@@ -103,13 +104,12 @@ def always_deploy(
 
 def _within(rows: pl.DataFrame, model: ModelSettings, window: Window) -> pl.DataFrame:
     assert model.time is not None  # a model without a time cannot be replayed
-    at = pl.col(model.time)
-    return rows.filter((at >= window.start) & (at < window.end)).sort(model.time)
+    return TimedRows.of(rows, model.time).within(window).rows
 
 
 def _moments(rows: pl.DataFrame, model: ModelSettings) -> list[datetime]:
     assert model.time is not None
-    return rows[model.time].to_list()
+    return TimedRows.of(rows, model.time).at.to_list()
 
 
 def main(root: str, home: str, rows: str, first: str, window: str) -> None:

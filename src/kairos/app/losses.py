@@ -28,6 +28,7 @@ __all__ = [
     "holdout_losses",
     "holdout_rows",
     "losses_on",
+    "moments",
     "simple_answers",
 ]
 
@@ -63,7 +64,7 @@ def holdout_rows(project: Project, model: ModelSettings, package: Package, run: 
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     days = np.arange(len(rows))  # without a time, each row is on its own
     if model.time is not None and model.time in rows.columns:
-        days = rows.select(_moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
+        days = rows.select(moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
     return HoldoutRows(
         table=rows,
         prediction=answers_on(rows, package, model),
@@ -108,12 +109,12 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
     rows = table.filter(pl.col(target).is_not_null())
     if model.time is None or model.time not in table.columns:
         return rows
-    moments = _moments(model.time, table.schema[model.time])
+    at = moments(model.time, table.schema[model.time])
     trained_until = [p.spec.train_until for p in packages if p.spec.train_until is not None]
     try:
         if trained_until:
-            rows = rows.filter(moments > max(trained_until))
-        return rows.sort(moments, maintain_order=True)
+            rows = rows.filter(at > max(trained_until))
+        return rows.sort(at, maintain_order=True)
     except pl.exceptions.PolarsError as error:
         raise DataRefused(
             f"The time column {model.time!r} of the holdout {model.holdout!r} holds something that is no time.",
@@ -150,7 +151,7 @@ def guarded(raw: NDArray[np.float64], model: ModelSettings) -> NDArray[np.float6
     return np.clip(raw, lower, upper)
 
 
-def _moments(column: str, dtype: pl.DataType) -> pl.Expr:
+def moments(column: str, dtype: pl.DataType) -> pl.Expr:
     """The time column as aware UTC; a time without a zone is UTC, in text as well."""
     if dtype == pl.String:
         return pl.col(column).str.to_datetime(time_unit="us", time_zone="UTC")

@@ -26,8 +26,10 @@ from kairos.app.storytelling import tell_story
 from kairos.app.traffic import ReplayServer, Traffic
 from kairos.app.training import finisher, pipeline_source, train
 from kairos.clock import ReplayClock
-from kairos.errors import KairosError, TransitionRefused, UsageError
+from kairos.errors import KairosError, SettingsError, TransitionRefused, UsageError, did_you_mean
 from kairos.ledger import Entry
+from kairos.pipeline.graph import Graph
+from kairos.pipeline.project import load_module
 from kairos.pipeline.run import run
 from kairos.store.tables import read_table
 from kairos.values import Digest, VersionRef, Window
@@ -77,7 +79,8 @@ def replay_project(
         footnotes: What the figures do not show.
 
     Raises:
-        UsageError: the settings lack what a replay needs, or ``home`` is in use.
+        UsageError: the settings lack what a replay needs, its window has nothing to send, or ``home`` is in use.
+        SettingsError: the settings name an artifact that the pipeline lacks; nothing ran.
         TransitionRefused: the first model did not pass its gate.
     """
     if (home / "ledger.db").exists():
@@ -90,8 +93,9 @@ def replay_project(
         record = stack.enter_context(Record(project))
         replay = Replay(project, clock, listener, sent, model, record)
         before(replay)
+        artifact = _artifact(project)
         first = replay.first_version()
-        rows = replay.rows()
+        rows = replay.rows(artifact)
         others = stack.enter_context(_others(root, home, rows, first, sent))
         replay.live_through(rows, each_day)
         listener.stage("what other policies would have lost on the same rows")
@@ -138,11 +142,8 @@ class Replay:
         self.tell()
         return ref
 
-    def rows(self) -> Digest:
-        """Name of the table that is sent: what the step that the settings name makes of all the data."""
-        name = self.project.settings.replay_rows
-        if name is None:
-            raise UsageError("The settings do not say what a replay sends.", hint='Write [replay] rows = "ARTIFACT".')
+    def rows(self, name: str) -> Digest:
+        """Digest of the table that is sent: what the step that makes this artifact makes of all the data."""
         result = run(
             pipeline_source(self.project),
             store=self.project.store,
@@ -212,7 +213,31 @@ def _window(project: Project, window: Window | None) -> Window:
     sent = window or project.settings.replay_window
     if sent is None:
         raise UsageError("The settings do not say when a replay ends.", hint='Write [replay] window = "START..END".')
-    return Window(max(sent.start, _first_window(project).end), sent.end)
+    learnt = _first_window(project)
+    if sent.end <= max(sent.start, learnt.end):
+        raise UsageError(
+            "A replay has nothing to send in its window.",
+            given=str(sent),
+            accepted=f"a window that ends after {learnt.end:%Y-%m-%d %H:%M}, where the first model stops learning",
+        )
+    return Window(max(sent.start, learnt.end), sent.end)
+
+
+def _artifact(project: Project) -> str:
+    """Full name of the artifact whose rows are sent; found out before hours of training."""
+    name = project.settings.replay_rows
+    if name is None:
+        raise UsageError("The settings do not say what a replay sends.", hint='Write [replay] rows = "ARTIFACT".')
+    graph = Graph.from_module(load_module(pipeline_source(project), keep=False))
+    known = [output for node in graph.nodes.values() if node.spec.kind != "model" for output in node.outputs]
+    if name not in known:
+        raise SettingsError(
+            "kairos.toml: replay.rows is not in the pipeline; nothing ran.",
+            given=name,
+            accepted=", ".join(sorted(known)),
+            hint=did_you_mean(name, known),
+        )
+    return name
 
 
 def _model(project: Project) -> ModelSettings:

@@ -18,6 +18,7 @@ from kairos.app.controller import Controller
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.timed import TimedRows
 from kairos.clock import ReplayClock
 from kairos.errors import KairosError, UsageError
 from kairos.values import Digest, Json, Window
@@ -120,7 +121,7 @@ class Traffic:
                 given=", ".join(rows.columns),
                 accepted="rows with the time column of a model, as model.NAME.time names it",
             )
-        self._rows = rows
+        self._rows = {m.name: TimedRows.of(rows, m.time) for m in self._models if m.time is not None}
         self._waiting = {model.name: _Waiting() for model in self._models}
         self._inputs: dict[Digest, tuple[str, tuple[str, ...]]] = {}
         self._controller = Controller(project)
@@ -157,11 +158,10 @@ class Traffic:
         if champion is None:
             raise UsageError(f"Nothing of {model.name!r} is live.", hint=f"Type: kairos deploy {model.name}@1")
         target, inputs = self._columns(model, champion.package)
-        assert model.time is not None  # as in __init__
-        at = pl.col(model.time)
         waiting = self._waiting[model.name].labels
-        for row in self._rows.filter((at >= window.start) & (at < window.end)).sort(model.time).iter_rows(named=True):
-            moment: datetime = row[model.time].astimezone(UTC)
+        sent = self._rows[model.name].within(window)
+        for at, row in zip(sent.at, sent.rows.iter_rows(named=True), strict=True):
+            moment: datetime = at.astimezone(UTC)
             entity = str(row[model.entity]) if model.entity is not None else None
             name = moment.isoformat() if entity is None else f"{moment.isoformat()}/{entity}"
             body: dict[str, Any] = {"inputs": {column: row[column] for column in inputs}, "id": name}
