@@ -271,8 +271,9 @@ def test_a_gate_that_fails_ends_with_3_and_one_that_holds_with_4(worse: Path) ->
     settings = worse / "kairos.toml"
     settings.write_text(settings.read_text() + "\n[model.demand.gate]\nmin_rows = 1000\n")
     held = kairos(worse, "gate", "demand@2", code=4).out
-    assert "hold: too little data" in held
-    assert "about 664 more rows would decide it" in held
+    assert "demand@2 against demand@1: hold" in held
+    assert "too little data: 336 fresh rows, at least 1000 are asked for" in held
+    assert "It needs about 664 more rows with a known truth" in held
     assert kairos(worse, "deploy", "demand@2", "--to", "canary:25%", code=4).out == ""
 
 
