@@ -105,6 +105,23 @@ def test_the_example_is_a_row_that_the_model_accepts(tmp_path: Path) -> None:
     assert np.isfinite(package.runner().predict(columns)).all()
 
 
+def test_values_of_single_people_are_in_no_file_that_describes_the_model(tmp_path: Path) -> None:
+    """Ninety rows with an address each, and one rare season, which the model still answers for."""
+    table = seasons().head(90).with_columns(email=pl.Series([f"p{i}@example.org" for i in range(90)]))
+    first = pl.int_range(pl.len()) == 0
+    table = table.with_columns(season=pl.when(first).then(pl.lit("monsoon")).otherwise("season"))
+    package = finished(tmp_path, one_hot(), train=table)
+    email, season = (next(c for c in package.spec.signature.columns if c.name == n) for n in ("email", "season"))
+    assert (email.kind, email.levels) == ("text", ())
+    assert (season.kind, season.levels, season.rare_levels) == ("category", ("spring", "summer", "winter"), True)
+    assert package.example["email"] == ""
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "model.skops"]
+    assert {"spec.json", "profile.json", "input_example.json"} <= {path.name for path in files}
+    assert [p.name for p in files if b"@example.org" in p.read_bytes() or b"monsoon" in p.read_bytes()] == []
+    row = {**package.example, "season": "monsoon", "email": "p3@example.org"}
+    assert np.isfinite(package.runner().predict(package.spec.signature.parse_rows([row]))).all()
+
+
 def test_columns_that_add_up_to_the_target_are_refused(tmp_path: Path) -> None:
     """The error names them, and how to leave them out; nothing is written."""
     request = Request(returned=trees(), inputs={"train": hours()}, workdir=tmp_path)

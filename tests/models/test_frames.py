@@ -42,9 +42,9 @@ KINDS = {
     "f": "number",
     "b": "boolean",
     "bn": "boolean",
-    "s": "category",
-    "c": "category",
-    "e": "category",
+    "s": "text",  # three rows share nothing
+    "c": "text",
+    "e": "text",
 }
 
 
@@ -77,6 +77,26 @@ def test_many_distinct_texts_are_text() -> None:
     """A column of names or notes has no list of levels."""
     column = read_column(pl.DataFrame({"note": [f"n{i}" for i in range(101)]}), "note")
     assert (column.kind, column.levels) == ("text", ())
+
+
+@pytest.mark.parametrize("library", [pl.DataFrame, pd.DataFrame])
+def test_values_of_one_row_each_are_text_however_few(library: Any) -> None:
+    """Ninety addresses of ninety people are no levels, nor are they as a category; a level needs nine rows here."""
+    people = [f"p{i}@example.org" for i in range(90)]
+    column = read_column(library({"email": people}), "email")
+    assert (column.kind, column.levels) == ("text", ())
+    declared = pl.Series(people, dtype=pl.Categorical) if library is pl.DataFrame else pd.Categorical(people)
+    assert read_column(library({"email": declared}), "email").kind == "text"
+    for rows, kind in ((9, "category"), (8, "text")):
+        texts = ["a"] * (90 - rows) + ["b"] * rows
+        assert read_column(library({"s": texts}), "s").kind == kind
+
+
+def test_a_level_that_few_rows_share_is_not_named() -> None:
+    """The column stays a category while 95 % of its values are shared."""
+    for rare, kind, levels in ((5, "category", ("a",)), (6, "text", ())):
+        column = read_column(pl.DataFrame({"s": ["a"] * (100 - rare) + [f"r{i}" for i in range(rare)]}), "s")
+        assert (column.kind, column.levels, column.rare_levels) == (kind, levels, kind == "category")
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_number_columns_have_bins_moments_and_quantiles() -> None:
 
 def test_categories_have_levels_and_counts() -> None:
     """Most frequent first; None is missing."""
-    profile = ColumnProfile.fit("category", np.array(["a", "b", "b", None], dtype=object))
+    profile = ColumnProfile.fit("category", np.array(["a", "b", "b", None] * 10, dtype=object))
     assert profile.levels == ("b", "a")
-    assert profile.counts == (2, 1, 0, 1)
-    assert (profile.missing, profile.mean, profile.quantiles) == (1, None, ())
+    assert profile.counts == (20, 10, 0, 10)
+    assert (profile.missing, profile.mean, profile.quantiles) == (10, None, ())
 
 
 def test_no_value_of_a_text_column_is_kept() -> None:

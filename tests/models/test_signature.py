@@ -96,6 +96,27 @@ def test_an_unknown_level_passes_where_the_model_handles_it() -> None:
     assert Signature(columns=(column,), output=OutputSpec()).parse_rows([{"season": "z"}])["season"].tolist() == ["z"]
 
 
+def test_a_level_too_rare_to_be_named_passes() -> None:
+    """The parser cannot tell it from an unseen one, so that it accepts both and names no other level as a must."""
+    column = Column(name="season", kind="category", levels=("a",), rare_levels=True)
+    signature = Signature(columns=(column,), output=OutputSpec())
+    assert signature.parse_rows([{"season": "z"}])["season"].tolist() == ["z"]
+    with pytest.raises(InputRefused) as refused:
+        signature.parse_rows([{"season": 1}])
+    assert "'a'" not in str(refused.value)
+
+
+def test_values_of_text_and_of_hidden_columns_are_not_told() -> None:
+    """Levels of a category and ranges of numbers are, unless the column is hidden."""
+    text = Column(name="email", kind="text", levels=("ann@example.org",))
+    category = Column(name="season", kind="category", levels=("a", "b"))
+    number = Column(name="age", kind="number", lower=18.0, upper=97.0)
+    assert text.told(is_hidden=False).levels == ()
+    assert category.told(is_hidden=False) == category
+    assert category.told(is_hidden=True).levels == ()
+    assert number.told(is_hidden=True) == Column(name="age", kind="number")
+
+
 def test_a_signature_survives_json() -> None:
     """``from_plain`` undoes ``plain``."""
     assert Signature.from_plain(plain(SIGNATURE)) == SIGNATURE

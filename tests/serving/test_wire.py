@@ -129,6 +129,14 @@ def test_models_are_described(served: Served) -> None:
     assert columns[2]["levels"] == ["clear", "rain"]
 
 
+def test_no_level_of_a_pseudonymised_column_is_told(tmp_path: Path) -> None:
+    """Whoever may ask for the columns is not told what people have in this one."""
+    capture = CapturePolicy(keep=frozenset(), pseudonymise=frozenset({"weather"}), key=b"k" * 32)
+    with serving(Registry({1: adds(1000)}, route(1)), tmp_path, capture=capture) as served:
+        columns = served.client.get("/models/demand").json()["columns"]
+    assert [column["levels"] for column in columns if column["name"] == "weather"] == [[]]
+
+
 def test_metrics_are_prometheus_text(served: Served) -> None:
     """Requests are counted by model and status; strangers' model names add no series."""
     served.client.post("/predict/demand", json=FINE)

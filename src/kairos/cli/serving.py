@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
 from kairos.errors import UsageError
-from kairos.values import parse_moment, plain
+from kairos.values import Json, parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.explaining import Explanation, Moment
@@ -173,8 +173,10 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         champions = [m.champion for m in project.state().models.values() if m.champion is not None]
         say(f"Serving {', '.join(str(c.ref) for c in champions) or 'nothing yet'} at {url} (Ctrl-C stops)")
         for champion in champions:
-            example = json.dumps(open_stored(project.store, champion.package).example)
-            say(f"  curl {url}/predict/{champion.ref.model} -d {shlex.quote(example)}")
+            known = project.settings.models.get(champion.ref.model)
+            hidden = () if known is None else known.privacy.pseudonymise
+            example = _without(open_stored(project.store, champion.package).example, hidden)
+            say(f"  curl {url}/predict/{champion.ref.model} -d {shlex.quote(json.dumps(example))}")
         say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
         sys.stdout.flush()
 
@@ -185,6 +187,11 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         pages={"/": lambda: status_page(project)},
         on_ready=announce,
     )
+
+
+def _without(example: Mapping[str, Json], hidden: Collection[str]) -> dict[str, Json]:
+    """An example request to be printed: a value of a field that is kept as a pseudonym is not shown."""
+    return {name: "..." if name in hidden else value for name, value in example.items()}
 
 
 def _number(value: float | None) -> str:

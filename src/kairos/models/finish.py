@@ -185,7 +185,9 @@ def _column(column: FrameColumn) -> Column:
         missing = bool(np.isnan(column.values).any())
         return Column(name=column.name, kind=column.kind, nullable=missing, lower=lower, upper=upper)
     missing = any(value is None for value in column.values)
-    return Column(name=column.name, kind=column.kind, nullable=missing, levels=column.levels)
+    return Column(
+        name=column.name, kind=column.kind, nullable=missing, levels=column.levels, rare_levels=column.rare_levels
+    )
 
 
 def _answers_unseen(runner: SklearnRunner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:

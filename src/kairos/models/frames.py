@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.levels import MOST_LEVELS, is_category, shared_levels
 from kairos.models.signature import ColumnKind
 
 __all__ = [
-    "MOST_LEVELS",
     "FrameColumn",
     "FrameKind",
     "build_frame",
@@ -26,9 +26,6 @@ __all__ = [
 ]
 
 FrameKind = Literal["polars", "pandas"]
-
-MOST_LEVELS = 100
-"""A text column with more distinct values than this is text, not a category."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +39,9 @@ class FrameColumn:
     values: np.ndarray[Any, Any]
     """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``)."""
     levels: tuple[str, ...] = ()
+    """Of a category those that several rows share; of a fixed data type (``Enum``, ``category``) all, in its order."""
+    rare_levels: bool = False
+    """Whether a category holds levels that too few rows share to be named."""
 
 
 def frame_kind(frame: object) -> FrameKind:
@@ -104,7 +104,7 @@ def _read_polars(name: str, column: Any) -> FrameColumn:
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         values = _objects(column.cast(pl.String).to_list())
         levels = tuple(dtype.categories.to_list()) if isinstance(dtype, pl.Enum) else None
-        return _text_column(name, shown, values, levels, is_category=dtype != pl.String)
+        return _text_column(name, shown, values, levels, is_declared=dtype != pl.String)
     raise _unsupported(name, str(dtype))
 
 
@@ -117,7 +117,7 @@ def _read_pandas(name: str, column: Any) -> FrameColumn:
         if not all(isinstance(level, str) for level in levels):
             raise _unsupported(name, "category of values that are not text")
         values = _objects([None if value != value else value for value in column.tolist()])
-        return _text_column(name, shown, values, levels, is_category=True)
+        return _text_column(name, shown, values, levels, is_declared=True)
     has_null = bool(column.isna().any())
     if letter in "iu":
         values = column.to_numpy(dtype=np.float64, na_value=np.nan) if has_null else column.to_numpy(dtype=np.int64)
@@ -133,17 +133,19 @@ def _read_pandas(name: str, column: Any) -> FrameColumn:
     if letter == "O":
         values = _objects(column.astype(object).where(column.notna(), None))
         if all(value is None or isinstance(value, str) for value in values):
-            return _text_column(name, shown, values, None, is_category=False)
+            return _text_column(name, shown, values, None, is_declared=False)
     raise _unsupported(name, shown)
 
 
 def _text_column(
-    name: str, dtype: str, values: np.ndarray[Any, Any], levels: tuple[str, ...] | None, *, is_category: bool
+    name: str, dtype: str, values: np.ndarray[Any, Any], levels: tuple[str, ...] | None, *, is_declared: bool
 ) -> FrameColumn:
-    found = levels if levels is not None else tuple(sorted({value for value in values if value is not None}))
-    if not is_category and len(found) > MOST_LEVELS:
-        return FrameColumn(name=name, kind="text", dtype=dtype, values=values)
-    return FrameColumn(name=name, kind="category", dtype=dtype, values=values, levels=found)
+    if not is_category(values, most=None if is_declared else MOST_LEVELS):
+        # A fixed data type cannot be built again without its levels.
+        return FrameColumn(name=name, kind="text", dtype=dtype, values=values, levels=levels or ())
+    named = levels if levels is not None else tuple(sorted(shared_levels(values)))
+    rare = not {value for value in values if value is not None} <= set(named)
+    return FrameColumn(name=name, kind="category", dtype=dtype, values=values, levels=named, rare_levels=rare)
 
 
 def _objects(values: Any) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
 from kairos.stats.bins import CategoryBins, NumberBins
 from kairos.values import Json, unplain
@@ -27,7 +28,7 @@ class ColumnProfile:
     edges: tuple[float, ...] = ()
     """Of ``NumberBins``; empty for categories, and for a number column that was missing in every row."""
     levels: tuple[str, ...] = ()
-    """Of ``CategoryBins``, most frequent first; empty for text, of which no value is kept."""
+    """Of ``CategoryBins``, most frequent first; none that few rows share; empty for text, of which no value is kept."""
     counts: tuple[int, ...]
     """Rows per cell of ``bins``."""
     missing: int
@@ -52,8 +53,9 @@ class ColumnProfile:
             values: Shape (n,); NaN or ``None`` where missing.
         """
         if kind not in ("number", "integer"):
-            # Text may be anybody's words: no value of it is kept.
-            levels = CategoryBins.fit(values) if kind != "text" else CategoryBins(levels=())
+            # Text may be anybody's words: no value of it is kept; and of a category none that few rows share.
+            fewest = 1 if kind == "boolean" else fewest_rows(len(values))
+            levels = CategoryBins.fit(values, fewest=fewest) if kind != "text" else CategoryBins(levels=())
             return cls(
                 kind=kind,
                 levels=levels.levels,

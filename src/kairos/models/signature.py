@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,13 +37,24 @@ class Column:
     nullable: bool = False
     """Whether null is accepted: it is where the training data had missing values."""
     levels: tuple[str, ...] = ()
-    """Values of a category, in the order of the training data type, else sorted; empty for other kinds."""
+    """Values of a category that several rows of training share, sorted; of a fixed data type all, in its order.
+
+    Empty for other kinds, but for text of a fixed data type, which cannot be built without them; never shown there.
+    """
     open_levels: bool = False
     """Whether the model was seen to answer for a level that training did not hold."""
+    rare_levels: bool = False
+    """Whether training held levels that too few rows share to be named; then a level that is not named is accepted."""
     lower: float | None = None
     """Smallest number seen in training; for information, not a limit."""
     upper: float | None = None
     """Largest number seen in training; for information, not a limit."""
+
+    def told(self, *, is_hidden: bool) -> Column:
+        """The column as whoever sends requests may see it: without values of free text, or any if it is hidden."""
+        if is_hidden:
+            return replace(self, levels=(), lower=None, upper=None)
+        return replace(self, levels=()) if self.kind == "text" else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +180,7 @@ def _parse_text(value: Json, column: Column, index: int) -> str:
 
 def _parse_category(value: Json, column: Column, index: int) -> str:
     text = _parse_text(value, column, index)
-    if text not in column.levels and not column.open_levels:
+    if text not in column.levels and not column.open_levels and not column.rare_levels:
         raise _refuse(
             f"Column {column.name!r} of row {index} has a level that the model has never seen and cannot handle.",
             index,
@@ -191,7 +202,7 @@ _PARSERS: dict[ColumnKind, Callable[[Json, Column, int], Any]] = {
 
 
 def _accepts(column: Column) -> str:
-    if column.kind == "category" and not column.open_levels:
+    if column.kind == "category" and not column.open_levels and not column.rare_levels:
         shown = ", ".join(repr(level) for level in column.levels[:20])
         text = f"one of {shown}" + (", ..." if len(column.levels) > 20 else "")
     else:

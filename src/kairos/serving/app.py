@@ -160,7 +160,8 @@ class _Endpoints:
         """``GET /models/{model}``: the same for one, with the columns that it takes."""
         deployment = self._server.follower.deployment
         route = deployment.route(request.path_params["model"])
-        columns = [asdict(column) for column in route.champion.signature.columns]
+        hidden = route.champion.policy.capture.pseudonymise
+        columns = [asdict(column.told(is_hidden=column.name in hidden)) for column in route.champion.signature.columns]
         return json_response({**_model_body(deployment, route.model), "columns": plain(columns)})
 
     async def metrics(self, request: Request) -> Response:

@@ -99,10 +99,11 @@ class CategoryBins:
     """The most frequent levels of the reference, most frequent first, ties by name."""
 
     @classmethod
-    def fit(cls, reference: Iterable[object], *, levels: int = 50) -> CategoryBins:
-        """Keeps the ``levels`` most frequent levels of the reference."""
+    def fit(cls, reference: Iterable[object], *, levels: int = 50, fewest: int = 1) -> CategoryBins:
+        """Keeps the ``levels`` most frequent levels of the reference that at least ``fewest`` values have."""
         seen = Counter(name for name in map(_level, reference) if name is not None)
-        return cls(levels=tuple(sorted(seen, key=lambda name: (-seen[name], name))[:levels]))
+        kept = [name for name in seen if seen[name] >= fewest]
+        return cls(levels=tuple(sorted(kept, key=lambda name: (-seen[name], name))[:levels]))
 
     @property
     def cells(self) -> tuple[str, ...]:
