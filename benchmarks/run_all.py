@@ -16,6 +16,7 @@ BENCHMARKS = (
     "decisions.dependence",
     "decisions.cost",
     "decisions.before_labels",
+    "decisions.causes",
 )
 
 

@@ -11,7 +11,7 @@ from kairos.delivery.versions import Live, VersionState
 from kairos.errors import NotFound
 from kairos.values import Json, canonical_json, plain
 
-__all__ = ["differences", "restored", "serving_now", "settings_now", "settings_of", "unapplied"]
+__all__ = ["differences", "restored", "serving_now", "settings_changes", "settings_now", "settings_of", "unapplied"]
 
 _FORMAT = "1"
 
@@ -61,8 +61,11 @@ def differences(live: Live, now: Json) -> list[str]:
     Of a deployment that does not tell its settings, nothing but that is known.
     """
     then = settings_of(live)["serving"]
-    if then is None:
-        return ["they were not recorded before"]
+    return ["they were not recorded before"] if then is None else settings_changes(then, now)
+
+
+def settings_changes(then: Json, now: Json) -> list[str]:
+    """How serving settings differ from earlier ones, as the facts of two deployments tell them."""
     before, after = _flat(then), _flat(now)
     return [
         f"{name} was {_word(before.get(name))} and is {_word(after.get(name))}"

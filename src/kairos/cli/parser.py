@@ -130,6 +130,11 @@ def _serving(commands: Commands) -> None:
     labels.add_argument("--model", help="which model labels by entity and time are about")
     explain = _command(commands, "explain", "serving:explain", "where an answer came from")
     explain.add_argument("prediction", metavar="PREDICTION_ID")
+    why = _command(commands, "why", "why:why", "what changed first when a model got worse")
+    why.add_argument("model")
+    when = why.add_mutually_exclusive_group()
+    when.add_argument("--at", metavar="TIME", help="look from this date or time; default: now")
+    when.add_argument("--finding", metavar="SEQ", type=_count, help="a finding's ledger entry; default: the last alarm")
 
 
 def _looking_back(commands: Commands) -> None:

@@ -56,13 +56,15 @@ def watch(args: Namespace) -> int:
     with open_project(args) as project:
         project.predictions.roll()
         models = [m for m in project.settings.models.values() if m.name in project.state().models]
-        findings = [finding for model in models for finding in decide_again(Watch(project, model).look)]
+        found = {model.name: decide_again(Watch(project, model).look) for model in models}
         if args.json:
-            show_json(findings)
-        elif not findings:
+            show_json([finding for findings in found.values() for finding in findings])
+        elif not any(found.values()):
             say("Nothing was found.")
-        for finding in () if args.json else findings:
-            say(f"{finding.level:5}  {finding.sentence}")
+        for name, findings in () if args.json else found.items():
+            say(*(f"{finding.level:5}  {finding.sentence}" for finding in findings))
+            if any(finding.level == "alarm" for finding in findings):
+                say(f"       What changed first? Type: kairos why {name}")
     return 0
 
 

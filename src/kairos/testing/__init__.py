@@ -13,5 +13,16 @@ from kairos.testing.ledger_contract import LedgerContract  # noqa: E402
 from kairos.testing.memory_recorder import MemoryRecorder  # noqa: E402
 from kairos.testing.recorder_contract import RecorderContract, RecorderPlace  # noqa: E402
 from kairos.testing.runner_contract import RunnerContract  # noqa: E402
+from kairos.testing.troubles import TROUBLES, Trouble, TroubledStream, troubled_stream  # noqa: E402
 
-__all__ = ["LedgerContract", "MemoryRecorder", "RecorderContract", "RecorderPlace", "RunnerContract"]
+__all__ = [
+    "TROUBLES",
+    "LedgerContract",
+    "MemoryRecorder",
+    "RecorderContract",
+    "RecorderPlace",
+    "RunnerContract",
+    "Trouble",
+    "TroubledStream",
+    "troubled_stream",
+]
