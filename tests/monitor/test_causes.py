@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kairos.errors import ShapeMismatch
 from kairos.experiments.ports import CodeRecord, RunRecord
-from kairos.gates.losses import absolute_error
+from kairos.gates.losses import absolute_error, loss_named
 from kairos.models.profile import Profile
 from kairos.monitor.causes.blame import blame
 from kairos.monitor.causes.cause import Cause, Causes
@@ -316,6 +316,14 @@ def test_rows_of_the_log_become_rows_with_a_symptom() -> None:
     assert low == -high
     busy = pl.concat([frame(24).with_columns(id=pl.format("{}-{}", "id", pl.lit(k))) for k in range(400)])
     assert rows_of(busy, "output", absolute_error).day.size <= 4000
+
+
+def test_a_label_that_cannot_be_meant_is_left_out() -> None:
+    """A log-loss takes 0 or 1: one label of 7 among them does not stop the search."""
+    chances = frame(24 * 5, versions=(1, 2)).with_columns(output=pl.lit(0.5), label=pl.lit(1.0))
+    odd = chances.with_columns(label=pl.when(pl.col("id") == "p0003").then(7.0).otherwise(pl.col("label")))
+    assert rows_of(odd, "loss", loss_named("log_loss")).day.size == 24 * 5 - 1
+    assert effect_of(odd, 1, 2, "loss", loss_named("log_loss")) == pytest.approx((0.0, 0.0, 0.0))
 
 
 def test_a_holdout_is_put_before_the_rows_of_the_log() -> None:

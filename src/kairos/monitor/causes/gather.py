@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from kairos.monitor.causes.evidence import Rows, Symptom
-from kairos.monitor.estimate import LossOf
+from kairos.monitor.judgeable import LossOf, judgeable
 from kairos.store.records import INPUT_PREFIX
 
 __all__ = ["NEEDS_LABELS", "effect_of", "put_before", "rows_of"]
@@ -34,7 +34,7 @@ def rows_of(frame: pl.DataFrame, symptom: Symptom, loss_of: LossOf, *, is_low: b
     """
     rows = frame.filter("answered")
     if symptom in NEEDS_LABELS:
-        rows = rows.filter(pl.col("label").is_finite() & pl.col("output").is_finite())
+        rows = _usable(rows, symptom, loss_of)
     elif symptom == "output":
         rows = rows.filter(pl.col("output").is_finite())
     day = pl.col("at").dt.date()
@@ -85,7 +85,7 @@ def effect_of(
     """
     rows = frame.filter(pl.col("output").is_finite())
     if symptom in NEEDS_LABELS:
-        rows = rows.filter(pl.col("label").is_finite())
+        rows = _usable(rows, symptom, loss_of)
     rows = rows.with_columns(symptom=pl.Series(_symptom(rows, symptom, loss_of, is_low)))
     sides = [rows.filter(pl.col("version") == one).select("id", "at", "symptom") for one in (old, new)]
     pairs = sides[0].join(sides[1].select("id", new="symptom"), on="id")
@@ -96,6 +96,14 @@ def effect_of(
     mean = float(worse.mean())
     half = float(special.stdtrit(worse.size - 1, 0.975)) * float(worse.std(ddof=1)) / math.sqrt(worse.size)
     return mean, mean - half, mean + half
+
+
+def _usable(rows: pl.DataFrame, symptom: Symptom, loss_of: LossOf) -> pl.DataFrame:
+    """Rows whose symptom can be computed: one label that cannot be meant must not stop the search."""
+    rows = rows.filter(pl.col("label").is_finite() & pl.col("output").is_finite())
+    if symptom != "loss":
+        return rows
+    return rows.filter(pl.Series(judgeable(loss_of, _floats(rows["label"]), _floats(rows["output"])), dtype=pl.Boolean))
 
 
 def _symptom(rows: pl.DataFrame, symptom: Symptom, loss_of: LossOf, is_low: bool) -> NDArray[np.float64]:
