@@ -14,7 +14,7 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.story import DayPoint, HourPoint, PolicyLine, Story
-from kairos.app.telling import decision_line
+from kairos.app.telling import DECISIONS, decision_line
 from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
 from kairos.models.profile import Profile
@@ -23,17 +23,6 @@ from kairos.values import Window, without_secrets
 
 __all__ = ["answered", "tell_story"]
 
-_SHOWN = (
-    "run.failed",
-    "gate.decided",
-    "stage.changed",
-    "retrain.decided",
-    "finding",
-    "approval.decided",
-    "freeze.begun",
-    "freeze.ended",
-    "rollout.held",
-)
 _STRETCH = timedelta(days=7)
 
 
@@ -59,7 +48,7 @@ def tell_story(
     known_until = project.clock.now() - project.settings.label_delay
     others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
-    mine = [entry for entry in entries if entry.kind in _SHOWN and _is_about(entry, model.name)]
+    mine = [entry for entry in entries if entry.kind in DECISIONS and _is_about(entry, model.name)]
     lines = [decision_line(entry) for entry in mine if _is_worth_a_line(entry)]
     deployments = [e for e in mine if e.kind == "stage.changed" and e.body["to"] == "live"]
     never, weekly = others.get("never retrain"), others.get("retrain weekly")

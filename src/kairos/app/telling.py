@@ -9,7 +9,20 @@ from kairos.app.story import DecisionLine
 from kairos.ledger import Entry
 from kairos.values import Json
 
-__all__ = ["decision_line"]
+__all__ = ["DECISIONS", "decision_line"]
+
+DECISIONS = (
+    "run.failed",
+    "gate.decided",
+    "stage.changed",
+    "retrain.decided",
+    "finding",
+    "approval.decided",
+    "freeze.begun",
+    "freeze.ended",
+    "rollout.held",
+)
+"""Kinds of facts that tell what was decided and why; the others are what it was decided from."""
 
 
 def decision_line(entry: Entry) -> DecisionLine:

@@ -10,23 +10,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from kairos.app.story import Story
-from kairos.app.telling import decision_line
+from kairos.app.telling import DECISIONS, decision_line
 from kairos.ledger import Entry
 
 __all__ = ["Screen"]
 
 _COLOURS = {"pass": "green", "fail": "red", "hold": "yellow", "live": "bold green", "rolled_back": "bold red"}
-_SHOWN = (
-    "run.failed",
-    "gate.decided",
-    "stage.changed",
-    "retrain.decided",
-    "finding",
-    "approval.decided",
-    "freeze.begun",
-    "freeze.ended",
-    "rollout.held",
-)
 
 
 class Screen:
@@ -61,7 +50,7 @@ class Screen:
 
     def fact(self, entry: Entry) -> None:
         """Prints a decision in one line, as far as the screen is wide enough."""
-        if entry.kind not in _SHOWN or (entry.kind == "finding" and entry.body["level"] != "alarm"):
+        if entry.kind not in DECISIONS or (entry.kind == "finding" and entry.body["level"] != "alarm"):
             return
         line = decision_line(entry)
         colour = _COLOURS.get(line.stage or "", _COLOURS.get(line.verdict or "", "default"))

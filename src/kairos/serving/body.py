@@ -16,6 +16,7 @@ __all__ = [
     "MOST_ROWS",
     "PredictBody",
     "read_json",
+    "read_list",
     "read_moment",
     "read_name",
     "read_predict",
@@ -229,6 +230,27 @@ def read_name(field: str, value: Json, row: int | None) -> str:
 
 def _not_json(why: str) -> UsageError:
     return UsageError("The request is not JSON.", given=why, accepted='JSON such as {"column": 1.5}')
+
+
+def read_list(body: Json, name: str, *, most: int, form: str) -> list[Json]:
+    """The list in ``{name: [...]}``, whose items are still to be read.
+
+    Args:
+        body: What ``read_json`` gave.
+        name: The only key, which says what the items are: ``labels``.
+        most: Items of one request, at most.
+        form: Examples of what is read, for the refusal.
+
+    Raises:
+        InputRefused: the body has another form, or too many items.
+    """
+    items = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(items, list) or set(body) != {name}:
+        raise refuse(f"{name.capitalize()} are not in the form that is read.", field=name, accepted=form)
+    if len(items) > most:
+        given = f"{len(items)} {name}"
+        raise refuse(f"There are too many {name}.", field=name, given=given, accepted=f"up to {most}")
+    return items
 
 
 def refuse(

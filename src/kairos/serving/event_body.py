@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from kairos.errors import did_you_mean
-from kairos.serving.body import read_name, refuse
+from kairos.serving.body import read_list, read_name, refuse
 from kairos.values import Json
 
 __all__ = ["MOST_EVENTS", "EventBody", "read_events"]
@@ -14,6 +14,7 @@ __all__ = ["MOST_EVENTS", "EventBody", "read_events"]
 MOST_EVENTS = 10_000
 """Most events of one request."""
 
+_BY_ENTITY = ("model", "entity", "name")
 _EVENTS = (
     '{"events": [{"prediction_id": "p...", "name": "complaint"}]} or '
     '{"events": [{"model": "demand", "entity": "station-31", "name": "complaint"}]}'
@@ -41,13 +42,7 @@ def read_events(body: Json, *, known: Collection[str]) -> list[EventBody]:
     Raises:
         InputRefused: an event is malformed, or nobody counts such; ``facts`` hold ``field`` and ``row``.
     """
-    events = body.get("events") if isinstance(body, dict) else None
-    if not isinstance(events, list) or set(body) != {"events"}:
-        raise refuse("Events are not in the form that is read.", field="events", accepted=_EVENTS)
-    if len(events) > MOST_EVENTS:
-        raise refuse(
-            "There are too many events.", field="events", given=f"{len(events)} events", accepted=f"up to {MOST_EVENTS}"
-        )
+    events = read_list(body, "events", most=MOST_EVENTS, form=_EVENTS)
     return [_event(row, event, known) for row, event in enumerate(events)]
 
 
@@ -70,6 +65,3 @@ def _event(row: int, event: Json, known: Collection[str]) -> EventBody:
     return EventBody(
         name=name, model=read_name("model", event["model"], row), entity=read_name("entity", event["entity"], row)
     )
-
-
-_BY_ENTITY = ("model", "entity", "name")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kairos.errors import did_you_mean
-from kairos.serving.body import read_moment, read_name, refuse
+from kairos.serving.body import read_list, read_moment, read_name, refuse
 from kairos.values import Json
 
 __all__ = ["MOST_LABELS", "LabelBody", "read_labels"]
@@ -41,13 +41,7 @@ def read_labels(body: Json) -> list[LabelBody]:
     Raises:
         InputRefused: a label is malformed; ``facts`` hold ``field`` and ``row``.
     """
-    labels = body.get("labels") if isinstance(body, dict) else None
-    if not isinstance(labels, list) or set(body) != {"labels"}:
-        raise refuse("Labels are not in the form that is read.", field="labels", accepted=_LABELS)
-    if len(labels) > MOST_LABELS:
-        raise refuse(
-            "There are too many labels.", field="labels", given=f"{len(labels)} labels", accepted=f"up to {MOST_LABELS}"
-        )
+    labels = read_list(body, "labels", most=MOST_LABELS, form=_LABELS)
     return [_label(row, label) for row, label in enumerate(labels)]
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kairos.errors import ShapeMismatch, UsageError
 
-__all__ = ["Floats", "Ints", "check_alpha", "check_range", "finite", "finite_series", "pair"]
+__all__ = ["Floats", "Ints", "check_alpha", "check_range", "finite", "finite_series", "pair", "two_counts"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,3 +71,22 @@ def _all_finite(name: str, values: Floats) -> Floats:
             accepted="finite numbers",
         )
     return values
+
+
+def two_counts(reference_counts: ArrayLike, counts: ArrayLike) -> tuple[Floats, Floats]:
+    """Two histograms over the same cells as arrays of shape (B,), B of 1 or more.
+
+    Args:
+        reference_counts: Rows per cell of the reference, shape (B,).
+        counts: Rows per cell of the window, shape (B,).
+
+    Raises:
+        ShapeMismatch: they are not of the same cells.
+        UsageError: a count is negative or infinite.
+    """
+    a, b = np.asarray(reference_counts, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or a.size == 0:
+        raise ShapeMismatch("The two counts are not of the same cells.", given=f"shapes {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()) or min(a.min(), b.min()) < 0:
+        raise UsageError("A count is not a number of rows.", given="a negative or infinite one", accepted="0, 1, 2, …")
+    return a, b

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
 
-from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.arrays import Floats, check_alpha
+from kairos.errors import UsageError
+from kairos.stats.arrays import Floats, check_alpha, two_counts
 from kairos.values import Distance, PValue
 
 __all__ = ["DEFAULT_EPS", "DistanceKind", "DistanceTest", "chi2_test", "distance", "distance_test"]
@@ -77,7 +77,7 @@ def distance(
         >>> round(distance("jensen_shannon", grades, now), 6), round(distance("l_infinity", grades, now), 6)
         (0.091793, 0.080511)
     """
-    a, b = _two_counts(reference_counts, counts)
+    a, b = two_counts(reference_counts, counts)
     if not a.sum() or not b.sum():
         return Distance(0.0)
     return Distance(float(_measure(kind, a.size, positions)(a / a.sum(), b / b.sum())))
@@ -120,7 +120,7 @@ def distance_test(
     eps = DEFAULT_EPS[kind] if eps is None else eps
     if not eps > 0 or resamples < 1:
         raise UsageError("The tolerated distance is too small.", given=eps, accepted="above 0")
-    a, b = _two_counts(reference_counts, counts)
+    a, b = two_counts(reference_counts, counts)
     n, m = int(a.sum()), int(b.sum())
     if not n or not m:
         return DistanceTest(
@@ -165,22 +165,13 @@ def chi2_test(reference_counts: ArrayLike, counts: ArrayLike) -> tuple[float, PV
         >>> round(statistic, 4), f"{p:.5e}"
         (33.5626, '8.17048e-06')
     """
-    a, b = _two_counts(reference_counts, counts)
+    a, b = two_counts(reference_counts, counts)
     table = np.stack([a, b])[:, (a > 0) | (b > 0)]
     if not a.sum() or not b.sum() or table.shape[1] < 2:
         return 0.0, PValue(1.0)
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     statistic = float(((table - expected) ** 2 / expected).sum())
     return statistic, PValue(float(special.chdtrc(table.shape[1] - 1, statistic)))
-
-
-def _two_counts(reference_counts: ArrayLike, counts: ArrayLike) -> tuple[Floats, Floats]:
-    a, b = np.asarray(reference_counts, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1 or a.size == 0:
-        raise ShapeMismatch("The two counts are not of the same cells.", given=f"shapes {a.shape} and {b.shape}")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()) or min(a.min(), b.min()) < 0:
-        raise UsageError("A count is not a number of rows.", given="a negative or infinite one", accepted="0, 1, 2, …")
-    return a, b
 
 
 def _drawn(

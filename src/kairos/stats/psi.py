@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special
 
-from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.arrays import Floats, check_alpha
+from kairos.errors import UsageError
+from kairos.stats.arrays import Floats, check_alpha, two_counts
 from kairos.values import Distance, PValue
 
 __all__ = ["PsiTest", "psi", "psi_test"]
@@ -50,7 +50,7 @@ def psi(reference_counts: ArrayLike, counts: ArrayLike) -> Distance:
     >>> round(psi([253, 302, 204, 134, 72, 26, 8], [177, 262, 285, 158, 88, 25, 6]), 6)
     0.067693
     """
-    return _psi(*_two_counts(reference_counts, counts))
+    return _psi(*two_counts(reference_counts, counts))
 
 
 def psi_test(reference_counts: ArrayLike, counts: ArrayLike, *, eps: float = 0.10, alpha: float = 0.05) -> PsiTest:
@@ -75,7 +75,7 @@ def psi_test(reference_counts: ArrayLike, counts: ArrayLike, *, eps: float = 0.1
     check_alpha(alpha)
     if not eps >= 0.0:
         raise UsageError("The tolerated index is negative.", given=eps, accepted="0 or more")
-    reference, window = _two_counts(reference_counts, counts)
+    reference, window = two_counts(reference_counts, counts)
     n, m = float(reference.sum()), float(window.sum())
     df = max(int(((reference > 0) | (window > 0)).sum()) - 1, 1)
     needed = _needed_rows(n, df, eps, alpha)
@@ -104,15 +104,6 @@ def psi_test(reference_counts: ArrayLike, counts: ArrayLike, *, eps: float = 0.1
         too_small=not alarm and (needed is None or m < needed),
         needed_rows=needed,
     )
-
-
-def _two_counts(reference_counts: ArrayLike, counts: ArrayLike) -> tuple[Floats, Floats]:
-    a, b = np.asarray(reference_counts, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if a.shape != b.shape or a.ndim != 1 or a.size == 0:
-        raise ShapeMismatch("The two counts are not of the same bins.", given=f"shapes {a.shape} and {b.shape}")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()) or min(a.min(), b.min()) < 0:
-        raise UsageError("A count is not a number of rows.", given="a negative or infinite one", accepted="0, 1, 2, …")
-    return a, b
 
 
 def _psi(reference: Floats, window: Floats) -> Distance:
