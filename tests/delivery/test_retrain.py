@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,25 +32,29 @@ QUIET = RetrainFacts(
 )
 
 
-def readings(*excesses: float, rows: int = 168, se: float = 0.5, fresh: float = 40.0) -> tuple[Reading, ...]:
-    """Weeks, one after the other, the last one up to now."""
+def readings(*excesses: float, se: float = 0.0, fresh: float = 40.0) -> tuple[Reading, ...]:
+    """Weeks of one row a day, one after the other, the last one up to now.
+
+    ``se`` is the standard error of a week's mean if its days are independent.
+    """
     start = NOW - len(excesses) * 7 * DAY
+    swing = se * math.sqrt(7) * np.array([1.0, -1.0, 1.0, 0.0, -1.0, 1.0, -1.0])
     return tuple(
         Reading(
             window=Window(start + week * 7 * DAY, start + (week + 1) * 7 * DAY),
-            rows=rows,
-            champion=fresh + excess,
-            fresh=fresh,
-            se=se,
+            rows=(1,) * 7,
+            champion=tuple((fresh + excess + swing).tolist()),
+            tried={"all": (fresh,) * 7},
+            chosen="all",
             age_days=3.5 + 7 * week,
         )
         for week, excess in enumerate(excesses)
     )
 
 
-def known(*excesses: float, loss: float = 40.0, se: float = 0.5) -> RetrainFacts:
-    """Facts with readings of 24 rows a day."""
-    return replace(QUIET, champion_loss=loss, readings=readings(*excesses, se=se), rows_per_day=24.0)
+def known(*excesses: float, loss: float = 40.0, se: float = 0.0) -> RetrainFacts:
+    """Facts with readings."""
+    return replace(QUIET, usual_loss=loss, readings=readings(*excesses, se=se))
 
 
 def test_a_quiet_young_model_stays() -> None:
@@ -76,7 +81,7 @@ def test_waiting_that_has_cost_as_much_as_a_change_asks_for_one() -> None:
     decision = decide_retrain(POLICY, known(6.0, se=0.0))
     assert (decision.action, decision.origin) == ("retrain", "regret")
     assert decision.reasons == (
-        "regret: not changing has cost at least 42 a row for a day (80%), a change is worth 40; on the last 168 rows "
+        "regret: not changing has cost at least 42 a row for a day (80%), a change is worth 40; on the last 7 rows "
         "the live version lost 46, a fresh one 40",
     )
 
@@ -86,46 +91,46 @@ def test_what_a_change_is_worth_may_be_one_number() -> None:
     facts = known(6.0, se=0.0)
     assert waiting_cost(replace(POLICY, cost=Margin.parse("50%")), facts).price == 20.0
     absolute = replace(POLICY, cost=Margin.parse(41))
-    assert waiting_cost(absolute, replace(facts, champion_loss=None)).is_too_dear
-    assert waiting_cost(POLICY, replace(facts, champion_loss=None)).price is None
-    assert decide_retrain(POLICY, replace(facts, champion_loss=None)).action == "wait"
+    assert waiting_cost(absolute, replace(facts, usual_loss=None)).is_too_dear
+    assert waiting_cost(POLICY, replace(facts, usual_loss=None)).price is None
+    assert decide_retrain(POLICY, replace(facts, usual_loss=None)).action == "wait"
 
 
 def test_only_what_is_proven_counts_as_lost() -> None:
-    """The bound is the mean over the last four blocks less 0.84 standard errors; below zero nothing is lost."""
-    noisy = readings(6.0, 6.0, se=4.0)
-    first, second = excess_bounds(noisy, confidence=0.8)
-    assert first == pytest.approx(6.0 - 0.8416 * 4.0, abs=1e-3)
-    assert second == pytest.approx(6.0 - 0.8416 * 4.0 / math.sqrt(2), abs=1e-3)
-    assert regret(readings(-3.0, -1.0), confidence=0.8, rows_per_day=24.0) == 0.0
-    assert regret(readings(math.nan, se=math.inf), confidence=0.8, rows_per_day=24.0) == 0.0
-    assert excess_bounds(readings(5.0, se=math.inf), confidence=0.8) == (-math.inf,)
+    """The bound is below the mean of the last four blocks by a t quantile of the error; below zero nothing is lost."""
+    first, second = excess_bounds(readings(6.0, 6.0, se=4.0), confidence=0.8)
+    assert first < 6.0 - 0.84 * 4.0 * 0.9
+    assert first > 6.0 - 1.1 * 4.0
+    assert first < second < 6.0
+    assert regret(readings(-3.0, -1.0), confidence=0.8) == 0.0
+    blind = tuple(replace(one, champion=()) for one in readings(5.0))
+    assert excess_bounds(blind, confidence=0.8) == (-math.inf,)
+    assert regret(blind, confidence=0.8) == 0.0
 
 
 def test_a_good_week_long_ago_pays_for_nothing() -> None:
     """Where a fresh model was worse, the champion earned no credit; and old blocks leave the pool."""
     bad = readings(9.0, 9.0, 9.0, 9.0)
     after_good = readings(-50.0, 9.0, 9.0, 9.0, 9.0)
-    assert regret(after_good, confidence=0.8, rows_per_day=24.0) > 0
+    assert regret(after_good, confidence=0.8) > 0
     assert excess_bounds(after_good, confidence=0.8)[-1] == excess_bounds(bad, confidence=0.8)[-1]
 
 
 @given(slope=st.floats(0.01, 10.0), price=st.floats(1.0, 1000.0))
 def test_for_steady_ageing_the_rule_fires_at_the_best_period(slope: float, price: float) -> None:
-    """Read once a day and without noise, it fires within a day of ``sqrt(2 c / a)``."""
+    """Read in short blocks and without noise, it fires within a block of ``sqrt(2 c / a)``."""
     best = math.sqrt(2 * price / slope)
     if not 2 < best < 200:
         return
-    spent, day = 0.0, 0
-    blocks: list[Reading] = []
+    spent, block = 0.0, 0
     while spent < price:
-        at = Window(NOW + day * DAY, NOW + (day + 1) * DAY)
-        age = day + 0.5
-        blocks.append(Reading(window=at, rows=100, champion=slope * age, fresh=0.0, se=0.0, age_days=age))
-        pooled = blocks[-1:]  # without noise there is nothing to pool
-        spent += regret(pooled, confidence=0.8, rows_per_day=100.0)
-        day += 1
-    assert best - 1e-6 <= day <= best + 1
+        at = Window(NOW + block * 2 * DAY, NOW + (block + 1) * 2 * DAY)
+        age = 2 * block + 1.0
+        champion = (100 * slope * age,) * 2
+        one = Reading(window=at, rows=(100, 100), champion=champion, tried={"all": (0, 0)}, chosen="all", age_days=age)
+        spent += regret([one], confidence=0.8)  # without noise there is nothing to pool
+        block += 1
+    assert best - 1e-6 <= 2 * block <= best + 2
 
 
 def test_age_alone_is_enough() -> None:
@@ -138,7 +143,7 @@ def test_age_alone_is_enough() -> None:
 def test_a_models_time_follows_from_how_fast_it_ages() -> None:
     """Proven ageing: the best period. Not proven: four times as long as champions lasted. A setting beats both."""
     proven, unproven = Slope(estimate=0.4, lower=0.1, upper=0.7), Slope(estimate=0.1, lower=-0.1, upper=0.3)
-    facts = replace(QUIET, champion_loss=45.0, slope=proven)
+    facts = replace(QUIET, usual_loss=45.0, slope=proven)
     assert period(POLICY, facts) == 15 * DAY
     assert period(POLICY, replace(facts, slope=unproven)) == 120 * DAY
     assert period(POLICY, replace(facts, slope=unproven, periods_days=(10.0, 20.0, 30.0))) == 80 * DAY

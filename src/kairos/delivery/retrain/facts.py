@@ -7,44 +7,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from kairos.delivery.retrain.age import Slope
-from kairos.values import Json, Window, parse_moment, plain, unplain
+from kairos.delivery.retrain.readings import Reading
+from kairos.values import Json, parse_moment, plain, unplain
 
-__all__ = ["Advice", "Reading", "RetrainFacts"]
+__all__ = ["Advice", "RetrainFacts"]
 
 Advice = Literal["retrain", "recalibrate", "investigate"]
 """What a triage of the findings advises."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What the champion and a freshly trained model made of the same rows, which neither had seen."""
-
-    window: Window
-    """When the rows are from; the fresh model learnt from what was known when it begins."""
-    rows: int
-    champion: float
-    """The champion's mean loss."""
-    fresh: float
-    """The fresh model's mean loss."""
-    se: float
-    """Standard error of ``champion - fresh``, neighbouring days taken as dependent; ``inf`` if it is not known."""
-    age_days: float
-    """How old the champion's data were in the middle of the window, beyond the fresh model's."""
-
-    @property
-    def excess(self) -> float:
-        """What the champion lost more, a row."""
-        return self.champion - self.fresh
-
-    def plain(self) -> Json:
-        """The reading as JSON holds it."""
-        return plain(self)
-
-    @classmethod
-    def from_plain(cls, value: Json) -> Reading:
-        """Undoes ``plain``."""
-        found: dict[str, Any] = unplain(value)
-        return cls(**{**found, "window": _window(found["window"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +23,10 @@ class RetrainFacts:
     now: datetime
     champion_trained_at: datetime | None
     """When the live version was registered; ``None`` if nothing is live."""
-    champion_loss: float | None = None
-    """Its mean loss when it was new, a row; ``None`` if it is not known."""
+    usual_loss: float | None = None
+    """What a fresh model loses now, a row; ``None`` if it is not known."""
     readings: tuple[Reading, ...] = ()
     """About the champion, in the order of time."""
-    rows_per_day: float = 0.0
-    """Rows whose truth gets known, on a usual day."""
     slope: Slope | None = None
     """How the loss grows with age, from the readings of all champions; ``None`` with too few of them."""
     periods_days: tuple[float, ...] = ()
@@ -113,8 +80,3 @@ class RetrainFacts:
                 "trained_at": tuple(parse_moment(one) for one in found["trained_at"]),
             }
         )
-
-
-def _window(text: str) -> Window:
-    start, _, end = text.partition("..")
-    return Window(parse_moment(start), parse_moment(end))

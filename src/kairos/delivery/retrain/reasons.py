@@ -43,8 +43,8 @@ class Waiting:
 
 def waiting_cost(policy: RetrainPolicy, facts: RetrainFacts) -> Waiting:
     """The two sides of the rule."""
-    spent = regret(facts.readings, confidence=policy.confidence, rows_per_day=facts.rows_per_day)
-    usual = facts.champion_loss
+    spent = regret(facts.readings, confidence=policy.confidence)
+    usual = facts.usual_loss
     price = policy.cost.resolve(usual or 0.0) if policy.cost.kind == "absolute" or usual is not None else None
     return Waiting(regret=spent, price=price if price else None)
 
@@ -79,8 +79,8 @@ def find_reasons(policy: RetrainPolicy, facts: RetrainFacts) -> tuple[Reason, ..
         latest = facts.readings[-1]
         sentence = (
             f"regret: not changing has cost at least {waiting.regret:.3g} a row for a day ({policy.confidence:.0%}), "
-            f"a change is worth {waiting.price:.3g}; on the last {latest.rows} rows the live version lost "
-            f"{latest.champion:.4g}, a fresh one {latest.fresh:.4g}"
+            f"a change is worth {waiting.price:.3g}; on the last {latest.n} rows the live version lost "
+            f"{latest.champion_mean:.4g}, a fresh one {latest.fresh_mean:.4g}"
         )
         found.append(Reason(origin="regret", sentence=sentence))
     if facts.new_rows is not None and facts.train_rows and facts.new_rows >= policy.growth * facts.train_rows:

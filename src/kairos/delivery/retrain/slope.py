@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scipy.special import stdtrit
 
 from kairos.delivery.retrain.age import Slope
-from kairos.delivery.retrain.facts import Reading
+from kairos.delivery.retrain.readings import Reading
 
 __all__ = ["MIN_READINGS", "risk_slope"]
 
@@ -22,13 +22,13 @@ def risk_slope(readings: Sequence[Reading]) -> Slope | None:
     Args:
         readings: About any number of champions; each counts by its rows.
     """
-    known = [one for one in readings if one.rows and one.age_days > 0 and math.isfinite(one.excess)]
+    known = [one for one in readings if one.n and one.age_days > 0 and math.isfinite(one.excess)]
     if len(known) < MIN_READINGS:
         return None
-    weight = sum(one.rows * one.age_days**2 for one in known)
-    estimate = sum(one.rows * one.age_days * one.excess for one in known) / weight
+    weight = sum(one.n * one.age_days**2 for one in known)
+    estimate = sum(one.n * one.age_days * one.excess for one in known) / weight
     # White's variance: readings are noisy in different measure
-    spread = sum((one.rows * one.age_days * (one.excess - estimate * one.age_days)) ** 2 for one in known)
+    spread = sum((one.n * one.age_days * (one.excess - estimate * one.age_days)) ** 2 for one in known)
     freedom = len(known) - 1
     reach = float(stdtrit(freedom, 0.95)) * math.sqrt(spread * len(known) / freedom) / weight
     return Slope(estimate=estimate, lower=estimate - reach, upper=estimate + reach)
