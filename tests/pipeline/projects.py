@@ -47,6 +47,8 @@ class Finisher:
     """Packages whatever a model step returned: its text, its lineage, and a note."""
 
     note: str = ""
+    beside: tuple[str, ...] = ()
+    """Artifacts whose text is put behind each input."""
 
     def __call__(self, request: FinishRequest) -> Path:
         folder = request.workdir / "package"
@@ -54,6 +56,16 @@ class Finisher:
         (folder / "model.txt").write_text(f"{request.returned} {request.target} {self.note}")
         (folder / "lineage.txt").write_text(" ".join(sorted(request.lineage["steps"])))
         return folder
+
+    def also(self, step: str) -> Sequence[str]:
+        """As told."""
+        return self.beside
+
+    def prepare(
+        self, step: str, target: str | None, inputs: Mapping[str, Any], also: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The inputs, with what stands beside them behind each."""
+        return {name: "".join(map(str, [value, *also.values()])) if also else value for name, value in inputs.items()}
 
     def facts(self, step: str) -> Json:
         """The note."""

@@ -228,6 +228,12 @@ def test_a_finisher_that_cannot_travel_is_an_error(place: Place) -> None:
         def __call__(self, request: FinishRequest) -> Path:
             return request.workdir
 
+        def also(self, step: str) -> tuple[str, ...]:
+            return ()
+
+        def prepare(self, step: str, target: str | None, inputs: object, also: object) -> dict[str, object]:
+            return {}
+
         def facts(self, step: str) -> None:
             return None
 

@@ -12,6 +12,7 @@ import pytest
 
 from kairos.errors import GraphError, NotFound, UsageError
 from kairos.pipeline.artifacts import decode
+from kairos.pipeline.run import RunResult
 from kairos.values import Window, canonical_json
 from tests.pipeline.projects import WINDOW, Finisher, Place, statuses
 
@@ -236,3 +237,33 @@ def test_a_window_is_asked_for_as_a_whole_without_every(place: Place) -> None:
     assert decode(place.store, result.artifact("a"), workdir=place.root) == str(WINDOW)
     place.run(window=Window.parse("2011-01-03..2011-01-09"))
     assert place.why("a") == (f"window: {WINDOW} -> 2011-01-03T00:00:00Z..2011-01-10T00:00:00Z",)
+
+
+def test_a_model_may_ask_for_more_than_its_inputs(place: Place) -> None:
+    """The artifact that its finisher names is made first, reaches ``prepare``, and is part of the model's name."""
+    text = """
+        @step
+        def late() -> str: return "+late"
+        @step
+        def early() -> str: return "early"
+        @model(target="y")
+        def a(early: str) -> str: return early
+    """
+    plain = place.run(text)
+    more = place.run(finisher=Finisher(beside=("late",)))
+    assert read_model(place, plain) == "early y "
+    assert read_model(place, more) == "early+late y "
+    assert statuses(place.run(finisher=Finisher(beside=("late",)))) == {
+        "late": "reused",
+        "early": "reused",
+        "a": "reused",
+    }
+
+
+def read_model(place: Place, result: RunResult) -> str:
+    """The text that was packaged."""
+    folder = place.root / "out"
+    place.store.checkout(result.models["a"], folder)
+    found = (folder / "model.txt").read_text()
+    shutil.rmtree(folder)
+    return found

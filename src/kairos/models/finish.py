@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ from kairos.errors import DataRefused, PackageError
 from kairos.models.baseline import simple_baseline
 from kairos.models.frames import FrameColumn, FrameKind, column_names, select
 from kairos.models.importance import input_importances
+from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
@@ -60,6 +61,8 @@ class FinishModel:
 
     settings: Mapping[str, ModelOptions] = field(default_factory=dict)
     """By model name."""
+    learn: Mapping[str, Learn] = field(default_factory=dict)
+    """By model name: how its training table is changed; the others learn from what the pipeline gives."""
 
     def __call__(self, request: FinishRequest) -> Path:
         """Returns the package's folder, below the request's ``workdir``.
@@ -82,7 +85,10 @@ class FinishModel:
             drop=[d for d in drop if d not in keys],
         )
         method = _method(request.returned, data, options.loss, step=request.step)
-        estimator = fit(request.returned, data, seed=request.seed)
+        learn = self.learn.get(model, Learn())
+        half = learn.half_life_days
+        weights = None if half is None else row_weights(table, options.time, half, step=request.step)
+        estimator = fit(request.returned, data, seed=request.seed, weights=weights)
         form, signature = _seal(estimator, data, method, OutputSpec(lower=options.lower, upper=options.upper))
         spec = PackageSpec(
             model=model,
@@ -102,7 +108,8 @@ class FinishModel:
         )
         runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
-        profile = _profile(estimator, data, method, request.inputs.get("holdout"), table, importances)
+        unseen = request.inputs.get("holdout") if learn.artifact is None else None
+        profile = _profile(estimator, data, method, unseen, table, importances)
         folder = request.workdir / "package"
         write_package(
             folder,
@@ -115,10 +122,31 @@ class FinishModel:
         )
         return folder
 
+    def also(self, step: str) -> Sequence[str]:
+        """The artifact whose rows are put below the training table, if there is one."""
+        learn = self.learn.get(self._options(step)[0])
+        return () if learn is None or learn.artifact is None else (learn.artifact,)
+
+    def prepare(
+        self, step: str, target: str | None, inputs: Mapping[str, Any], also: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The inputs with the training table that the model is to learn from.
+
+        Raises:
+            DataRefused: the table has no time, or the rows to put below it are not like its own.
+            PackageError: no input is a table with the target.
+        """
+        model, options = self._options(step)
+        learn, goal = self.learn.get(model), options.target or target
+        if learn is None or goal is None:
+            return inputs
+        return prepared(learn, inputs, also, target=goal, time=options.time, step=step)
+
     def facts(self, step: str) -> Json:
         """What a package of this step depends on beside its request: the settings of its model."""
         model, options = self._options(step)
-        return {"model": model, **plain(options)}
+        learn = {"learn": plain(self.learn[model])} if model in self.learn else {}
+        return {"model": model, **plain(options), **learn}
 
     def _options(self, step: str) -> tuple[str, ModelOptions]:
         for model, options in self.settings.items():
@@ -202,7 +230,12 @@ def _profile(
     estimator: Any, data: TrainingData, method: Method, holdout: Any, table: Any, importances: Mapping[str, float]
 ) -> Profile:
     frame, used = data.features, "train"
-    if holdout is not table and set(data.columns) <= set(column_names(holdout)) and len(holdout):
+    if (
+        holdout is not None
+        and holdout is not table
+        and set(data.columns) <= set(column_names(holdout))
+        and len(holdout)
+    ):
         frame, used = select(holdout, list(data.columns)), "holdout"
     answer = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
     return Profile.fit(

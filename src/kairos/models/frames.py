@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kairos.errors import PackageError
+from kairos.errors import DataRefused, PackageError
 from kairos.models.levels import MOST_LEVELS, is_category, shared_levels
 from kairos.models.signature import ColumnKind
 
@@ -22,6 +22,7 @@ __all__ = [
     "column_names",
     "frame_kind",
     "read_column",
+    "read_moments",
     "select",
 ]
 
@@ -84,6 +85,45 @@ def read_column(frame: Any, name: str) -> FrameColumn:
     """
     column = frame[name]
     return _read_polars(name, column) if frame_kind(frame) == "polars" else _read_pandas(name, column)
+
+
+def read_moments(frame: Any, name: str) -> np.ndarray[Any, Any]:
+    """Returns a column of times as UTC, ``datetime64[us]`` of shape (n,); a time without a zone is UTC, text as well.
+
+    Raises:
+        DataRefused: the column holds something that is no time, or lacks one.
+    """
+    column = frame[name]
+    try:
+        found = _polars_moments(column) if frame_kind(frame) == "polars" else _pandas_moments(column)
+    except (ValueError, TypeError) as error:
+        raise DataRefused(f"The time column {name!r} holds no times.", given=str(error).partition("\n")[0]) from error
+    if np.isnat(found).any():
+        raise DataRefused(f"The time column {name!r} lacks a time in {int(np.isnat(found).sum())} rows.")
+    return found
+
+
+def _polars_moments(column: Any) -> np.ndarray[Any, Any]:
+    import polars as pl  # met only when a Polars frame is
+
+    try:
+        if column.dtype == pl.String:
+            column = column.str.to_datetime(time_unit="us", time_zone="UTC")
+        elif column.dtype not in (pl.Date, pl.Datetime):
+            raise ValueError(f"a column of {column.dtype}")
+        column = column.cast(pl.Datetime("us"))  # of a time with a zone this is its UTC
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error)) from error
+    return np.asarray(column.to_numpy(), dtype="datetime64[us]")
+
+
+def _pandas_moments(column: Any) -> np.ndarray[Any, Any]:
+    import pandas as pd  # met only when a pandas frame is
+
+    if getattr(column.dtype, "kind", "O") not in "OMU" and "date" not in str(column.dtype):
+        raise ValueError(f"a column of {column.dtype}")
+    found = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+    return np.asarray(found.to_numpy(), dtype="datetime64[us]")
 
 
 def _read_polars(name: str, column: Any) -> FrameColumn:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
 from kairos.models.frames import FrameColumn, FrameKind, column_names, frame_kind, read_column, select
@@ -104,19 +104,39 @@ def training_data(
     return TrainingData(kind=frame_kind(table), features=select(table, chosen), columns=columns, target=goal)
 
 
-def fit(estimator: Any, data: TrainingData, *, seed: int | None) -> Any:
+def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.ndarray[Any, Any] | None = None) -> Any:
     """Fits the estimator if it is not fitted yet, with the step's seed where it asks for chance and has none.
+
+    Args:
+        estimator: What the step returned.
+        data: What it learns from.
+        seed: Of the step.
+        weights: How much each row counts, shape (n,); ``None``: all alike.
 
     Raises:
         DataRefused: a classifier's target is not a whole number in every row.
+        PackageError: weights are given, and the estimator is fitted already or takes none.
     """
     if _is_fitted(estimator):
+        if weights is not None:
+            raise _takes_no_weights(estimator, "it is fitted already")
         return estimator
+    if weights is not None and not has_fit_parameter(estimator, "sample_weight"):
+        raise _takes_no_weights(estimator, "its fit has no sample_weight")
     if seed is not None:
         params = estimator.get_params(deep=True)
         asks = {k: seed for k, v in params.items() if v is None and k.rpartition("__")[2] == "random_state"}
         estimator.set_params(**asks)
-    return estimator.fit(data.features, _classes(data.target) if is_classifier(estimator) else data.target)
+    goal = _classes(data.target) if is_classifier(estimator) else data.target
+    return estimator.fit(data.features, goal, **({} if weights is None else {"sample_weight": weights}))
+
+
+def _takes_no_weights(estimator: Any, why: str) -> PackageError:
+    return PackageError(
+        "The estimator cannot be told how much each row counts.",
+        given=f"a {type(estimator).__name__}: {why}",
+        accepted="an estimator that is not fitted, whose fit takes sample_weight",
+    )
 
 
 def _classes(target: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

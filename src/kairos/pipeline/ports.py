@@ -43,6 +43,26 @@ class ModelFinisher(Protocol):
         """
         ...
 
+    def also(self, step: str) -> Sequence[str]:
+        """Full names of artifacts that ``prepare`` needs beside the step's own inputs; usually none."""
+        ...
+
+    def prepare(
+        self, step: str, target: str | None, inputs: Mapping[str, Any], also: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The inputs that the step's function is called with; usually those given.
+
+        Args:
+            step: Its name.
+            target: Name of the target column, from the decorator.
+            inputs: What the pipeline gives it, by parameter.
+            also: What ``also`` named, by its full name.
+
+        Raises:
+            KairosError: they do not allow what is asked for.
+        """
+        ...
+
     def facts(self, step: str) -> Json:
         """What the outcome for this step depends on, beside the request; it enters the fingerprint."""
         ...
@@ -62,6 +82,8 @@ class Task:
     """Names of the artifacts it makes."""
     inputs: Mapping[str, Artifact] = field(default_factory=dict)
     """By parameter, in the order of the parameters."""
+    also: Mapping[str, Artifact] = field(default_factory=dict)
+    """What ``finish`` asked for beside them, by full name."""
     params: Mapping[str, Any] = field(default_factory=dict)
     window: Window | None = None
     seed: int = 0

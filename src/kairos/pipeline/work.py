@@ -38,6 +38,7 @@ class Job:
     setting: Setting
     made: Fingerprint
     inputs: Mapping[str, Artifact]
+    also: Mapping[str, Artifact]
     files: Mapping[str, Digest]
     started_s: float
     started_at: datetime
@@ -142,7 +143,8 @@ class Work:
         while progress and self.failure is None:
             progress = False
             for name, setting in list(self.waiting.items()):
-                if all(self._has_outputs(upstream) for upstream in setting.node.upstream):
+                behind = {each.partition(".")[0] for each in self._also(setting)}
+                if all(self._has_outputs(upstream) for upstream in {*setting.node.upstream, *behind}):
                     del self.waiting[name]
                     self._start(setting)
                     progress = True
@@ -150,11 +152,15 @@ class Work:
     def _has_outputs(self, step: str) -> bool:
         return step in self.results and bool(self.results[step].outputs)
 
+    def _also(self, setting: Setting) -> Sequence[str]:
+        return self.finish_model.also(setting.node.name) if setting.node.spec.kind == "model" else ()
+
     def _start(self, setting: Setting) -> None:
         node = setting.node
         artifacts = {output.name: output for result in self.results.values() for output in result.outputs}
         inputs = {parameter: artifacts[name] for parameter, name in node.inputs.items()}
-        job = Job(setting, Fingerprint(step=node.name), inputs, {}, self.clock.elapsed_s(), self.clock.now())
+        also = {name: artifacts[name] for name in self._also(setting)}
+        job = Job(setting, Fingerprint(step=node.name), inputs, also, {}, self.clock.elapsed_s(), self.clock.now())
         try:
             job.files = file_digests(self.project.root, node.spec)
         except KairosError as error:
@@ -178,7 +184,7 @@ class Work:
         return fingerprint_of(
             job.setting,
             code=self.reached[job.name],
-            inputs=job.inputs,
+            inputs={**job.inputs, **{f"also:{name}": artifact for name, artifact in job.also.items()}},
             files=job.files,
             window=window,
             finish=self.finish_model.facts(job.name) if job.setting.node.spec.kind == "model" else None,
@@ -218,6 +224,7 @@ class Work:
             step=node.name,
             outputs=node.outputs,
             inputs=job.inputs,
+            also=job.also,
             params=job.setting.params,
             window=window if node.spec.takes_window else None,
             seed=job.setting.seed,
@@ -238,7 +245,7 @@ class Work:
         return {
             "step": job.name,
             "fingerprint": job.made.digest,
-            "inputs": {name: artifact.digest for name, artifact in job.inputs.items()},
+            "inputs": {name: artifact.digest for name, artifact in {**job.inputs, **job.also}.items()},
             "steps": {name: self.made[name].digest for name in sorted(steps)},
         }
 

@@ -54,7 +54,10 @@ def execute(task: Task) -> tuple[Artifact, ...]:
             return (encode(store, whole, name=task.outputs[0]),)
         os.chdir(task.source.root)
         spec = _spec(task)
-        inputs = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.inputs.items()}
+        inputs: Mapping[str, Any] = {n: decode(store, each, workdir=workdir) for n, each in task.inputs.items()}
+        if task.finish is not None:
+            also = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.also.items()}
+            inputs = task.finish.prepare(task.step, spec.target, inputs, also)
         random.seed(task.seed)
         np.random.seed(task.seed % 2**32)
         with threadpool_limits(task.cpus):
