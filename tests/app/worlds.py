@@ -184,13 +184,16 @@ class World:
         stock: Its packages.
         settings: The text of ``kairos.toml``.
         pipeline: The text of ``pipeline.py``.
+        refit: Whether a version that passed learns once more; what most tests are about happens without.
     """
 
-    def __init__(self, root: Path, stock: Stock, settings: str = SETTINGS, pipeline: str = PIPELINE) -> None:
+    def __init__(
+        self, root: Path, stock: Stock, settings: str = SETTINGS, pipeline: str = PIPELINE, *, refit: bool = False
+    ) -> None:
         self.root, self.stock = root, stock
         if not root.exists():
             root.mkdir(parents=True)
-            (root / "kairos.toml").write_text(settings)
+            (root / "kairos.toml").write_text(settings if refit else _without_refits(settings))
             (root / "pipeline.py").write_text(pipeline)
             shutil.copytree(stock.cache, root / ".dvc" / "cache", copy_function=os.link)
         self.clock = ReplayClock(START)
@@ -365,6 +368,12 @@ class World:
     def stages(self, name: str = "demand") -> dict[int, str]:
         """Stage by number."""
         return {number: version.stage for number, version in self.model(name).versions.items()}
+
+
+def _without_refits(settings: str) -> str:
+    table = "[model.demand.retrain]\n"
+    settings = settings if table in settings else f"{settings}\n{table}"
+    return settings.replace(table, f"{table}refit = false\n")
 
 
 def _counts(base: Prediction | None, test: Prediction | None, share: float) -> Counter[str]:

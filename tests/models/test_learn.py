@@ -43,7 +43,7 @@ def learnt(folder: Path, learn: Learn, returned: Any, inputs: dict[str, Any], **
     finisher = FinishModel(settings={"demand": OPTIONS}, learn={"demand": learn})
     assert tuple(finisher.also("demand")) == tuple(also)
     given = finisher.prepare("demand", "users", inputs, also)
-    return open_package(finisher(Request(returned=returned, inputs=given, workdir=folder, drop=list(LEAKS))))
+    return open_package(finisher(Request(returned=returned, inputs=dict(given), workdir=folder, drop=list(LEAKS))))
 
 
 @pytest.mark.parametrize("kind", ["polars", "pandas"])

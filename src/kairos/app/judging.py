@@ -79,11 +79,18 @@ def judge(
     Raises:
         NotFound: there is no such version.
         SettingsError: the settings name a column that the holdout lacks; nothing is written.
+        UsageError: the version is a refit, which has seen all rows.
         LedgerMoved: the ledger has grown since ``expect``.
     """
     model = project.settings.model(ref.model)
     state = project.state().model(ref.model)
     version = state.version(ref.number)
+    if version.twin is not None:
+        twin = VersionRef(ref.model, version.twin)
+        raise UsageError(
+            f"{ref} is {twin} learnt again with the rows that {twin} was judged on: it has seen them all.",
+            hint=f"Type: kairos gate {twin}",
+        )
     champion = state.champion if state.champion_number != ref.number else None
     policy = model.gate if require is None else replace(model.gate, require=require)
     evidence, cost = _evidence(project, model, version, champion, policy, time_it=time_it)

@@ -27,6 +27,7 @@ __all__ = [
     "guarded",
     "holdout_losses",
     "holdout_rows",
+    "known_rows",
     "losses_on",
     "moments",
     "simple_answers",
@@ -121,6 +122,11 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
             given=str(error).partition("\n")[0],
             accepted="dates, times, or text such as '2012-03-03T14:00Z'",
         ) from error
+
+
+def known_rows(table: pl.DataFrame, package: Package) -> pl.DataFrame:
+    """The rows with a known truth, seen or not."""
+    return table.filter(pl.col(package.spec.target).is_not_null())
 
 
 def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from kairos.app.control import end_if_refused, is_held
 from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
 from kairos.app.project import Project
+from kairos.app.refitting import judge_refit, may_refit, refit
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
 from kairos.app.watching import Watch
@@ -54,22 +55,50 @@ def settle(project: Project, model: ModelSettings, *, announce: Callable[[], Non
     if end_if_refused(project, version, to="rejected", expect=now.seq):
         return
     if version.verdict is None or version.verdict_against != state.champion_ref:
-        is_by_choice = version.origin in _BY_CHOICE
-        judge(project, version.ref, require=None if is_by_choice else "non_inferior", expect=now.seq)
+        _judge(project, version, expect=now.seq)
         announce()
     now = project.state()
     state = now.model(model.name)
     version = state.version(version.ref.number)
     if version.stage != "registered" or _is_on_trial(state):  # somebody was faster
         return
-    may_shadow = model.delivery.stages[0].stage == "shadow"
     if version.verdict == "fail":
         reasons = [_last_gate(project, version.ref)]
         move(project, version, "rejected", verdict="fail", reasons=reasons, expect=now.seq)
-    elif version.verdict == "pass" or may_shadow:
-        if is_held(project, state, version, to=model.delivery.stages[0].stage, expect=now.seq):
+        if version.twin is not None:  # it goes on without what made its refit worse
+            settle(project, model, announce=announce)
+        return
+    if version.verdict == "pass" and may_refit(project, model, state, version) is None:
+        made = refit(project, model, version)
+        announce()
+        if made is not None:
+            settle(project, model, announce=announce)
             return
-        deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
+        now = project.state()
+        state = now.model(model.name)
+    _begin(project, model, state, version, expect=now.seq)
+
+
+def _judge(project: Project, version: VersionState, *, expect: int) -> None:
+    if version.twin is not None:
+        judge_refit(project, version.ref, expect=expect)
+        return
+    is_by_choice = version.origin in _BY_CHOICE
+    judge(project, version.ref, require=None if is_by_choice else "non_inferior", expect=expect)
+
+
+def _begin(project: Project, model: ModelSettings, state: ModelState, version: VersionState, *, expect: int) -> None:
+    """Begins the rollout of a version whose gate does not forbid it; its twin, if it is a refit, makes way."""
+    first = model.delivery.stages[0].stage
+    if version.verdict != "pass" and first != "shadow":
+        return
+    twin = None if version.twin is None else state.version(version.twin)
+    if twin is not None and twin.stage == "registered":
+        reasons = [f"gives way to {version.ref}, which learnt from newer rows as well"]
+        expect = move(project, twin, "retired", verdict=twin.verdict, reasons=reasons, expect=expect).seq
+    if is_held(project, state, version, to=first, expect=expect):
+        return
+    deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
 
 
 _BY_CHOICE = ("finding", "contract")
@@ -109,6 +138,8 @@ def _periods_days(state: ModelState) -> tuple[float, ...]:
 def _waiting(state: ModelState) -> VersionState | None:
     """The version that the loop made last, if it still stands where it was made and is newer than what is live."""
     newest, champion = state.newest, state.champion
+    if newest is not None and newest.twin is not None and newest.stage == "rejected":
+        newest = state.version(newest.twin)  # the refit was no good
     if newest is None or champion is None or newest.origin == "manual" or newest.stage != "registered":
         return None
     return newest if newest.ref.number > champion.ref.number else None

@@ -14,10 +14,11 @@ from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
 from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.models.learn import Learn
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
-from kairos.values import Digest, Json, VersionRef, Window
+from kairos.values import Digest, Json, VersionRef, Window, plain
 
 __all__ = ["Trained", "default_window", "finisher", "pipeline_source", "train"]
 
@@ -47,6 +48,8 @@ def train(
     force: Collection[str] = (),
     origin: str = "manual",
     reasons: Sequence[str] = (),
+    learn: Mapping[str, Learn] | None = None,
+    twin: VersionRef | None = None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
 ) -> Trained:
     """Runs the pipeline over a window and registers each model that came out new.
@@ -61,6 +64,8 @@ def train(
         force: Steps that run even if nothing changed.
         origin: Why: ``manual``, or the loop's gravest reason, such as ``regret`` or ``age``.
         reasons: The same in sentences.
+        learn: By model, how its training table is changed; part of the run's fact.
+        twin: The version of which this run makes the refit; only its model is trained then.
         on_event: Told of every step as it starts and ends.
 
     Raises:
@@ -78,7 +83,8 @@ def train(
             window=window,
             params=params or {},
             clock=project.clock,
-            finish_model=finisher(project),
+            finish_model=finisher(project, learn),
+            targets=None if twin is None else _needed_for(project.settings.model(twin.model)),
             force=force,
             check=partial(_check_names, project.settings.models.values()),
             on_event=on_event,
@@ -86,7 +92,7 @@ def train(
     except RunStopped as stop:
         project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
         raise
-    body = result.plain()
+    body = result.plain() | ({"learn": plain(learn)} if learn else {})
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
     made = [
         (model, result.models[model.step])
@@ -103,7 +109,10 @@ def train(
         raise
     fact = Fact(kind=kind, subject=result.id, body={**body, "metrics": metrics})
     packages = {model.name: package for model, package in made}
-    versions, unchanged = decide_again(partial(_tell, project, fact, packages, origin, reasons))
+    told: dict[str, Json] = {"origin": origin, "reasons": list(reasons)}
+    if twin is not None:
+        told["twin"] = str(twin)
+    versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
     return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged)
 
 
@@ -124,8 +133,8 @@ def pipeline_source(project: Project) -> PipelineSource:
     return PipelineSource(root=project.root, file=project.settings.pipeline)
 
 
-def finisher(project: Project) -> FinishModel:
-    """Makes packages as the settings say."""
+def finisher(project: Project, learn: Mapping[str, Learn] | None = None) -> FinishModel:
+    """Makes packages as the settings say; ``learn`` as in ``train``."""
     options = {
         name: ModelOptions(
             step=m.step,
@@ -140,7 +149,11 @@ def finisher(project: Project) -> FinishModel:
         )
         for name, m in project.settings.models.items()
     }
-    return FinishModel(settings=options)
+    return FinishModel(settings=options, learn=learn or {})
+
+
+def _needed_for(model: ModelSettings) -> list[str]:
+    return [model.step, model.holdout]
 
 
 def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
@@ -184,7 +197,7 @@ def _unmeasured(model: ModelSettings, run: Json) -> str:
 
 
 def _tell(
-    project: Project, run: Fact, packages: Mapping[str, Digest], origin: str, reasons: Sequence[str]
+    project: Project, run: Fact, packages: Mapping[str, Digest], told: Mapping[str, Json]
 ) -> tuple[tuple[VersionRef, ...], tuple[VersionRef, ...]]:
     """Writes the run down, and with it each package as the next version of its model: all of it, or nothing.
 
@@ -200,7 +213,7 @@ def _tell(
             unchanged.append(same[-1])
             continue
         ref = VersionRef(model, max(known, default=0) + 1)
-        body = {"package": package, "run": run.subject, "origin": origin, "reasons": list(reasons)}
+        body = {"package": package, "run": run.subject, **told}
         facts.append(Fact(kind="version.registered", subject=str(ref), body=body))
         versions.append(ref)
     project.tell_all(facts, expect=state.seq)

@@ -191,8 +191,12 @@ class Watch:
     def _known(self, version: VersionState) -> tuple[Profile, LossReference | None, HoldoutRows]:
         if version.ref not in self._references:
             package = open_stored(self._project.store, version.package, allow_pickle=self._model.allow_pickle)
-            run = run_entry(self._project, version.run).body
-            rows = holdout_rows(self._project, self._model, package, run)
+            measured, judged = version, package
+            if version.twin is not None:  # a refit has no rows that it has not seen: its twin's say what to expect
+                measured = self._project.state().model(version.ref.model).version(version.twin)
+                judged = open_stored(self._project.store, measured.package, allow_pickle=self._model.allow_pickle)
+            run = run_entry(self._project, measured.run).body
+            rows = holdout_rows(self._project, self._model, judged, run)
             losses = loss_named(self._model.gate.loss)(rows.label, rows.prediction)
             self._references[version.ref] = (package.profile, loss_reference(losses), rows)
         return self._references[version.ref]

@@ -31,6 +31,7 @@ def _registered(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
         package=Digest(_text(entry, "package")),
         run=_text(entry, "run"),
         origin=_text(entry, "origin"),
+        twin=None if entry.body.get("twin") is None else VersionRef.parse(str(entry.body["twin"])).number,
         registered_at=entry.at,
         since=entry.at,
         stage_seq=entry.seq,

@@ -118,6 +118,8 @@ class VersionState:
     run: str
     origin: str
     """Why it was made: ``manual``, or the loop's gravest reason, as in ``retrain.reasons``."""
+    twin: int | None = None
+    """Of a refit: the number of the version that was judged in its place; it learnt the same way from fewer rows."""
     registered_at: datetime
     stage: Stage = "registered"
     share: float = 0.0
@@ -212,9 +214,15 @@ class ModelState:
 
     @property
     def failures_in_a_row(self) -> int:
-        """Versions that the loop made after the champion and that were rejected or rolled back."""
+        """Versions that the loop made after the champion and that were rejected or rolled back; no refits, whose twins
+        took their place."""
         newer = [v for n, v in self.versions.items() if self.champion_number is None or n > self.champion_number]
-        return sum(v.origin != "manual" and v.stage in ("rejected", "rolled_back") for v in newer)
+        failed = [v for v in newer if v.origin != "manual" and v.stage in ("rejected", "rolled_back")]
+        return sum(v.twin is None or v.stage == "rolled_back" for v in failed)
+
+    def refit_of(self, number: int) -> VersionState | None:
+        """The refit of that version, if one was made."""
+        return next((one for one in self.versions.values() if one.twin == number), None)
 
     @property
     def newest(self) -> VersionState | None:

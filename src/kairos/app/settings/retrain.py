@@ -41,6 +41,7 @@ def read_retrain(reader: Reader) -> RetrainPolicy:
         cooldown=reader.length("cooldown", default.cooldown),
         max_cooldown=reader.length("max_cooldown", default.max_cooldown),
         retry=reader.length("retry", default.retry),
+        refit=reader.flag("refit", default=default.refit),
     )
     reader.done()
     return policy

@@ -55,6 +55,9 @@ class RetrainPolicy:
     hysteresis: float = 0.2
     """After a version proven bad, the cost of waiting has to exceed by this share what it was when that was trained."""
 
+    refit: bool = True
+    """Whether a version of the loop that passed its gate learns once more, with the rows that it was judged on."""
+
     def __post_init__(self) -> None:
         if not 0.5 < self.confidence < 1:
             raise SettingsError(
