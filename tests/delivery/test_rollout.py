@@ -219,3 +219,30 @@ def test_every_decision_can_be_made_again_from_what_the_ledger_keeps(case: Rollo
         ({"about": "bake"}, decide_bake(POLICY, case)),
     ):
         assert canonical_json(decide_again(question, *kept)) == canonical_json(decision)
+
+
+def test_a_refit_owes_no_second_proof_of_its_loss() -> None:
+    """Its twin's gate stands for that: what both predicted is enough, and the guards are asked as of any version."""
+    refit = replace(POLICY, loss_is_proven=True)
+    young = evidence(None, days=1.1)
+    assert decide(POLICY, "shadow", 0.0, young).action == "wait"
+    first = decide(refit, "shadow", 0.0, young)
+    assert (first.action, first.to) == ("advance", STAGES[1])
+    assert "its twin passed the gate" in first.sentence
+    assert "taken back as soon as that is proven" in first.words[1]
+    unproven = evidence(None, days=1.1, guards=(Guard(name="errors", what="errors", own=(2, 8), by=("pairs",)),))
+    waits = decide(refit, "canary", 0.25, unproven)
+    assert waits.action == "wait"
+    assert "errors may still be more" in waits.sentence
+
+
+def test_a_refit_that_does_harm_is_taken_back_like_any_other() -> None:
+    """By its loss too."""
+    bad = replace(GOOD, harm_log_e=math.log(20.1), challenger_mean=90.0, upper=60.0)
+    assert decide(replace(POLICY, loss_is_proven=True), "canary", 0.25, evidence(bad)).action == "rollback"
+
+
+def test_policies_of_old_ledgers_ask_for_the_loss() -> None:
+    """They were written before there were refits."""
+    old = {name: value for name, value in plain(POLICY).items() if name != "loss_is_proven"}
+    assert RolloutPolicy.from_plain(old) == POLICY

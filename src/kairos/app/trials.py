@@ -105,9 +105,9 @@ def _basis(
 
 
 def _owed_proof(model: ModelSettings, challenger: VersionState, evidence: RolloutEvidence) -> RolloutPolicy:
-    """The rollout's policy; a version whose gate held owes the proof here, by the gate's margin."""
+    """The rollout's policy; a version whose gate held owes the proof here, by the gate's margin; a refit owes none."""
     if challenger.verdict == "pass":
-        return model.delivery
+        return replace(model.delivery, loss_is_proven=challenger.twin is not None)
     margin = model.gate.loss_margin
     owed = margin.value
     if margin.kind == "absolute":  # in the loss's unit; as a part of what the champion loses

@@ -51,6 +51,9 @@ class RolloutPolicy:
     """What may happen to users; a guard each."""
     timeout: timedelta = timedelta(seconds=1)
     """A prediction that takes longer is a bad event, however slow the champion is."""
+    loss_is_proven: bool = False
+    """Whether nothing has to be proven about the loss here, because the gate has proven it of the version's twin: of a
+    refit. Harm that the loss shows ends its trial all the same."""
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[-1].stage != "live":
@@ -85,7 +88,7 @@ class RolloutPolicy:
     @classmethod
     def from_plain(cls, value: Json) -> RolloutPolicy:
         """Undoes ``plain``."""
-        known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls)}
+        known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls) if f.name in value}
         known["stages"] = tuple(StageStep(**step) for step in value["stages"])
         known["guards"] = tuple(GuardRule(**rule) for rule in value["guards"])
         known["events"] = tuple(EventRule(**event) for event in value["events"])

@@ -17,6 +17,9 @@ from kairos.values import duration_text
 
 __all__ = ["Missing", "allowed_rate", "exposure", "missing", "safety"]
 
+_FEWEST = 20
+"""Requests that both predicted before a refit goes on at all: of any other version the labels ask for more."""
+
 _FAR_DAYS = 365
 """What is due later is not promised."""
 
@@ -36,7 +39,7 @@ class Missing:
 def missing(policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutEvidence) -> list[Missing]:
     """What is not proven at a stage; empty when the challenger may go on."""
     found = [
-        _loss(policy, evidence) if stage != "live" else None,
+        _loss(policy, evidence) if stage != "live" and not policy.loss_is_proven else None,
         _requests(policy, share, evidence) if stage != "live" else None,
         *((_guard if share > 0 else _aside)(policy, share, evidence, guard) for guard in evidence.guards),
         _dwell(policy, stage, share, evidence),
@@ -92,16 +95,19 @@ def _loss(policy: RolloutPolicy, evidence: RolloutEvidence) -> Missing | None:
 
 
 def _requests(policy: RolloutPolicy, share: float, evidence: RolloutEvidence) -> Missing | None:
-    own = evidence.pairs if share == 0 else evidence.canary_requests
+    is_both = share == 0 or policy.loss_is_proven  # a refit answers as its twin did; what is new is seen in shadow too
+    own = evidence.pairs if is_both else evidence.canary_requests
     needed = policy.min_canary_requests if share > 0 else None
     if needed is None:
         answers = exposure(policy, share, evidence)
         table = policy.demand(share).min_requests
         needed = 0 if answers <= policy.bad_answers else min(table, math.ceil(answers))
+        if policy.loss_is_proven:
+            needed = max(needed, _FEWEST)
     if own >= needed:
         return None
-    whose = "requests that both predicted" if share == 0 else "requests answered by the challenger itself"
-    rate = evidence.requests_per_day * (share or 1.0)
+    whose = "requests that both predicted" if is_both else "requests answered by the challenger itself"
+    rate = evidence.requests_per_day * (1.0 if is_both else share)
     return Missing(text=f"{own} of {needed} {whose}", due=_due(evidence, needed - own, rate))
 
 

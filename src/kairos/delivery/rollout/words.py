@@ -27,7 +27,8 @@ def due_date(missing: Sequence[Missing]) -> datetime | None:
 def proof(policy: RolloutPolicy, evidence: RolloutEvidence) -> str:
     """What lets a challenger go on, for the statistician."""
     loss = evidence.loss
-    assert loss is not None  # nothing advances without it
+    if policy.loss_is_proven or loss is None:
+        return f"its twin passed the gate, and no harm shows in {evidence.pairs} requests that both predicted"
     return (
         f"mean loss {loss.challenger_mean:.4g} against {loss.champion_mean:.4g} on {loss.pairs} requests; the "
         f"difference is below {loss.upper:.4g} at any time with {1 - policy.alpha:.0%}"
@@ -47,8 +48,13 @@ def taken_back(policy: RolloutPolicy, reason: str, *, by_proof: bool) -> Words:
 def advanced(policy: RolloutPolicy, evidence: RolloutEvidence, to: StageStep) -> Words:
     """Of a step forward."""
     loss = evidence.loss
-    assert loss is not None  # nothing advances without it
     whom = "every request" if to.stage == "live" else f"{_percent(to.share)} of the requests"
+    if policy.loss_is_proven or loss is None:
+        return (
+            f"The new version may answer {whom}: it learnt as one that passed the gate did, only from newer rows as "
+            f"well, and in {evidence.pairs} requests nothing speaks against it.",
+            "If it does harm after all, it is taken back as soon as that is proven.",
+        )
     return (
         f"The new version may answer {whom}: on {loss.pairs} labelled requests its mean loss was "
         f"{loss.challenger_mean:.4g} against {loss.champion_mean:.4g}, and nothing else speaks against it.",
