@@ -17,6 +17,7 @@ BENCHMARKS = (
     "decisions.cost",
     "decisions.before_labels",
     "decisions.causes",
+    "decisions.regret",
 )
 
 

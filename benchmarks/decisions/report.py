@@ -29,13 +29,14 @@ def share(hits: float, runs: int) -> str:
     return f"{hits:.3f}" if runs >= 1000 else f"{hits:.2f}"
 
 
-def main(title: str, simulate: Callable[[int], Sequence[Row]], *, runs: int) -> int:
+def main(title: str, simulate: Callable[[int], Sequence[Row]], *, runs: int, quick: int = 40) -> int:
     """Simulates and prints tables, or JSON.
 
     Args:
         title: What is simulated.
         simulate: From the number of replications to figures.
         runs: How many, if not told otherwise.
+        quick: How many with ``--quick``.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -43,7 +44,7 @@ def main(title: str, simulate: Callable[[int], Sequence[Row]], *, runs: int) -> 
     parser.add_argument("--runs", type=int, default=runs, help="replications (default: %(default)s)")
     parser.add_argument("--rounds", type=int, help="for other benchmarks; here it means nothing")
     args = parser.parse_args()
-    chosen = 40 if args.quick else args.runs
+    chosen = quick if args.quick else args.runs
     started = perf_counter()
     rows = simulate(chosen)
     at = datetime.now(UTC).isoformat(timespec="seconds")
