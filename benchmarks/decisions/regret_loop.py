@@ -1,43 +1,40 @@
-"""The loop's own decisions over a stream: readings, when to train, on which window, the gate, the refit, the trial.
+"""The loop's own decisions over a stream: readings, when to train, on which window, gate, refit, trial, and bake.
 
 All decisions are the product's, with its defaults: ``decide_retrain``, ``choose_window``, the gate, the check of
-quality. Simplified are the trial, which takes ``TRIAL_DAYS`` and never ends a version early; a version whose gate
-holds, which is given up and not sent to shadow; the gate's slices and the other checks, of which there are none; and
-the way back while a version bakes, which is not taken. So what is bad goes live here rather more often than there.
+quality, and the proof of harm by which a version is taken back. Simplified are the trial, which takes ``TRIAL_DAYS``;
+a version whose gate holds, which is given up and not sent to shadow; and slices and other checks, of which there are
+none. So what is bad goes live here rather more often than there, and what is good a little later.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
-from itertools import pairwise
+from datetime import timedelta
 
 import numpy as np
 
+from benchmarks.decisions.regret_evidence import (
+    HOLDOUT_DAYS,
+    gate_verdict,
+    is_alarmed,
+    is_harmful,
+    moment,
+    take_reading,
+)
 from benchmarks.decisions.streams_timed import Change, Cut, TimedStream
 from kairos.delivery.retrain import Reading, RetrainFacts, RetrainPolicy, TrainingWindow, choose_window, decide_retrain
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
-from kairos.delivery.retrain.windows import windows_to_try
-from kairos.gates.decide import decide
-from kairos.gates.measure import measure
-from kairos.gates.policy import GatePolicy, Require
-from kairos.gates.rows import GateRows
-from kairos.monitor.checks.quality import loss_reference, quality
-from kairos.monitor.days import Days
-from kairos.monitor.policy import MonitorPolicy
-from kairos.values import Verdict, Window
+from kairos.delivery.rollout import RolloutPolicy
+from kairos.gates.policy import Require
+from kairos.values import Verdict
 
-__all__ = ["HOLDOUT_DAYS", "TRIAL_DAYS", "Training", "loop", "trainings"]
+__all__ = ["TRIAL_DAYS", "Training", "loop", "trainings"]
 
-HOLDOUT_DAYS = 14.0
 TRIAL_DAYS = 3.0
+_BAKE_DAYS = RolloutPolicy().bake / timedelta(days=1)
 _USUAL = 4
 """The last readings, whose fresh models tell what a fresh model loses."""
-
-_BEGAN = datetime(2020, 1, 6, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,158 +54,133 @@ def loop(stream: TimedStream, policy: RetrainPolicy | None = None) -> list[Chang
         stream: What is lived through, a turn a day.
         policy: ``None``: the defaults.
     """
-    return _Loop(stream, policy or RetrainPolicy()).live()[0]
+    return _live(stream, policy).schedule
 
 
 def trainings(stream: TimedStream, policy: RetrainPolicy | None = None) -> list[Training]:
     """All trainings of the same, also those whose versions did not go live."""
-    return _Loop(stream, policy or RetrainPolicy()).live()[1]
+    return _live(stream, policy).made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
-    """A version under way."""
-
-    change: Change
-    """From when on the refit answers, if nothing speaks against it."""
+class _Version:
+    cut: Cut
     judged: Cut
-    """Of its twin."""
+    """Of its twin, which was judged on the rows held out after it."""
+    trained: float
+    """Day."""
+
+
+def _live(stream: TimedStream, policy: RetrainPolicy | None) -> _Loop:
+    cut = stream.first.cut
+    judged = replace(cut, until=cut.until - HOLDOUT_DAYS)
+    first = _Version(cut=cut, judged=judged, trained=stream.start)
+    found = _Loop(stream, policy or RetrainPolicy(), champion=first, since=stream.start, schedule=[stream.first])
+    for now in np.arange(stream.start + 1, stream.end).tolist():
+        found.turn(now)
+    return found
 
 
 @dataclass(slots=True)
 class _Loop:
+    """What the ledger would know, and a turn a day."""
+
     stream: TimedStream
     policy: RetrainPolicy
-    schedule: list[Change] = field(default_factory=list)
+    champion: _Version
+    since: float
+    """When the champion went live."""
+    schedule: list[Change]
+    before: _Version | None = None
+    """The former champion, while the present one bakes."""
+    challenger: _Version | None = None
     made: list[Training] = field(default_factory=list)
     read: list[Reading] = field(default_factory=list)
     about: int = 0
     """Index of the first reading that may be about the champion."""
-    trained: float = 0.0
-    """When the champion was trained."""
-    judged: Cut = field(init=False)
-    """Of its twin, which was judged on the rows held out after it."""
+    lasted: list[float] = field(default_factory=list)
+    """How long former champions were live, in days."""
     failures: int = 0
     tried_regret: float | None = None
+    spent_regret: float = 0.0
+    """What waiting had cost when the last version was trained."""
 
-    def live(self) -> tuple[list[Change], list[Training]]:
-        """A turn a day, from the start to the end."""
-        stream, trial = self.stream, None
-        self.schedule, self.trained = [stream.first], stream.start
-        self.judged = replace(stream.first.cut, until=stream.first.cut.until - HOLDOUT_DAYS)
-        for now in np.arange(stream.start + 1, stream.end).tolist():
-            if trial is not None and now >= trial.change.at:
-                self._go_live(trial)
-                trial = None
-            self._take_reading(now)
-            if trial is None:
-                trial = self._turn(now)
-        return self.schedule, self.made
+    def turn(self, now: float) -> None:
+        """Bake, trial, reading, training: in the loop's order."""
+        self._bake(now)
+        self._try(now)
+        block = self.policy.block / timedelta(days=1)
+        begins = self.stream.start + block * len(self.read)
+        if now - self.stream.delay_days >= begins + block:
+            self.read.append(take_reading(self.stream, begins, block, self.champion.cut, self.read))
+        if self.challenger is None and self.before is None:
+            self._train(now)
 
-    def _turn(self, now: float) -> _Trial | None:
+    def _bake(self, now: float) -> None:
+        if self.before is None:
+            return
+        if self._is_harmful(self.champion, self.before, self.champion.trained, now):
+            self._answer(self.before, now)
+            self._count_failure()
+        elif now < self.since + _BAKE_DAYS:
+            return
+        self.before = None
+
+    def _try(self, now: float) -> None:
+        if self.challenger is None:
+            return
+        if self._is_harmful(self.challenger, self.champion, self.challenger.trained, now):
+            self._count_failure()
+        elif now < self.challenger.trained + TRIAL_DAYS:
+            return
+        else:
+            self.lasted.append(now - self.since)
+            self.before, self.failures, self.tried_regret = self.champion, 0, None
+            self._answer(self.challenger, now)
+        self.challenger = None
+
+    def _answer(self, version: _Version, now: float) -> None:
+        self.champion, self.since, self.about = version, now, len(self.read)
+        self.schedule.append(Change(at=now, cut=version.cut))
+
+    def _count_failure(self) -> None:
+        self.failures, self.tried_regret = self.failures + 1, self.spent_regret
+
+    def _is_harmful(self, new: _Version, old: _Version, since: float, now: float) -> bool:
+        return is_harmful(self.stream, new.cut, old.cut, old.judged, since, now - self.stream.delay_days)
+
+    def _train(self, now: float) -> None:
         facts = self._facts(now)
         decision = decide_retrain(self.policy, facts)
         if decision.action != "retrain" or decision.origin is None:
-            return None
-        window = choose_window(self.read)
-        known = now - self.stream.delay_days
+            return
+        self.spent_regret = waiting_cost(self.policy, facts).regret
+        window, known = choose_window(self.read), now - self.stream.delay_days
         days = self.stream.history_days if window.days is None else window.days
         judged = Cut(until=known - HOLDOUT_DAYS, days=days)
-        verdict = self._gate(
-            judged, known, "superior" if decision.origin in ("finding", "contract") else "non_inferior"
-        )
+        require: Require = "superior" if decision.origin in ("finding", "contract") else "non_inferior"
+        verdict = gate_verdict(self.stream, judged, self.champion.cut, known, require)
         self.made.append(Training(at=now, origin=decision.origin, window=window, verdict=verdict))
         if verdict == "fail":
-            self.failures, self.tried_regret = self.failures + 1, waiting_cost(self.policy, facts).regret
-        if verdict != "pass":
-            return None
-        return _Trial(change=Change(at=now + TRIAL_DAYS, cut=Cut(until=known, days=days)), judged=judged)
-
-    def _go_live(self, trial: _Trial) -> None:
-        self.schedule.append(trial.change)
-        self.about, self.failures, self.tried_regret = len(self.read), 0, None
-        self.judged, self.trained = trial.judged, trial.change.at - TRIAL_DAYS
-
-    @property
-    def champion(self) -> Change:
-        """What answers."""
-        return self.schedule[-1]
-
-    def _take_reading(self, now: float) -> None:
-        """Of the next block, if its truth is known by now."""
-        stream, block = self.stream, self.policy.block / timedelta(days=1)
-        begins = stream.start + block * len(self.read)
-        if now - stream.delay_days < begins + block:
-            return
-        fresh = begins - stream.delay_days
-        tried = {}
-        rows = stream.daily(np.ones(stream.day.size), begins, begins + block)[1]
-        for window in windows_to_try(stream.history_days, weighted=False):
-            cut = Cut(until=fresh, days=stream.history_days if window.days is None else window.days)
-            tried[window.name] = tuple(stream.daily(stream.losses(cut), begins, begins + block)[0].tolist())
-        own = self.champion.cut
-        has_seen = own.until > begins
-        sums = () if has_seen else stream.daily(stream.losses(own), begins, begins + block)[0].tolist()
-        self.read.append(
-            Reading(
-                window=Window(_moment(begins), _moment(begins + block)),
-                rows=tuple(rows.tolist()),
-                champion=tuple(sums),
-                tried=tried,
-                chosen=choose_window(self.read).name,
-                age_days=max(fresh - own.until, 0.0),
-            )
-        )
+            self._count_failure()
+        if verdict == "pass":
+            self.challenger = _Version(cut=Cut(until=known, days=days), judged=judged, trained=now)
 
     def _facts(self, now: float) -> RetrainFacts:
-        stream, known = self.stream, now - self.stream.delay_days
-        mine = [one for one in self.read[self.about :] if one.champion]
+        stream, champion, known = self.stream, self.champion, now - self.stream.delay_days
         fresh = [one.fresh_mean for one in self.read[-_USUAL:] if one.n]
-        learnt, new = stream.learns(self.champion.cut), stream.rows(self.champion.cut.until, known)
+        learnt, new = stream.learns(champion.cut), stream.rows(champion.cut.until, known)
         return RetrainFacts(
-            now=_moment(now),
-            champion_trained_at=_moment(self.trained),
+            now=moment(now),
+            champion_trained_at=moment(champion.trained),
             usual_loss=float(np.mean(fresh)) if fresh else None,
-            readings=tuple(mine),
+            readings=tuple(one for one in self.read[self.about :] if one.champion),
             slope=risk_slope(self.read),
-            periods_days=tuple(later.at - earlier.at for earlier, later in pairwise(self.schedule)),
-            alarms=("quality",) if self._is_alarmed(known) else (),
+            periods_days=tuple(self.lasted),
+            alarms=("quality",) if is_alarmed(stream, champion.cut, champion.judged, self.since, known) else (),
             new_rows=new.stop - new.start,
             train_rows=learnt.stop - learnt.start,
-            trained_at=tuple(_moment(one.at) for one in self.made),
+            trained_at=tuple(moment(one.at) for one in self.made),
             tried_regret=self.tried_regret,
             failures_in_a_row=self.failures,
         )
-
-    def _is_alarmed(self, known: float) -> bool:
-        """Whether the check of quality finds that the champion loses more than its holdout has promised."""
-        stream = self.stream
-        held_out = stream.rows(self.judged.until, self.judged.until + HOLDOUT_DAYS)
-        reference = loss_reference(stream.losses(self.judged)[held_out])
-        began = math.ceil(self.champion.at)
-        sums, rows = stream.daily(stream.losses(self.champion.cut), began, math.floor(known))
-        if reference is None or not rows.size:
-            return False
-        numbers = np.unique(np.floor(stream.day[stream.rows(began, math.floor(known))]))
-        days = Days(means=sums / rows, rows=rows, ends=tuple(_moment(one + 1) for one in numbers), waiting=0)
-        found = quality(days, reference, loss=stream.loss, policy=MonitorPolicy(), version=1)
-        return found is not None and found.level == "alarm"
-
-    def _gate(self, judged: Cut, known: float, require: Require) -> Verdict:
-        """On the rows held out that the champion has not learnt from either."""
-        stream = self.stream
-        rows = stream.rows(max(judged.until, self.champion.cut.until), known)
-        policy = GatePolicy(loss=stream.loss, require=require, discover=False)
-        seen = GateRows(
-            truth=stream.label[rows],
-            challenger=stream.answers(judged)[rows].astype(np.float64),
-            champion=stream.answers(self.champion.cut)[rows].astype(np.float64),
-            times=(stream.day[rows] * 86_400e6).astype("datetime64[us]"),
-            digest="of a stream",
-        )
-        return decide(policy, measure(seen, policy, as_of=_moment(known))).verdict
-
-
-@cache
-def _moment(day: float) -> datetime:
-    return _BEGAN + timedelta(days=day)
