@@ -88,27 +88,29 @@ def streams(runs: int) -> Iterator[TimedStream]:
 
 
 def simulate(runs: int) -> Iterator[Row]:
-    """A line for each stream and policy, then sums over all."""
-    total: dict[str, list[Outcome]] = {name: [] for name in POLICIES}
-    shares: dict[str, list[float]] = {name: [] for name in POLICIES}
+    """A line for each stream and policy, then sums over those made up and those observed."""
+    total: dict[tuple[str, str], list[Outcome]] = {}
+    shares: dict[tuple[str, str], list[float]] = {}
     for stream in streams(runs):
+        kind = "observed" if stream.is_real else "made up"
         still, best = (follow(stream, policy(stream)) for policy in (never, best_schedule))
         is_worth = still.losses.mean() - best.losses.mean() > _NOTHING * still.losses.mean()
         yield from _lines(stream, "never", still, "")
         for name, policy in POLICIES.items():
             found = follow(stream, policy(stream))
-            total[name].append(found)
+            total.setdefault((kind, name), []).append(found)
+            gain = "nothing to gain"
             if is_worth:
-                gain = _share(still.losses, found.losses, best.losses)
-                shares[name].append(gain)
+                share = _share(still.losses, found.losses, best.losses)
+                shares.setdefault((kind, name), []).append(share)
                 low, high = _interval(stream, still.losses, found.losses, best.losses)
-                yield from _lines(stream, name, found, f"{gain:.2f} [{low:.2f}, {high:.2f}]")
-            else:
-                yield from _lines(stream, name, found, "nothing to gain")
+                gain = f"{share:.2f} [{low:.2f}, {high:.2f}]"
+            yield from _lines(stream, name, found, gain)
         yield from _lines(stream, "best in hindsight", best, "1.00" if is_worth else "")
-    for name, outcomes in total.items():
-        for figure, value in _sums(outcomes, shares[name], total["every week, deploy"]).items():
-            yield Row(table="all streams", case=f"{len(outcomes)} streams", who=name, figure=figure, value=value)
+    for (kind, name), outcomes in total.items():
+        case, those = f"{kind}, {len(outcomes)} streams", shares.get((kind, name), [])
+        for figure, value in _sums(outcomes, those, total[kind, "every week, deploy"]).items():
+            yield Row(table="all streams", case=case, who=name, figure=figure, value=value)
 
 
 def _lines(stream: TimedStream, who: str, found: Outcome, gain: str) -> Iterator[Row]:

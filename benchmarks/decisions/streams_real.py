@@ -85,6 +85,7 @@ def _stream(
         label=rows[target].cast(pl.Float64).to_numpy(),
         learner=learner,
         loss="squared_error" if is_chance else "absolute_error",
+        is_real=True,
         **more,
     )
 

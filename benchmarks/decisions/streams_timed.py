@@ -70,6 +70,8 @@ class TimedStream:
     """How far back a training looks."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     """What leaves the service is clipped to this."""
+    is_real: bool = False
+    """Whether it was observed, and not made up."""
     _answers: dict[Cut, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @property
