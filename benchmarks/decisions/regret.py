@@ -19,13 +19,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.decisions.regret_loop import loop
 from benchmarks.decisions.regret_rivals import adwin, best_schedule, drift_alarm, never, point_gate, weekly
 from benchmarks.decisions.report import Row, main
 from benchmarks.decisions.streams import Floats
 from benchmarks.decisions.streams_made import WORLDS, made_stream
 from benchmarks.decisions.streams_real import real_streams
 from benchmarks.decisions.streams_timed import Change, TimedStream, answering, lived
+from kairos.app.backtest.loop import loop
 from kairos.delivery.retrain.readings import mean_excess
 
 __all__ = ["POLICIES", "Outcome", "follow", "simulate", "streams"]

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from scipy import stats
 
-from benchmarks.decisions.streams_timed import Change, Cut, TimedStream, change_cost, lived
-from kairos.delivery.retrain.windows import windows_to_try
+from benchmarks.decisions.streams_timed import Change, Cut, TimedStream
+from kairos.app.backtest.hindsight import WEEK, best_schedule, never, newest, weekly, weeks_of
 
 __all__ = ["Adwin", "adwin", "best_schedule", "drift_alarm", "never", "point_gate", "weekly"]
 
-WEEK = 7.0
 HOLDOUT_DAYS = 14.0
-
-
-def never(stream: TimedStream) -> list[Change]:
-    """One model, for ever."""
-    return [stream.first]
-
-
-def weekly(stream: TimedStream) -> list[Change]:
-    """A new model each week, deployed whatever it is worth."""
-    return [Change(at=at, cut=_newest(stream, at)) for at in _weeks(stream)]
 
 
 def drift_alarm(stream: TimedStream, *, alpha: float = 0.05) -> list[Change]:
@@ -34,21 +22,21 @@ def drift_alarm(stream: TimedStream, *, alpha: float = 0.05) -> list[Change]:
     By a Kolmogorov-Smirnov test for each input, at ``alpha`` over their number (Bonferroni).
     """
     schedule = [stream.first]
-    for at in _weeks(stream)[1:]:
+    for at in weeks_of(stream)[1:]:
         known, last = stream.inputs[stream.learns(schedule[-1].cut)], stream.inputs[stream.rows(at - WEEK, at)]
         if len(last) and any(
             stats.ks_2samp(one[np.isfinite(one)], other[np.isfinite(other)]).pvalue < alpha / known.shape[1]
             for one, other in zip(known.T, last.T, strict=True)
             if np.isfinite(one).any() and np.isfinite(other).any()
         ):
-            schedule.append(Change(at=at, cut=_newest(stream, at)))
+            schedule.append(Change(at=at, cut=newest(stream, at)))
     return schedule
 
 
 def point_gate(stream: TimedStream) -> list[Change]:
     """A new model each week, deployed if its mean loss on the last 14 days, which it has not seen, is the smaller."""
     schedule = [stream.first]
-    for at in _weeks(stream)[1:]:
+    for at in weeks_of(stream)[1:]:
         known = at - stream.delay_days
         new = Cut(until=known - HOLDOUT_DAYS, days=stream.history_days)
         rows = stream.rows(max(known - HOLDOUT_DAYS, schedule[-1].cut.until), known)
@@ -71,53 +59,9 @@ def adwin(stream: TimedStream, *, delta: float = 0.002) -> list[Change]:
         rows = stream.rows(at - stream.delay_days - 1, at - stream.delay_days)
         shares = np.minimum(stream.losses(schedule[-1].cut)[rows] / scale, 1.0)
         if any(window.add(float(share)) for share in shares):
-            schedule.append(Change(at=float(at), cut=_newest(stream, float(at))))
+            schedule.append(Change(at=float(at), cut=newest(stream, float(at))))
             window = Adwin(delta=delta)
     return schedule
-
-
-def best_schedule(stream: TimedStream) -> list[Change]:
-    """The weeks and training windows that would have lost least, each change at the price of a day's losses.
-
-    Nobody can follow it: it knows the future. By dynamic programming over all weeks.
-    """
-    weeks = _weeks(stream)
-    price = change_cost(stream, float(lived(stream, weekly(stream)).mean()))
-    edges = [*weeks, math.inf]
-    parts = [stream.rows(start, end) for start, end in pairwise(edges)]
-    cuts = [
-        [_cut(stream, at, window.days) for window in windows_to_try(stream.history_days, weighted=False)]
-        for at in weeks
-    ]
-    best: list[float] = [0.0, *[math.inf] * len(weeks)]
-    came: list[Change | None] = [None] * (len(weeks) + 1)
-    before = [0] * (len(weeks) + 1)
-    for begin, choices in enumerate(cuts):
-        for cut in choices if begin else [stream.first.cut]:
-            losses, spent = stream.losses(cut), best[begin] + (price if begin else 0.0)
-            for end in range(begin + 1, len(weeks) + 1):
-                spent += float(losses[parts[end - 1]].sum())
-                if spent < best[end]:
-                    best[end], came[end], before[end] = spent, Change(at=weeks[begin], cut=cut), begin
-    schedule, end = [], len(weeks)
-    while end:
-        change = came[end]
-        assert change is not None  # each week ends some schedule
-        schedule.append(change)
-        end = before[end]
-    return schedule[::-1]
-
-
-def _weeks(stream: TimedStream) -> list[float]:
-    return [float(at) for at in np.arange(stream.start, stream.end, WEEK)]
-
-
-def _newest(stream: TimedStream, at: float) -> Cut:
-    return _cut(stream, at, None)
-
-
-def _cut(stream: TimedStream, at: float, days: float | None) -> Cut:
-    return Cut(until=at - stream.delay_days, days=stream.history_days if days is None else days)
 
 
 @dataclass(slots=True)

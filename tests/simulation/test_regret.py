@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks.decisions.regret import POLICIES, follow
-from benchmarks.decisions.regret_loop import trainings
 from benchmarks.decisions.regret_rivals import Adwin, best_schedule, never, weekly
 from benchmarks.decisions.streams_made import made_stream
 from benchmarks.decisions.streams_timed import Change, TimedStream, change_cost, lived
+from kairos.app.backtest.loop import trainings
 
 SEED = 200
 

@@ -1,4 +1,4 @@
-"""The loop's own decisions over a stream: readings, when to train, on which window, gate, refit, trial, and bake.
+"""The loop's own decisions over a past: readings, when to train, on which window, gate, refit, trial, and bake.
 
 All decisions are the product's, with its defaults: ``decide_retrain``, ``choose_window``, the gate, the check of
 quality, and the proof of harm by which a version is taken back. Simplified are the trial, which takes ``TRIAL_DAYS``;
@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from benchmarks.decisions.regret_evidence import (
+from kairos.app.backtest.evidence import (
     HOLDOUT_DAYS,
     gate_verdict,
     is_alarmed,
@@ -21,7 +21,7 @@ from benchmarks.decisions.regret_evidence import (
     moment,
     take_reading,
 )
-from benchmarks.decisions.streams_timed import Change, Cut, TimedStream
+from kairos.app.backtest.past import Change, Cut, Past
 from kairos.delivery.retrain import Reading, RetrainFacts, RetrainPolicy, TrainingWindow, choose_window, decide_retrain
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
@@ -47,19 +47,19 @@ class Training:
     verdict: Verdict
 
 
-def loop(stream: TimedStream, policy: RetrainPolicy | None = None) -> list[Change]:
+def loop(past: Past, policy: RetrainPolicy | None = None) -> list[Change]:
     """Who answers when, if Kairos decides.
 
     Args:
-        stream: What is lived through, a turn a day.
+        past: What is lived through, a turn a day.
         policy: ``None``: the defaults.
     """
-    return _live(stream, policy).schedule
+    return _live(past, policy).schedule
 
 
-def trainings(stream: TimedStream, policy: RetrainPolicy | None = None) -> list[Training]:
+def trainings(past: Past, policy: RetrainPolicy | None = None) -> list[Training]:
     """All trainings of the same, also those whose versions did not go live."""
-    return _live(stream, policy).made
+    return _live(past, policy).made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +71,12 @@ class _Version:
     """Day."""
 
 
-def _live(stream: TimedStream, policy: RetrainPolicy | None) -> _Loop:
-    cut = stream.first.cut
+def _live(past: Past, policy: RetrainPolicy | None) -> _Loop:
+    cut = past.first.cut
     judged = replace(cut, until=cut.until - HOLDOUT_DAYS)
-    first = _Version(cut=cut, judged=judged, trained=stream.start)
-    found = _Loop(stream, policy or RetrainPolicy(), champion=first, since=stream.start, schedule=[stream.first])
-    for now in np.arange(stream.start + 1, stream.end).tolist():
+    first = _Version(cut=cut, judged=judged, trained=past.start)
+    found = _Loop(past, policy or RetrainPolicy(), champion=first, since=past.start, schedule=[past.first])
+    for now in np.arange(past.start + 1, past.end).tolist():
         found.turn(now)
     return found
 
@@ -85,7 +85,7 @@ def _live(stream: TimedStream, policy: RetrainPolicy | None) -> _Loop:
 class _Loop:
     """What the ledger would know, and a turn a day."""
 
-    stream: TimedStream
+    past: Past
     policy: RetrainPolicy
     champion: _Version
     since: float
@@ -110,9 +110,9 @@ class _Loop:
         self._bake(now)
         self._try(now)
         block = self.policy.block / timedelta(days=1)
-        begins = self.stream.start + block * len(self.read)
-        if now - self.stream.delay_days >= begins + block:
-            self.read.append(take_reading(self.stream, begins, block, self.champion.cut, self.read))
+        begins = self.past.start + block * len(self.read)
+        if now - self.past.delay_days >= begins + block:
+            self.read.append(take_reading(self.past, begins, block, self.champion.cut, self.read))
         if self.challenger is None and self.before is None:
             self._train(now)
 
@@ -147,7 +147,7 @@ class _Loop:
         self.failures, self.tried_regret = self.failures + 1, self.spent_regret
 
     def _is_harmful(self, new: _Version, old: _Version, since: float, now: float) -> bool:
-        return is_harmful(self.stream, new.cut, old.cut, old.judged, since, now - self.stream.delay_days)
+        return is_harmful(self.past, new.cut, old.cut, old.judged, since, now - self.past.delay_days)
 
     def _train(self, now: float) -> None:
         facts = self._facts(now)
@@ -155,11 +155,11 @@ class _Loop:
         if decision.action != "retrain" or decision.origin is None:
             return
         self.spent_regret = waiting_cost(self.policy, facts).regret
-        window, known = choose_window(self.read), now - self.stream.delay_days
-        days = self.stream.history_days if window.days is None else window.days
+        window, known = choose_window(self.read), now - self.past.delay_days
+        days = self.past.history_days if window.days is None else window.days
         judged = Cut(until=known - HOLDOUT_DAYS, days=days)
         require: Require = "superior" if decision.origin in ("finding", "contract") else "non_inferior"
-        verdict = gate_verdict(self.stream, judged, self.champion.cut, known, require)
+        verdict = gate_verdict(self.past, judged, self.champion.cut, known, require)
         self.made.append(Training(at=now, origin=decision.origin, window=window, verdict=verdict))
         if verdict == "fail":
             self._count_failure()
@@ -167,9 +167,9 @@ class _Loop:
             self.challenger = _Version(cut=Cut(until=known, days=days), judged=judged, trained=now)
 
     def _facts(self, now: float) -> RetrainFacts:
-        stream, champion, known = self.stream, self.champion, now - self.stream.delay_days
+        past, champion, known = self.past, self.champion, now - self.past.delay_days
         fresh = [one.fresh_mean for one in self.read[-_USUAL:] if one.n]
-        learnt, new = stream.learns(champion.cut), stream.rows(champion.cut.until, known)
+        learnt, new = past.learns(champion.cut), past.rows(champion.cut.until, known)
         return RetrainFacts(
             now=moment(now),
             champion_trained_at=moment(champion.trained),
@@ -177,7 +177,7 @@ class _Loop:
             readings=tuple(one for one in self.read[self.about :] if one.champion),
             slope=risk_slope(self.read),
             periods_days=tuple(self.lasted),
-            alarms=("quality",) if is_alarmed(stream, champion.cut, champion.judged, self.since, known) else (),
+            alarms=("quality",) if is_alarmed(past, champion.cut, champion.judged, self.since, known) else (),
             new_rows=new.stop - new.start,
             train_rows=learnt.stop - learnt.start,
             trained_at=tuple(moment(one.at) for one in self.made),

@@ -126,9 +126,3 @@ def main(root: str, home: str, rows: str, first: str, window: str) -> None:
             "retrain weekly": always_deploy(project, table, model, sent, every=timedelta(days=7)),
         }
     sys.stdout.buffer.write(pickle.dumps(found))
-
-
-if __name__ == "__main__":
-    from kairos.app import backtest  # under its own name: what is pickled has to be found again
-
-    backtest.main(*sys.argv[1:])
