@@ -176,7 +176,7 @@ def test_her_own_traceback_comes_before_the_error(capsys: pytest.CaptureFixture[
 
 
 def test_ctrl_c_ends_with_130(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One word, no traceback."""
+    """One word, no traceback; to a machine, an error like any other."""
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -184,3 +184,7 @@ def test_ctrl_c_ends_with_130(toy: Path, monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(Project, "state", stop)
     assert main(["-C", str(toy), "models"]) == 130
     assert capsys.readouterr() == ("", "stopped\n")
+    assert main(["-C", str(toy), "models", "--json"]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert json.loads(err)["error"]["code"] == "stopped"

@@ -193,6 +193,32 @@ def test_steps_beside_a_failed_one_are_finished_and_kept(place: Place) -> None:
     assert statuses(place.run())["works"] == "reused"
 
 
+def test_all_steps_that_failed_side_by_side_are_told(place: Place) -> None:
+    """The first one stops the run, and the other's error is not lost: in the result and in the fact."""
+    text = """
+        import time
+        from pathlib import Path
+        def until(name):
+            while not Path(name).exists(): time.sleep(0.01)
+        @step
+        def one() -> int:
+            Path("one").touch()
+            until("two")
+            raise ValueError("no")
+        @step
+        def two() -> int:
+            Path("two").touch()
+            until("one")
+            raise KeyError("neither")
+    """
+    result = place.run(text)
+    assert result.failure is not None
+    [other] = result.also_failed
+    assert {result.failure.step, other.step} == {"one", "two"}
+    assert "raise" in other.traceback
+    assert result.plain()["also_failed"] == [other.plain()]
+
+
 def test_the_plain_form_is_a_fact(place: Place) -> None:
     """No duration, no path of this machine, no chance: equal runs in two folders at one time are equal bytes."""
     plain = place.run(CHAIN).plain()

@@ -186,6 +186,20 @@ def test_every_hour_is_in_the_scatter() -> None:
     assert sum(row.get("hours", 0) for row in rows_of(picture)) == len(story.hours)
 
 
+def test_a_lone_square_keeps_its_size() -> None:
+    """One version gives one square, not stretched to the width of the page; equal values are no error."""
+    story = bikes()
+    alone = replace(story, hours=tuple(replace(hour, version=1) for hour in story.hours))
+    picture = scatter_picture(alone)
+    assert picture is not None
+    style = ElementTree.fromstring(draw(picture)).attrib["style"]
+    assert 0 < int(style.partition("width:")[2].partition("px")[0]) < WIDTH / 2
+    same = tuple(replace(hour, version=1, truth=-1.0, prediction=-1.0) for hour in story.hours)
+    picture = scatter_picture(replace(story, hours=same))
+    assert picture is not None
+    assert sum(row.get("hours", 0) for row in rows_of(picture)) == len(same)
+
+
 @pytest.mark.parametrize("make", [bikes, hostile])
 def test_a_picture_names_itself(make: Callable[[], Story]) -> None:
     """Each has a title and a description, and says that they belong to it."""

@@ -56,8 +56,8 @@ def _run(body: Json) -> str:
 
 
 def _failed_run(body: Json) -> str:
-    failure = body["failure"]
-    return f"stopped at {failure['step']}: {failure['message']}"
+    failures = [body["failure"], *body.get("also_failed", ())]
+    return "; ".join(f"stopped at {failure['step']}: {failure['message']}" for failure in failures)
 
 
 def _registered(body: Json) -> str:

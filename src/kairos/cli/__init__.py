@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from kairos.cli.output import fail
+from kairos.cli.output import fail, stopped
 from kairos.cli.parser import make_parser
-from kairos.errors import KairosError
+from kairos.errors import KairosError, UsageError
 
 __all__ = ["main"]
 
@@ -17,7 +17,11 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 error, 2 usage, 3 gate failed, 4 gate holds."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # rows are few here; steps ask for their threads themselves
-    args = make_parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    try:
+        args = make_parser().parse_args(typed)
+    except UsageError as error:
+        return _mistyped(error, as_json="--json" in typed)
     module, _, function = args.execute.partition(":")
     try:
         code: int = getattr(import_module(f"kairos.cli.{module}"), function)(args)
@@ -25,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KairosError as error:
         return fail(error, as_json=args.json)
     except KeyboardInterrupt as stop:
-        print(str(stop) or "stopped", file=sys.stderr)
-        return 130
+        return stopped(str(stop) or "stopped", as_json=bool(args.json))
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain about it again
         return 0
@@ -36,3 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return fail(defects.explained(error), as_json=args.json)
     return code
+
+
+def _mistyped(error: UsageError, *, as_json: bool) -> int:
+    """As argparse would have told it, or as every error is told to a machine."""
+    if as_json:
+        return fail(error, as_json=True)
+    print(f"{error.facts['usage']}error: {error.what}", file=sys.stderr)
+    return error.exit_code

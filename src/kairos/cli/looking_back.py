@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 from kairos.cli.opening import open_project
@@ -71,13 +72,21 @@ def replay(args: Namespace) -> int:
     """Sends the past as traffic, in a home of its own."""
     from kairos.app.replay import replay_project
     from kairos.cli.progress import Screen
+    from kairos.store.files import write_atomically
+    from kairos.web.report import render_report
 
     with open_project(args) as project:
         root = project.root
         home = _home(root / ".kairos" / "replays") if args.into is None else args.into.absolute()
     window = Window.parse(args.window) if args.window else None
+    if args.report is not None and args.report.is_dir():
+        raise UsageError("A report is one file.", given=f"the folder {args.report}", accepted="--report FILE")
     with Screen(quiet=args.json) as screen:
         story = replay_project(root, home, screen, window=window)
+        if args.report is not None:
+            screen.stage("the report")
+            story = replace(story, places={**story.places, "report": args.report.name})
+            write_atomically(args.report.absolute(), render_report(story).encode())
     if args.json:
         show_json(story)
     else:

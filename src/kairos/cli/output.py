@@ -10,7 +10,7 @@ from datetime import datetime
 from kairos.errors import KairosError
 from kairos.values import Json, plain
 
-__all__ = ["fail", "moment", "say", "show_json", "table"]
+__all__ = ["fail", "moment", "say", "show_json", "stopped", "table"]
 
 
 def show_json(value: object) -> None:
@@ -45,14 +45,8 @@ def moment(at: datetime) -> str:
 def fail(error: KairosError, *, as_json: bool) -> int:
     """Prints an error, with the user's own traceback if her code raised it, and returns its exit code."""
     if as_json:
-        fields: dict[str, Json] = {
-            "code": error.code,
-            "message": str(error),
-            "given": error.given if error.given is None else str(error.given),
-            "accepted": error.accepted,
-            "hint": error.hint,
-        }
-        print(json.dumps({"error": fields}, ensure_ascii=False), file=sys.stderr)
+        given = error.given if error.given is None else str(error.given)
+        _error_json(error.code, str(error), given=given, accepted=error.accepted, hint=error.hint)
         return error.exit_code
     traceback = error.facts.get("traceback")
     if traceback:
@@ -64,3 +58,25 @@ def fail(error: KairosError, *, as_json: bool) -> int:
     if error.hint is not None:
         print(f"  {error.hint}", file=sys.stderr)
     return error.exit_code
+
+
+def stopped(said: str, *, as_json: bool) -> int:
+    """Says that somebody stopped the command, by Ctrl-C or as Ctrl-C does, and returns its exit code."""
+    if as_json:
+        _error_json("stopped", said)
+    else:
+        print(said, file=sys.stderr)
+    return 130
+
+
+def _error_json(
+    code: str, message: str, *, given: str | None = None, accepted: str | None = None, hint: str | None = None
+) -> None:
+    fields: dict[str, Json] = {
+        "code": code,
+        "message": message,
+        "given": given,
+        "accepted": accepted,
+        "hint": hint,
+    }
+    print(json.dumps({"error": fields}, ensure_ascii=False), file=sys.stderr)

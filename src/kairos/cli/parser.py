@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kairos import __version__
+from kairos.errors import UsageError
 
 if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[Any]
 
 __all__ = ["make_parser"]
 
 _EXITS = "exit codes: 0 done, 1 error, 2 usage, 3 the gate failed, 4 the gate holds (not enough evidence)"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises what argparse would print, so that a machine that asked for JSON gets JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses what was typed.
+
+        Raises:
+            UsageError: always; ``facts`` hold the ``usage`` of the command that was meant.
+        """
+        raise UsageError(f"{self.prog}: {message}", hint=f"Type: {self.prog} --help", usage=self.format_usage())
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser; a parsed command names the function that executes it as ``MODULE:FUNCTION`` in ``execute``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kairos",
         description="Continuous delivery of machine-learning models: decides when to change the one that is live.",
         epilog=_EXITS,
@@ -149,10 +162,14 @@ def _looking_back(commands: Commands) -> None:
     )
     decide = _command(commands, "decide", "deciding:decide", "make past decisions again, from the ledger alone")
     decide.add_argument("--replay", metavar="ENTRY|all", required=True, help="the ledger entry of the decision")
+    store = _command(commands, "store", "keeping:verify", "the bytes behind the facts")
+    kept = store.add_subparsers(metavar="ACTION", required=True)
+    _command(kept, "verify", "keeping:verify", "read every blob again; name those that are damaged", is_action=True)
     report = _command(commands, "report", "looking_back:report", "one self-contained HTML page with pictures")
     report.add_argument(
         "-o", dest="output", metavar="FILE", type=Path, help="where to; default: report.html in the project's folder"
     )
     replay = _command(commands, "replay", "looking_back:replay", "send the past as traffic, under another clock")
     replay.add_argument("--window", metavar="START..END", help="what is sent; default: all that follows the first run")
+    replay.add_argument("--report", metavar="FILE", type=Path, help="write a report of it, one HTML page with pictures")
     replay.add_argument("--into", metavar="FOLDER", type=Path, help="where its facts go; default: in .kairos/replays")

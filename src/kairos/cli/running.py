@@ -138,14 +138,14 @@ def _tell(event: StepEvent, *, why: bool) -> None:
 
 
 def _report(result: RunResult) -> None:
-    failure = result.failure
-    if failure is None:
+    if result.failure is None:
         say(f"run {result.id} finished")
         return
     sys.stdout.flush()
-    if failure.traceback:
-        print(failure.traceback.rstrip(), file=sys.stderr)
-    print(f"error: {failure.message}", file=sys.stderr)
+    for failure in (result.failure, *result.also_failed):
+        if failure.traceback:
+            print(failure.traceback.rstrip(), file=sys.stderr)
+        print(f"error: {failure.message}", file=sys.stderr)
     done = [step.step for step in result.steps if step.outputs]
     if done:
         print(f"  Kept: {', '.join(done)}. The next run goes on from there.", file=sys.stderr)

@@ -16,12 +16,13 @@ from kairos.app.retrying import decide_again
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
-from kairos.errors import UsageError
+from kairos.errors import Unavailable, UsageError
 from kairos.values import Json, parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.explaining import Explanation, Moment
     from kairos.app.project import Project
+    from kairos.serving.server import ModelServer
 
 __all__ = ["explain", "labels", "serve", "up", "watch"]
 
@@ -167,28 +168,58 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     if not 0 <= port <= 65535:
         raise UsageError("A port cannot be used.", given=port, accepted="0 to 65535")
 
+    server = make_server(project)
+    if args.execute != "serving:up":  # whose loop may bring what can be loaded
+        _load(server)
+
     def announce(url: str) -> None:
         on_ready()
+        deployment = server.follower.deployment
+        answering = [route.champion for route in deployment.routes.values()]
         if args.json:
-            print(json.dumps({"url": url}), flush=True)
+            print(json.dumps({"url": url, "serving": [str(one.ref) for one in answering]}), flush=True)
             return
-        champions = [m.champion for m in project.state().models.values() if m.champion is not None]
-        say(f"Serving {', '.join(str(c.ref) for c in champions) or 'nothing yet'} at {url} (Ctrl-C stops)")
-        for champion in champions:
-            known = project.settings.models.get(champion.ref.model)
+        say(f"Serving {', '.join(str(one.ref) for one in answering) or 'nothing yet'} at {url} (Ctrl-C stops)")
+        for one in answering:
+            known = project.settings.models.get(one.ref.model)
             hidden = () if known is None else known.privacy.pseudonymise
-            example = _without(open_stored(project.store, champion.package).example, hidden)
-            say(f"  curl {url}/predict/{champion.ref.model} -d {shlex.quote(json.dumps(example))}")
+            example = _without(open_stored(project.store, one.package).example, hidden)
+            say(f"  curl {url}/predict/{one.ref.model} -d {shlex.quote(json.dumps(example))}")
+        for lost in deployment.diverged:
+            say(f"note: {lost.ledger} is live, but {lost.answers or 'nothing'} answers: {lost.reason}")
         say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
         sys.stdout.flush()
 
     run(
-        make_server(project),
+        server,
         host=args.host or project.settings.host,
         port=port,
         pages={"/": lambda: status_page(project)},
         on_ready=announce,
     )
+
+
+def _load(server: ModelServer) -> None:
+    """Lets the server load what is live before it listens.
+
+    Raises:
+        Unavailable: something is live, and nothing of it can be loaded, so every request would be refused.
+    """
+    log = logging.getLogger("kairos.serving")
+    log.disabled, was = True, log.disabled  # what cannot be loaded is told below, or in the announcement
+    try:
+        server.follower.poll()
+    finally:
+        log.disabled = was
+    deployment = server.follower.deployment
+    if deployment.diverged and not deployment.routes:
+        server.close()
+        lost = deployment.diverged[0]
+        raise Unavailable(
+            f"Nothing is served: {lost.ledger} is live, but cannot be loaded.",
+            given=lost.reason,
+            hint=f"Type: kairos store verify, or go back: kairos rollback {lost.model}",
+        )
 
 
 def _without(example: Mapping[str, Json], hidden: Collection[str]) -> dict[str, Json]:

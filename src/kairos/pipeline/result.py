@@ -72,6 +72,10 @@ class Failure:
     traceback: str
     """The user's own, as text; empty if her code did not raise."""
 
+    def plain(self) -> dict[str, Json]:
+        """A JSON object, without the traceback, which names files of this machine."""
+        return {"step": self.step, "type": self.type, "message": self.message}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
@@ -85,6 +89,8 @@ class RunResult:
     code: CodeState
     libraries: Mapping[str, str]
     failure: Failure | None = None
+    also_failed: Sequence[Failure] = ()
+    """Steps that ran beside the one that failed first, and failed as well."""
 
     @property
     def ok(self) -> bool:
@@ -114,7 +120,7 @@ class RunResult:
 
     def plain(self) -> dict[str, Json]:
         """The fact that the ledger keeps: no durations, no paths of this machine."""
-        failure = self.failure
+        told = [failure.plain() for failure in self.also_failed]
         return {
             "id": self.id,
             "started_at": self.started_at.isoformat(),
@@ -123,9 +129,8 @@ class RunResult:
             "models": dict(self.models),
             "code": self.code.plain(),
             "libraries": dict(self.libraries),
-            "failure": None
-            if failure is None
-            else {"step": failure.step, "type": failure.type, "message": failure.message},
+            "failure": None if self.failure is None else self.failure.plain(),
+            **({"also_failed": told} if told else {}),
         }
 
 

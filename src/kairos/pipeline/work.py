@@ -88,7 +88,8 @@ class Work:
     made: dict[str, Fingerprint] = field(default_factory=dict)
     running: dict[Future[Outputs], tuple[Job, Window | None]] = field(default_factory=dict)
     """What a future is for: a whole step, or the partition of a source."""
-    failure: Failure | None = None
+    failures: list[Failure] = field(default_factory=list)
+    """In the order in which they became known; after the first one no step is started any more."""
 
     def run(self) -> RunResult:
         """Starts what can start, until nothing runs and nothing can.
@@ -113,12 +114,8 @@ class Work:
         for job, _ in self.running.values():
             self.results[job.name] = self._result(job, "failed", ())
         at = sorted({job.name for job, _ in self.running.values()}) or [*self.waiting, *self.settings][:1]
-        self.failure = Failure(
-            step=at[0],
-            type="Stopped",
-            message=f"The run was stopped by the user at step {' and '.join(map(repr, at))}.",
-            traceback="",
-        )
+        message = f"The run was stopped by the user at step {' and '.join(map(repr, at))}."
+        self.failures.insert(0, Failure(step=at[0], type="Stopped", message=message, traceback=""))
 
     def _result_so_far(self) -> RunResult:
         libraries = {name: version for made in self.made.values() for name, version in made.libraries.items()}
@@ -134,13 +131,14 @@ class Work:
             models=dict(sorted(models.items())),
             code=self.code,
             libraries=dict(sorted(libraries.items())),
-            failure=self.failure,
+            failure=self.failures[0] if self.failures else None,
+            also_failed=tuple(self.failures[1:]),
         )
 
     def _start_ready(self) -> None:
         """Starts every step whose inputs are there; what is reused may make others ready at once."""
         progress = True
-        while progress and self.failure is None:
+        while progress and not self.failures:
             progress = False
             for name, setting in list(self.waiting.items()):
                 behind = {each.partition(".")[0] for each in self._also(setting)}
@@ -265,7 +263,7 @@ class Work:
             return
         self.cache.put(f"{job.name}[{part}]", self._fingerprint(job, part), outputs, pulled_at=job.started_at)
         job.parts[part] = Known(outputs, job.started_at)
-        if self.failure is None:
+        if not self.failures:
             self._join(job)
 
     def _settle(self, job: Job, result: Known, status: Literal["ran", "reused"]) -> None:
@@ -279,13 +277,13 @@ class Work:
         if job.name not in self.results:
             self.results[job.name] = self._result(job, "failed", ())
             self.on_event(StepEvent(step=job.name, what="failed", elapsed_s=self.clock.elapsed_s() - job.started_s))
-        if self.failure is None:
-            self.failure = Failure(
+            failure = Failure(
                 step=job.name,
                 type=str(error.facts.get("type", type(error).__name__)),
                 message=str(error).replace(f"{self.project.root}/", ""),
                 traceback=str(error.facts.get("traceback", "")),
             )
+            self.failures.append(failure)
 
     def _result(self, job: Job, status: Status, outputs: Outputs) -> StepResult:
         named = {job.setting.node.inputs[parameter]: artifact.digest for parameter, artifact in job.inputs.items()}

@@ -87,7 +87,7 @@ def scatter_picture(story: Story) -> Picture | None:
     hours = story.hours
     if not hours:
         return None
-    top = max(max(hour.truth, hour.prediction) for hour in hours) or 1.0
+    top = max(0.0, *(max(hour.truth, hour.prediction) for hour in hours)) or 1.0
     versions = sorted(v for v, _ in Counter(hour.version for hour in hours).most_common(_MOST_VERSIONS))
     side = min(_SIDE, (WIDTH + 60) / len(versions) - 66)
     squares = [_square([h for h in hours if h.version == v], version=v, top=top, side=side) for v in versions]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import vl_convert
 
 from kairos.web.palette import COLOURS, PICTURE_FONT, css_variables
-from kairos.web.pictures.picture import Picture
+from kairos.web.pictures.picture import WIDTH, Picture
 from kairos.web.words import clean
 
 __all__ = ["draw", "draw_alone"]
@@ -26,7 +26,10 @@ ElementTree.register_namespace("", _SVG)
 def draw(picture: Picture) -> str:
     """SVG to put into a page, which defines the colours' variables and gives the size."""
     root = _tree(picture)
-    del root.attrib["width"], root.attrib["height"]
+    width = float(root.attrib.pop("width"))
+    del root.attrib["height"]
+    if width < WIDTH / 2:  # or a lone square would fill the page
+        root.attrib["style"] = f"width:{width:.0f}px;min-width:0"
     return _text(root)
 
 
