@@ -34,7 +34,7 @@ from kairos.pipeline.run import run
 from kairos.store.tables import read_table
 from kairos.values import Digest, VersionRef, Window
 
-__all__ = ["Listener", "Replay", "replay_project"]
+__all__ = ["Listener", "Replay", "model_of", "replay_project", "rows_artifact", "window_of"]
 
 Hook = Callable[["Replay", datetime], None]
 
@@ -87,13 +87,13 @@ def replay_project(
         raise UsageError("A replay needs a home of its own.", given=str(home), accepted="a folder without a ledger")
     with ExitStack() as stack:
         project = stack.enter_context(Project(root, home=home, actor="kairos"))
-        sent = _window(project, window)
+        sent = window_of(project, window)
         project.clock = clock = ReplayClock(sent.start)
-        model = _model(project)
+        model = model_of(project)
         record = stack.enter_context(Record(project))
         replay = Replay(project, clock, listener, sent, model, record)
         before(replay)
-        artifact = _artifact(project)
+        artifact = rows_artifact(project)
         first = replay.first_version()
         rows = replay.rows(artifact)
         others = stack.enter_context(_others(root, home, rows, first, sent))
@@ -209,7 +209,8 @@ def _first_window(project: Project) -> Window:
     return project.settings.window
 
 
-def _window(project: Project, window: Window | None) -> Window:
+def window_of(project: Project, window: Window | None) -> Window:
+    """What is sent: after what the first model learns from."""
     sent = window or project.settings.replay_window
     if sent is None:
         raise UsageError("The settings do not say when a replay ends.", hint='Write [replay] window = "START..END".')
@@ -223,7 +224,7 @@ def _window(project: Project, window: Window | None) -> Window:
     return Window(max(sent.start, learnt.end), sent.end)
 
 
-def _artifact(project: Project) -> str:
+def rows_artifact(project: Project) -> str:
     """Full name of the artifact whose rows are sent; found out before hours of training."""
     name = project.settings.replay_rows
     if name is None:
@@ -240,7 +241,8 @@ def _artifact(project: Project) -> str:
     return name
 
 
-def _model(project: Project) -> ModelSettings:
+def model_of(project: Project) -> ModelSettings:
+    """The model that is replayed: the first with a time."""
     with_time = [model for model in project.settings.models.values() if model.time is not None]
     if not with_time:
         raise UsageError("No model can be replayed.", hint='Write [model.NAME] time = "COLUMN".')

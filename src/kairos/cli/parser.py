@@ -173,3 +173,8 @@ def _looking_back(commands: Commands) -> None:
     replay.add_argument("--window", metavar="START..END", help="what is sent; default: all that follows the first run")
     replay.add_argument("--report", metavar="FILE", type=Path, help="write a report of it, one HTML page with pictures")
     replay.add_argument("--into", metavar="FOLDER", type=Path, help="where its facts go; default: in .kairos/replays")
+    policy = _command(commands, "policy", "comparing:compare", "what other settings would have lost")
+    what = policy.add_subparsers(metavar="ACTION", required=True)
+    compare = _command(what, "compare", "comparing:compare", "which of two would have lost less", is_action=True)
+    compare.add_argument("first", metavar="A.toml", type=Path, help="tables such as [model.NAME.retrain]")
+    compare.add_argument("second", metavar="B.toml", type=Path)

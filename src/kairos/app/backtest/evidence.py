@@ -18,7 +18,7 @@ from kairos.delivery.rollout.harm import LOSS, log_limits
 from kairos.gates.decide import decide
 from kairos.gates.losses import loss_named
 from kairos.gates.measure import measure
-from kairos.gates.policy import GatePolicy, Require
+from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.monitor.checks.quality import loss_reference, quality
 from kairos.monitor.days import Days
@@ -26,9 +26,7 @@ from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.rollout.pairs import paired_loss
 from kairos.values import Verdict, Window
 
-__all__ = ["HOLDOUT_DAYS", "gate_verdict", "is_alarmed", "is_harmful", "moment", "take_reading"]
-
-HOLDOUT_DAYS = 14.0
+__all__ = ["gate_verdict", "is_alarmed", "is_harmful", "moment", "take_reading"]
 
 _BEGAN = datetime(2020, 1, 6, tzinfo=UTC)
 _GUARDS = (LOSS, "errors", "impossible", "timeouts", "slow_p95", "slow_p99")
@@ -68,10 +66,9 @@ def take_reading(past: Past, begins: float, days: float, champion: Cut, before: 
     )
 
 
-def gate_verdict(past: Past, judged: Cut, champion: Cut, known: float, require: Require) -> Verdict:
+def gate_verdict(past: Past, judged: Cut, champion: Cut, known: float, policy: GatePolicy) -> Verdict:
     """The gate's, on the rows known by then that neither has learnt from."""
     rows = past.rows(max(judged.until, champion.until), known)
-    policy = GatePolicy(loss=past.loss, require=require, discover=False)
     seen = GateRows(
         truth=past.label[rows],
         challenger=past.answers(judged)[rows].astype(np.float64),
@@ -84,7 +81,7 @@ def gate_verdict(past: Past, judged: Cut, champion: Cut, known: float, require: 
 
 def is_alarmed(past: Past, champion: Cut, judged: Cut, since: float, known: float) -> bool:
     """Whether the check of quality finds that a champion loses more than its twin's holdout has promised."""
-    reference = loss_reference(past.losses(judged)[past.rows(judged.until, judged.until + HOLDOUT_DAYS)])
+    reference = loss_reference(past.losses(judged)[past.rows(judged.until, judged.until + past.holdout_days)])
     began, ended = math.ceil(since), math.floor(known)
     sums, rows = past.daily(past.losses(champion), began, ended)
     if reference is None or not rows.size:
@@ -95,7 +92,9 @@ def is_alarmed(past: Past, champion: Cut, judged: Cut, since: float, known: floa
     return found is not None and found.level == "alarm"
 
 
-def is_harmful(past: Past, new: Cut, old: Cut, old_judged: Cut, since: float, known: float) -> bool:
+def is_harmful(
+    past: Past, new: Cut, old: Cut, old_judged: Cut, since: float, known: float, *, policy: RolloutPolicy
+) -> bool:
     """Whether it is proven that a version loses more than the one before it, on the requests that both predicted.
 
     Args:
@@ -105,8 +104,9 @@ def is_harmful(past: Past, new: Cut, old: Cut, old_judged: Cut, since: float, kn
         old_judged: Its twin, whose losses on its holdout set the scale.
         since: When live traffic first reached the version.
         known: By when the truth is known.
+        policy: Says how sure it has to be.
     """
-    held_out = past.rows(old_judged.until, old_judged.until + HOLDOUT_DAYS)
+    held_out = past.rows(old_judged.until, old_judged.until + past.holdout_days)
     reference, rows = loss_reference(past.losses(old_judged)[held_out]), past.rows(since, known)
     if reference is None or rows.stop <= rows.start:
         return False
@@ -120,7 +120,7 @@ def is_harmful(past: Past, new: Cut, old: Cut, old_judged: Cut, since: float, kn
             "has_challenger": True,
         }
     )
-    policy, until = RolloutPolicy(), moment(float(math.floor(known)))
+    until = moment(float(math.floor(known)))
     found = paired_loss(pairs, loss=loss_named(past.loss), reference=reference, alpha=policy.alpha, mature_until=until)
     limit = log_limits(_GUARDS, policy.critical, policy.alpha)[LOSS]
     return found is not None and found.harm_log_e >= limit

@@ -14,7 +14,6 @@ from datetime import timedelta
 import numpy as np
 
 from kairos.app.backtest.evidence import (
-    HOLDOUT_DAYS,
     gate_verdict,
     is_alarmed,
     is_harmful,
@@ -26,13 +25,12 @@ from kairos.delivery.retrain import Reading, RetrainFacts, RetrainPolicy, Traini
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
 from kairos.delivery.rollout import RolloutPolicy
-from kairos.gates.policy import Require
+from kairos.gates.policy import GatePolicy, Require
 from kairos.values import Verdict
 
-__all__ = ["TRIAL_DAYS", "Training", "loop", "trainings"]
+__all__ = ["TRIAL_DAYS", "Rules", "Training", "loop", "trainings"]
 
 TRIAL_DAYS = 3.0
-_BAKE_DAYS = RolloutPolicy().bake / timedelta(days=1)
 _USUAL = 4
 """The last readings, whose fresh models tell what a fresh model loses."""
 
@@ -47,19 +45,30 @@ class Training:
     verdict: Verdict
 
 
-def loop(past: Past, policy: RetrainPolicy | None = None) -> list[Change]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a project says about one model's changes."""
+
+    retrain: RetrainPolicy = field(default_factory=RetrainPolicy)
+    gate: GatePolicy | None = None
+    """Its alpha, margin, floor and number of rows count; ``None``: the defaults."""
+    delivery: RolloutPolicy = field(default_factory=RolloutPolicy)
+    """Its alpha and bake count."""
+
+
+def loop(past: Past, rules: Rules | None = None) -> list[Change]:
     """Who answers when, if Kairos decides.
 
     Args:
         past: What is lived through, a turn a day.
-        policy: ``None``: the defaults.
+        rules: ``None``: the defaults.
     """
-    return _live(past, policy).schedule
+    return _live(past, rules).schedule
 
 
-def trainings(past: Past, policy: RetrainPolicy | None = None) -> list[Training]:
+def trainings(past: Past, rules: Rules | None = None) -> list[Training]:
     """All trainings of the same, also those whose versions did not go live."""
-    return _live(past, policy).made
+    return _live(past, rules).made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +80,11 @@ class _Version:
     """Day."""
 
 
-def _live(past: Past, policy: RetrainPolicy | None) -> _Loop:
+def _live(past: Past, rules: Rules | None) -> _Loop:
     cut = past.first.cut
-    judged = replace(cut, until=cut.until - HOLDOUT_DAYS)
+    judged = replace(cut, until=cut.until - past.holdout_days)
     first = _Version(cut=cut, judged=judged, trained=past.start)
-    found = _Loop(past, policy or RetrainPolicy(), champion=first, since=past.start, schedule=[past.first])
+    found = _Loop(past, rules or Rules(), champion=first, since=past.start, schedule=[past.first])
     for now in np.arange(past.start + 1, past.end).tolist():
         found.turn(now)
     return found
@@ -86,7 +95,7 @@ class _Loop:
     """What the ledger would know, and a turn a day."""
 
     past: Past
-    policy: RetrainPolicy
+    rules: Rules
     champion: _Version
     since: float
     """When the champion went live."""
@@ -109,7 +118,7 @@ class _Loop:
         """Bake, trial, reading, training: in the loop's order."""
         self._bake(now)
         self._try(now)
-        block = self.policy.block / timedelta(days=1)
+        block = self.rules.retrain.block / timedelta(days=1)
         begins = self.past.start + block * len(self.read)
         if now - self.past.delay_days >= begins + block:
             self.read.append(take_reading(self.past, begins, block, self.champion.cut, self.read))
@@ -122,7 +131,7 @@ class _Loop:
         if self._is_harmful(self.champion, self.before, self.champion.trained, now):
             self._answer(self.before, now)
             self._count_failure()
-        elif now < self.since + _BAKE_DAYS:
+        elif now < self.since + self.rules.delivery.bake / timedelta(days=1):
             return
         self.before = None
 
@@ -147,24 +156,41 @@ class _Loop:
         self.failures, self.tried_regret = self.failures + 1, self.spent_regret
 
     def _is_harmful(self, new: _Version, old: _Version, since: float, now: float) -> bool:
-        return is_harmful(self.past, new.cut, old.cut, old.judged, since, now - self.past.delay_days)
+        return is_harmful(
+            self.past, new.cut, old.cut, old.judged, since, now - self.past.delay_days, policy=self.rules.delivery
+        )
 
     def _train(self, now: float) -> None:
         facts = self._facts(now)
-        decision = decide_retrain(self.policy, facts)
+        decision = decide_retrain(self.rules.retrain, facts)
         if decision.action != "retrain" or decision.origin is None:
             return
-        self.spent_regret = waiting_cost(self.policy, facts).regret
+        self.spent_regret = waiting_cost(self.rules.retrain, facts).regret
         window, known = choose_window(self.read), now - self.past.delay_days
         days = self.past.history_days if window.days is None else window.days
-        judged = Cut(until=known - HOLDOUT_DAYS, days=days)
+        judged = Cut(until=known - self.past.holdout_days, days=days)
         require: Require = "superior" if decision.origin in ("finding", "contract") else "non_inferior"
-        verdict = gate_verdict(self.past, judged, self.champion.cut, known, require)
+        verdict = gate_verdict(self.past, judged, self.champion.cut, known, self._gate(require))
         self.made.append(Training(at=now, origin=decision.origin, window=window, verdict=verdict))
         if verdict == "fail":
             self._count_failure()
         if verdict == "pass":
-            self.challenger = _Version(cut=Cut(until=known, days=days), judged=judged, trained=now)
+            learnt = Cut(until=known, days=days) if self.rules.retrain.refit else judged
+            self.challenger = _Version(cut=learnt, judged=judged, trained=now)
+
+    def _gate(self, require: Require) -> GatePolicy:
+        gate, loss = self.rules.gate, self.past.loss
+        if gate is None:
+            return GatePolicy(loss=loss, require=require, discover=False)
+        return GatePolicy(
+            loss=loss,
+            require=gate.require if require == "superior" else require,
+            alpha=gate.alpha,
+            margin=gate.margin,
+            min_rows=gate.min_rows,
+            floor=gate.floor,
+            discover=False,
+        )
 
     def _facts(self, now: float) -> RetrainFacts:
         past, champion, known = self.past, self.champion, now - self.past.delay_days

@@ -49,6 +49,8 @@ class Past:
     """So much later the truth of a row is known."""
     history_days: float = 182.0
     """How far back a training looks."""
+    holdout_days: float = 14.0
+    """The newest rows, as many days of them, that a training holds out for the gate."""
     _answers: dict[Cut, NDArray[np.float32]] = field(default_factory=dict, repr=False)
 
     @property
