@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from kairos.app.story import Story
+from kairos.web.gate import render_gate
 from kairos.web.report import render_report
+from tests.web.cases import hostile_case
 from tests.web.stories import bikes, hostile
 
 _FOUND = os.environ.get("KAIROS_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -52,3 +54,13 @@ def test_the_browser_reads_the_page_as_it_was_meant(tmp_path: Path) -> None:
     assert seen.count("<svg") == 6
     assert seen.count('<tr class="kind-1"') == len(hostile().decisions)
     assert "<script" not in seen
+
+
+def test_a_verdict_is_drawn_in_silence(tmp_path: Path) -> None:
+    """Its page has no script, and the browser finds the bar and the intervals."""
+    page = tmp_path / "gate.html"
+    page.write_text(render_gate(hostile_case()), encoding="utf-8")
+    ran = browse(page, "--dump-dom")
+    assert "CONSOLE" not in ran.stderr
+    assert ran.stdout.count("<svg") == 2
+    assert "<script" not in ran.stdout

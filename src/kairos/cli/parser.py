@@ -101,6 +101,7 @@ def _delivering(commands: Commands) -> None:
     how = gate.add_mutually_exclusive_group()
     how.add_argument("--explain", action="store_true", help="in full: data, estimators, intervals, assumptions")
     how.add_argument("--md", action="store_true", help="the same as Markdown that stands alone")
+    gate.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures as well")
     deploy = _command(commands, "deploy", "delivering:deploy", "begin to make a version live")
     deploy.add_argument("version", metavar="MODEL@N")
     deploy.add_argument("--to", metavar="STAGE", help="shadow, canary:N%% or live; default: the rollout's first stage")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.app.judging import Judged, judged_before
 from kairos.cli.output import say, show_json
+from kairos.errors import UsageError
 from kairos.gates.case import GateCase
 from kairos.gates.markdown import markdown, plain_text
 from kairos.gates.screen import screen
@@ -30,6 +32,8 @@ def show_again(project: Project, args: Namespace) -> Verdict:
     """Makes the decision of a ledger entry again and prints it; returns its verdict."""
     entry, again = judged_before(project, args.replay)
     if again.evidence is None:  # an older format, which has no tables
+        if args.html is not None:
+            raise UsageError("A decision of the first format has no pictures.", given=f"--html {args.html}")
         if args.json:
             show_json({"version": entry.subject, "is_same": again.is_same, **_plain(again.decision)})
         else:
@@ -49,7 +53,9 @@ def show_again(project: Project, args: Namespace) -> Verdict:
     return again.decision.verdict
 
 
-def _show(case: GateCase, args: Namespace, **more: object) -> None:
+def _show(case: GateCase, args: Namespace, *, seq: int, **more: object) -> None:
+    if args.html is not None:
+        _write_page(case, args.html, entry=seq)
     if args.json:
         show_json(
             {
@@ -59,7 +65,7 @@ def _show(case: GateCase, args: Namespace, **more: object) -> None:
                 "in_words": two_sentences(case),
                 "policy": case.policy,
                 "evidence": case.evidence.plain(),
-                "entry": more.pop("seq"),
+                "entry": seq,
                 **more,
             }
         )
@@ -69,6 +75,17 @@ def _show(case: GateCase, args: Namespace, **more: object) -> None:
         say(screen(case))
         if args.explain:
             say("", plain_text(case))
+    if args.html is not None and not (args.json or args.md):
+        say("", f"{args.html} is written.")
+
+
+def _write_page(case: GateCase, file: Path, *, entry: int) -> None:
+    from kairos.store.files import write_atomically
+    from kairos.web.gate import render_gate
+
+    if file.is_dir():
+        raise UsageError("A page is one file.", given=f"the folder {file}", accepted="--html FILE")
+    write_atomically(file.absolute(), render_gate(case, entry=entry).encode())
 
 
 def _plain(decision: object) -> dict[str, object]:
