@@ -61,13 +61,13 @@ def test_the_figures_of_a_day(world: World) -> None:
     world.keep([*rows, *beside], [label(0, 110.0), label(1, 80.0), label(2, 100.0), label(48, 101.0)])
     world.clock.move_to(START + 10 * DAY)
     told = story(world)
-    assert [(d.day, d.kairos_mae, d.version) for d in told.days] == [
+    assert [(d.day, d.kairos_loss, d.version) for d in told.days] == [
         (date(2012, 1, 2), 10.0, 1),
         (date(2012, 1, 3), None, None),
         (date(2012, 1, 4), 1.0, 1),
     ]
     [kairos] = told.policies
-    assert (kairos.name, kairos.mae) == ("Kairos", (10 + 20 + 0 + 1) / 4)
+    assert (kairos.name, kairos.loss) == ("Kairos", (10 + 20 + 0 + 1) / 4)
     assert [(h.prediction, h.truth, h.version) for h in told.hours] == [
         (100.0, 110.0, 1),
         (100.0, 80.0, 1),
@@ -81,7 +81,7 @@ def test_a_truth_that_is_not_known_yet_is_not_counted(world: World) -> None:
     world.live(200.0)
     world.keep([row(0, 100.0), row(30, 100.0)], [label(0, 110.0), label(30, 999.0)])
     world.clock.move_to(START + 2 * DAY)
-    assert [day.kairos_mae for day in story(world).days] == [10.0, None, None]
+    assert [day.kairos_loss for day in story(world).days] == [10.0, None, None]
     assert answered(world.project, world.project.settings.model("demand"), THREE_DAYS)["id"].to_list() == ["p0"]
 
 
@@ -93,7 +93,7 @@ def test_a_window_begins_with_its_start_and_ends_before_its_end(world: World) ->
     world.clock.move_to(START + 10 * DAY)
     told = story(world, Window(START + DAY, START + 2 * DAY))
     assert [h.truth for h in told.hours] == [124.0, 147.0]
-    assert told.policies[0].mae == (24 + 47) / 2
+    assert told.policies[0].loss == (24 + 47) / 2
 
 
 def test_impossible_values_that_left_are_counted_and_those_that_were_stopped_are_told(
@@ -160,8 +160,8 @@ def test_other_policies_stand_beside_it_day_by_day(world: World) -> None:
         "retrain weekly": Backtest(at=moments[:1], losses=np.array([5.0]), deployments=9, violations=0),
     }
     told = story(world, others=others)
-    assert [(d.never_mae, d.weekly_mae) for d in told.days] == [(2.0, 5.0), (None, None), (7.0, None)]
-    assert [(p.name, p.mae, p.deployments) for p in told.policies[1:]] == [
+    assert [(d.never_loss, d.weekly_loss) for d in told.days] == [(2.0, 5.0), (None, None), (7.0, None)]
+    assert [(p.name, p.loss, p.deployments) for p in told.policies[1:]] == [
         ("never retrain", 11 / 3, 1),
         ("retrain weekly", 5.0, 9),
     ]
@@ -181,8 +181,8 @@ def test_a_policy_that_is_kairos_own_first_model_has_its_error(world: World) -> 
         open_stored(world.project.store, world.stock.packages[200.0]), rows.reverse(), model, THREE_DAYS
     )
     told = story(world, others={"never retrain": never})
-    assert told.policies[0].mae == pytest.approx(told.policies[1].mae)
-    assert [day.kairos_mae for day in told.days] == [pytest.approx(day.never_mae) for day in told.days]
+    assert told.policies[0].loss == pytest.approx(told.policies[1].loss)
+    assert [day.kairos_loss for day in told.days] == [pytest.approx(day.never_loss) for day in told.days]
     assert (never.deployments, never.violations, list(never.at)) == (1, 0, rows["hour"].to_list())
 
 
@@ -190,9 +190,9 @@ def test_without_an_answer_nothing_is_made_up(world: World) -> None:
     """No day has a figure; the mean is not a number, not zero."""
     world.live(200.0)
     told = story(world)
-    assert [day.kairos_mae for day in told.days] == [None] * 3
+    assert [day.kairos_loss for day in told.days] == [None] * 3
     assert told.hours == ()
-    assert math.isnan(told.policies[0].mae)
+    assert math.isnan(told.policies[0].loss)
 
 
 def test_the_first_week_and_the_weeks_around_the_change_that_mattered_are_shown(world: World) -> None:
@@ -242,10 +242,32 @@ def test_other_models_have_a_story_of_their_own(tmp_path: Path, stock: Stock) ->
     assert {line.subject for line in told.decisions} == {"demand@1"}
 
 
+def test_the_figures_are_of_the_models_own_loss(tmp_path: Path, stock: Stock) -> None:
+    """Squared errors are called so, have the target's unit squared, and are what is averaged."""
+    world = World(tmp_path / "toy", stock, SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "squared_error"'))
+    world.live(200.0)
+    world.keep([row(0, 100.0), row(1, 100.0)], [label(0, 110.0), label(1, 80.0)])
+    world.clock.move_to(START + 10 * DAY)
+    told = story(world)
+    assert (told.loss, told.loss_unit, told.unit) == ("mean squared error", "users, squared", "users")
+    assert told.policies[0].loss == told.days[0].kairos_loss == (100 + 400) / 2
+
+
+def test_a_label_that_the_loss_cannot_take_is_left_out(tmp_path: Path, stock: Stock) -> None:
+    """One 7 among zeros and ones stops no report of a log loss."""
+    world = World(tmp_path / "toy", stock, SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "log_loss"'))
+    world.live(200.0)
+    world.keep([row(0, 0.5), row(1, 0.5)], [label(0, 1.0), label(1, 7.0)])
+    world.clock.move_to(START + 10 * DAY)
+    told = story(world)
+    assert (told.loss, told.loss_unit) == ("mean log loss", "nats")
+    assert told.policies[0].loss == pytest.approx(math.log(2))
+
+
 def test_all_policies_are_told_on_rows_whose_truth_is_known(world: World) -> None:
     """The others know it beforehand; Kairos has to wait for it."""
     world.live(200.0)
     world.clock.move_to(START + 2 * DAY)
     moments = [START, START + DAY, START + DAY + HOUR]
     others = {"never retrain": Backtest(at=moments, losses=np.array([1.0, 3.0, 50.0]), deployments=1, violations=0)}
-    assert story(world, others=others).policies[1].mae == 2.0
+    assert story(world, others=others).policies[1].loss == 2.0

@@ -35,13 +35,14 @@ def bikes(*, seed: int = 0, findings: int = 60) -> Story:
         span=Window(START, END),
         seed=seed,
         unit="users per hour",
+        loss_unit="users per hour",
         days=days,
         hours=tuple(_hours(noise)),
         decisions=tuple(_decisions(noise, findings)),
         policies=(
-            PolicyLine(name="Kairos", mae=46.2, deployments=7, impossible_predictions=0, note="gates, shadow, canary"),
-            PolicyLine(name="retrain weekly", mae=43.6, deployments=78, impossible_predictions=0, note="no gate"),
-            PolicyLine(name="never retrain", mae=85.4, deployments=1, impossible_predictions=0),
+            PolicyLine(name="Kairos", loss=46.2, deployments=7, impossible_predictions=0, note="gates, shadow, canary"),
+            PolicyLine(name="retrain weekly", loss=43.6, deployments=78, impossible_predictions=0, note="no gate"),
+            PolicyLine(name="never retrain", loss=85.4, deployments=1, impossible_predictions=0),
         ),
         places={"MLflow record": "mlflow.db", "ledger": ".kairos/ledger.db", "report": "report.html"},
         ledger_head=214,
@@ -61,6 +62,7 @@ def hostile() -> Story:
         project=HOSTILE,
         title=HOSTILE,
         unit=HOSTILE,
+        loss_unit=HOSTILE,
         days=tuple(replace(day, drift_column=HOSTILE) for day in story.days),
         decisions=tuple(
             replace(
@@ -109,9 +111,9 @@ def _day(day: date, noise: random.Random) -> DayPoint:
     drift = 0.05 + 0.012 * min(age, 90) + abs(noise.gauss(0, 0.04)) if since >= 7 else None
     return DayPoint(
         day=day,
-        kairos_mae=ours if since % 97 else None,
-        never_mae=never,
-        weekly_mae=weekly,
+        kairos_loss=ours if since % 97 else None,
+        never_loss=never,
+        weekly_loss=weekly,
         version=2 * _LIVE_AT.index(live) or 1,
         drift=drift,
         drift_column=None if drift is None else noise.choices(columns, (9, 3, 2, 1, 1, 1))[0],

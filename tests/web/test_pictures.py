@@ -46,7 +46,7 @@ def stage(day: int, subject: str, stage: str) -> DecisionLine:
 def day(number: int, mae: float | None) -> DayPoint:
     """A day of which only Kairos' error is known."""
     return DayPoint(
-        day=date(2012, 1, number), kairos_mae=mae, never_mae=None, weekly_mae=None, version=None, drift=None,
+        day=date(2012, 1, number), kairos_loss=mae, never_loss=None, weekly_loss=None, version=None, drift=None,
         drift_column=None,
     )  # fmt: skip
 
@@ -64,14 +64,14 @@ def drawings(make: Callable[[], Story]) -> tuple[ElementTree.Element, ...]:
 
 def test_the_trailing_mean_forgets_after_seven_days() -> None:
     """Day 8 is the mean of the days 2 to 8."""
-    means = trailing_mean([day(n, float(n)) for n in range(1, 9)], "kairos_mae")
+    means = trailing_mean([day(n, float(n)) for n in range(1, 9)], "kairos_loss")
     assert means[0] == (date(2012, 1, 1), 1.0)
     assert means[-1] == (date(2012, 1, 8), 5.0)
 
 
 def test_the_trailing_mean_skips_unknown_days() -> None:
     """A day without a known error neither counts nor gets a point."""
-    assert trailing_mean([day(1, 10.0), day(2, None), day(9, 4.0)], "kairos_mae") == [
+    assert trailing_mean([day(1, 10.0), day(2, None), day(9, 4.0)], "kairos_loss") == [
         (date(2012, 1, 1), 10.0),
         (date(2012, 1, 9), 4.0),
     ]
@@ -138,7 +138,7 @@ def test_the_error_picture_holds_all_that_it_claims() -> None:
     """Three lines with a point for each known day, a post for each change, and a name for each line."""
     story = bikes()
     rows = rows_of(error_picture(story))
-    known = sum(d.kairos_mae is not None for d in story.days)
+    known = sum(d.kairos_loss is not None for d in story.days)
     assert sum("error" in row for row in rows) == 2 * len(story.days) + known
     assert {row["name"] for row in rows if "name" in row} == {"Kairos", "never retrain", "retrain weekly"}
     posts = {row["label"] for row in rows if "label" in row}
@@ -259,7 +259,7 @@ def test_a_perfect_model_can_be_drawn() -> None:
     story = bikes()
     perfect = replace(
         story,
-        days=tuple(replace(d, kairos_mae=0.0, never_mae=0.0, weekly_mae=0.0, drift=0.0) for d in story.days),
+        days=tuple(replace(d, kairos_loss=0.0, never_loss=0.0, weekly_loss=0.0, drift=0.0) for d in story.days),
         hours=tuple(replace(hour, prediction=0.0, truth=0.0) for hour in story.hours),
     )
     for picture in pictures(perfect):

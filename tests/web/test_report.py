@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,21 @@ def test_it_says_who_did_how_well(elements: list[Element]) -> None:
     rows = [e.text.split() for e in elements if e.tag == "tr" and "tbody" in e.parents]
     assert ["Kairos", "46.2", "7", "0", "gates,", "shadow,", "canary"] in rows
     assert ["never", "retrain", "85.4", "1", "0"] in rows
-    lead = next(e.text for e in elements if e.tag == "p" and "off by" in e.text)
+    lead = next(e.text for e in elements if e.tag == "p" and "of Kairos was" in e.text)
     assert lead == (
-        "Kairos was off by 46.2 users per hour on average, with 7 deployments; "
-        "“retrain weekly” by 43.6, with 78 deployments; “never retrain” by 85.4, with 1 deployment. "
+        "The mean absolute error of Kairos was 46.2 users per hour, with 7 deployments; that of “retrain weekly” 43.6, "
+        "with 78 deployments; that of “never retrain” 85.4, with 1 deployment. "
         "0 impossible answers left the server."
     )
+
+
+def test_another_loss_is_told_by_its_own_name_and_unit() -> None:
+    """Nowhere is a log loss called an absolute error, or given the target's unit."""
+    story = replace(bikes(), decisions=(), loss="mean log loss", loss_unit="nats", unit="clicked")
+    text = " ".join(next(e.text for e in read_page(render_report(story)) if e.tag == "body").split())
+    assert "The mean log loss of Kairos was 46.2 nats, with 7 deployments" in text
+    assert "Error: mean log loss, nats; lower is better." in text
+    assert "absolute" not in text
 
 
 def test_every_decision_is_a_row_with_its_evidence_and_its_hash(elements: list[Element]) -> None:
@@ -157,7 +167,8 @@ def test_the_same_story_gives_the_same_bytes_in_any_process(page: str) -> None:
         "import hashlib; from kairos.web.report import render_report; from tests.web.stories import bikes; "
         "print(hashlib.sha256(render_report(bikes()).encode()).hexdigest())"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONPATH": paths}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == hashlib.sha256(page.encode()).hexdigest()
 

@@ -16,11 +16,11 @@ class DayPoint:
     """One day, in UTC. What is not known is ``None``: a day without traffic, a version too young to judge."""
 
     day: date
-    kairos_mae: float | None
-    """Mean absolute error of what the server answered that day, in the unit of the target; lower is better."""
-    never_mae: float | None
+    kairos_loss: float | None
+    """Mean loss of what the server answered that day, by the model's own loss; lower is better."""
+    never_loss: float | None
     """The same, had the first version stayed for ever."""
-    weekly_mae: float | None
+    weekly_loss: float | None
     """The same, had a new version been trained and deployed every week."""
     version: int | None
     """The version that answered most of the day's requests."""
@@ -63,7 +63,8 @@ class PolicyLine:
     """One way to decide when to change the live model, and what it led to."""
 
     name: str
-    mae: float
+    loss: float
+    """The mean of the model's own loss; lower is better."""
     deployments: int
     impossible_predictions: int
     """Answers outside the possible range that left the server."""
@@ -80,6 +81,10 @@ class Story:
     seed: int
     unit: str = "units of the target"
     """What is predicted, for the axes: ``users per hour``."""
+    loss: str = "mean absolute error"
+    """What the figures are means of, for people."""
+    loss_unit: str = "units of the target"
+    """Its unit; empty: it has none."""
     days: tuple[DayPoint, ...]
     """In the order of time."""
     hours: tuple[HourPoint, ...]
@@ -96,3 +101,8 @@ class Story:
     """Its hash, which stands for all entries before it."""
     footnotes: tuple[str, ...] = ()
     """What these figures do not show."""
+
+    @property
+    def measured_in(self) -> str:
+        """The loss with its unit: ``mean squared error, users per hour, squared``."""
+        return f"{self.loss}, {self.loss_unit}" if self.loss_unit else self.loss

@@ -16,8 +16,11 @@ from kairos.app.settings import ModelSettings
 from kairos.app.story import DayPoint, HourPoint, PolicyLine, Story
 from kairos.app.telling import DECISIONS, decision_line
 from kairos.delivery.state import ModelState
+from kairos.gates.losses import loss_named
+from kairos.gates.metrics import loss_unit, metric_named
 from kairos.ledger import Entry
 from kairos.models.profile import Profile
+from kairos.monitor.judgeable import judgeable
 from kairos.monitor.watch import window_drift
 from kairos.values import Window, without_secrets
 
@@ -44,7 +47,7 @@ def tell_story(
             are told on the rows whose truth is known by now, as Kairos is.
         footnotes: What the figures do not show.
     """
-    rows = answered(project, model, window)
+    rows = _with_losses(answered(project, model, window), model)
     known_until = project.clock.now() - project.settings.label_delay
     others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
@@ -57,14 +60,16 @@ def tell_story(
         title=f"{model.name}: when to change the model that is live",
         span=window,
         seed=project.settings.seed,
-        unit=f"{model.target or 'target'}",
+        unit=model.target or "target",
+        loss=metric_named(model.gate.loss).title,
+        loss_unit=loss_unit(model.gate.loss, model.target or "target"),
         days=tuple(_days(rows, window, never, weekly, _drift(project, model, rows, window))),
         hours=tuple(_stretches(rows, deployments, window)),
         decisions=tuple(lines),
         policies=(
             PolicyLine(
                 name="Kairos",
-                mae=_mean_error(rows),
+                loss=_mean_error(rows),
                 deployments=len(deployments),
                 impossible_predictions=_impossible(rows, model),
                 note=f"the server stopped {rows['violation'].is_not_null().sum()} impossible values of its models",
@@ -72,7 +77,7 @@ def tell_story(
             *(
                 PolicyLine(
                     name=name,
-                    mae=other.mean,
+                    loss=other.mean,
                     deployments=other.deployments,
                     impossible_predictions=0,
                     note=f"{other.violations} impossible values would have had to be stopped",
@@ -122,7 +127,7 @@ def _days(
     drift: dict[date, tuple[float, str]],
 ) -> list[DayPoint]:
     kairos = rows.group_by(day=pl.col("at").dt.date()).agg(
-        mae=(pl.col("label") - pl.col("output")).abs().mean(), version=pl.col("version").mode().min()
+        loss=pl.col("loss").mean(), version=pl.col("version").mode().min()
     )
     mine: dict[date, Any] = {row["day"]: row for row in kairos.iter_rows(named=True)}
     per_day = [{} if other is None else _daily(other) for other in (never, weekly)]
@@ -130,9 +135,9 @@ def _days(
     return [
         DayPoint(
             day=day,
-            kairos_mae=mine[day]["mae"] if day in mine else None,
-            never_mae=per_day[0].get(day),
-            weekly_mae=per_day[1].get(day),
+            kairos_loss=mine[day]["loss"] if day in mine else None,
+            never_loss=per_day[0].get(day),
+            weekly_loss=per_day[1].get(day),
             version=mine[day]["version"] if day in mine else None,
             drift=drift[day][0] if day in drift else None,
             drift_column=drift[day][1] if day in drift else None,
@@ -171,7 +176,17 @@ def _error(rows: pl.DataFrame, window: Window) -> float:
 
 def _mean_error(rows: pl.DataFrame) -> float:
     """NaN without rows."""
-    return float(np.mean(np.abs(rows["label"].to_numpy() - rows["output"].to_numpy()))) if len(rows) else float("nan")
+    known = rows["loss"].drop_nulls()
+    return float(np.mean(known.to_numpy())) if len(known) else float("nan")
+
+
+def _with_losses(rows: pl.DataFrame, model: ModelSettings) -> pl.DataFrame:
+    """The rows with their ``loss``, null where it cannot be computed of what was labelled."""
+    loss_of, truth, said = loss_named(model.gate.loss), rows["label"].to_numpy(), rows["output"].to_numpy()
+    known = judgeable(loss_of, truth, said)
+    losses = np.full(len(rows), np.nan)
+    losses[known] = loss_of(truth[known], said[known])
+    return rows.with_columns(loss=pl.Series(losses, dtype=pl.Float64).fill_nan(None))
 
 
 def _drift(project: Project, model: ModelSettings, rows: pl.DataFrame, window: Window) -> dict[date, tuple[float, str]]:

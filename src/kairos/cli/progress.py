@@ -12,6 +12,7 @@ from rich.table import Table
 from kairos.app.story import Story
 from kairos.app.telling import DECISIONS, decision_line
 from kairos.ledger import Entry
+from kairos.web.words import loss_text
 
 __all__ = ["Screen"]
 
@@ -62,10 +63,10 @@ class Screen:
         title = f"{story.span.start:%Y-%m-%d} to {story.span.end:%Y-%m-%d}"
         table = Table(title=title, title_justify="left")
         table.add_column("policy", no_wrap=True)
-        for head in (f"mean absolute error ({story.unit})", "deployments", "impossible predictions that left"):
+        for head in (story.measured_in, "deployments", "impossible predictions that left"):
             table.add_column(head, justify="right")
         for line in story.policies:
-            table.add_row(line.name, f"{line.mae:.1f}", str(line.deployments), str(line.impossible_predictions))
+            table.add_row(line.name, loss_text(line.loss), str(line.deployments), str(line.impossible_predictions))
         self._console.print(table)
         for line in story.policies:
             self._console.print(f"  {line.name + ':':15}{escape(line.note)}", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from kairos.errors import SettingsError, did_you_mean
 
-__all__ = ["METRICS", "Better", "Metric", "metric_named"]
+__all__ = ["METRICS", "Better", "Metric", "loss_unit", "metric_named"]
 
 Better = Literal["lower", "higher"]
 
@@ -83,3 +83,12 @@ def metric_named(name: str) -> Metric:
             hint=did_you_mean(name, METRICS) or 'Or give a function of your own: { function = "FILE.py:NAME" }',
         )
     return METRICS[name]
+
+
+def loss_unit(name: str, target: str) -> str:
+    """The unit of a loss of a target in that unit; empty if it has none.
+
+    >>> loss_unit("squared_error", "users"), loss_unit("log_loss", "users"), loss_unit("zero_one", "users")
+    ('users, squared', 'nats', '')
+    """
+    return {"squared_error": f"{target}, squared", "log_loss": "nats", "zero_one": ""}.get(name, target)

@@ -28,7 +28,7 @@ def render_report(story: Story) -> str:
         story=story,
         span=f"{day_text(story.span.start)} to {day_text(story.span.end)}",
         lead=_lead(story),
-        widths=_widths([policy.mae for policy in story.policies]),
+        widths=_widths([policy.loss for policy in story.policies]),
         sections=_sections(story),
         kinds=kinds,
         kind_classes={kind: f"kind-{number}" for number, kind in enumerate(kinds, 1)},
@@ -109,9 +109,10 @@ def _lead(story: Story) -> str:
         return ""
     ours, *others = story.policies
     deployed = count_text(ours.deployments, "deployment")
-    said = f"{ours.name} was off by {loss_text(ours.mae)} {story.unit} on average, with {deployed}"
+    unit = f" {story.loss_unit}" if story.loss_unit else ""
+    said = f"The {story.loss} of {ours.name} was {loss_text(ours.loss)}{unit}, with {deployed}"
     compared = [
-        f"“{other.name}” by {loss_text(other.mae)}, with {count_text(other.deployments, 'deployment')}"
+        f"that of “{other.name}” {loss_text(other.loss)}, with {count_text(other.deployments, 'deployment')}"
         for other in others
     ]
     left = count_text(ours.impossible_predictions, "impossible answer")

@@ -21,7 +21,7 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
 from kairos.app.training import pipeline_source
-from kairos.gates.losses import absolute_error
+from kairos.gates.losses import loss_named
 from kairos.models.package import Package
 from kairos.models.score import score_table
 from kairos.models.training import fit, training_data
@@ -38,14 +38,14 @@ class Backtest:
 
     at: Sequence[datetime]
     losses: NDArray[np.float64]
-    """Absolute errors, shape (n,), in the unit of the target, after the output guard."""
+    """By the model's own loss, shape (n,), after the output guard; lower is better."""
     deployments: int
     violations: int
     """Model outputs that the guard had to stop."""
 
     @property
     def mean(self) -> float:
-        """Mean absolute error."""
+        """Of the losses."""
         return float(self.losses.mean())
 
     def until(self, last: datetime) -> Backtest:
@@ -59,7 +59,7 @@ def never_retrain(package: Package, rows: pl.DataFrame, model: ModelSettings, wi
     sent = _within(rows, model, window)
     raw = score_table(package, sent)
     answers = guarded(raw, model)
-    losses = absolute_error(sent[package.spec.target].to_numpy(), answers)
+    losses = loss_named(model.gate.loss)(sent[package.spec.target].to_numpy(), answers)
     return Backtest(at=_moments(sent, model), losses=losses, deployments=1, violations=int((raw != answers).sum()))
 
 
@@ -95,7 +95,7 @@ def always_deploy(
         raw = np.asarray(fitted.predict(sent.select(list(data.columns))), dtype=np.float64)
         answers = guarded(raw, model)
         violations += int((raw != answers).sum())
-        losses.append(absolute_error(sent[target].to_numpy(), answers))
+        losses.append(loss_named(model.gate.loss)(sent[target].to_numpy(), answers))
     sent = _within(rows, model, window)
     return Backtest(
         at=_moments(sent, model), losses=np.concatenate(losses), deployments=len(parts), violations=violations

@@ -33,9 +33,9 @@ class Line(NamedTuple):
 
 
 LINES = (
-    Line("never_mae", "never retrain", ORANGE, (7, 3), 1.5),
-    Line("weekly_mae", "retrain weekly", GREEN, (2, 2), 1.5),
-    Line("kairos_mae", "Kairos", BLUE, (), 2.5),
+    Line("never_loss", "never retrain", ORANGE, (7, 3), 1.5),
+    Line("weekly_loss", "retrain weekly", GREEN, (2, 2), 1.5),
+    Line("kairos_loss", "Kairos", BLUE, (), 2.5),
 )
 """The last one is drawn on top."""
 
@@ -67,7 +67,7 @@ def error_picture(story: Story) -> Picture:
     chart = alt.layer(*posts(story, _HEIGHT), *lines, *_names(paths, top)).properties(width=WIDTH, height=_HEIGHT)
     return Picture(
         name="error",
-        title=f"How wrong the predictions were: {_DAYS}-day mean of the absolute error",
+        title=f"How wrong the predictions were: {story.loss}, {_DAYS}-day mean",
         description=_description(story, paths),
         chart=chart,
     )
@@ -75,7 +75,7 @@ def error_picture(story: Story) -> Picture:
 
 def _line(line: Line, means: Sequence[tuple[date, float]], story: Story, top: float) -> Any:
     rows = data({"at": millis(day), "error": round(mean, 4)} for day, mean in means)
-    axis = alt.Axis(title=f"mean absolute error, {story.unit}", tickCount=6)
+    axis = alt.Axis(title=story.measured_in, tickCount=6)
     return (
         alt.Chart(rows)
         .mark_line(color=line.colour.light, strokeWidth=line.thickness, strokeDash=list(line.dash))
@@ -106,4 +106,5 @@ def _description(story: Story, paths: Sequence[tuple[Line, Sequence[tuple[date, 
     changed = changes(story.decisions)
     setbacks = sum(change.is_setback for change in changed)
     lived = count_text(len(changed) - setbacks, "version was", "versions were")
-    return f"In {story.unit}: {'; '.join(ends)}. {lived} live, {setbacks:,} rolled back after they had answered users."
+    back = f"{setbacks:,} rolled back after they had answered users"
+    return f"{story.measured_in}: {'; '.join(ends)}. {lived} live, {back}."
