@@ -16,7 +16,7 @@ from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bak
 from kairos.delivery.state import VersionState
 from kairos.values import Json, plain
 
-__all__ = ["judge_bake", "judge_trial"]
+__all__ = ["judge_bake", "judge_trial", "owed_proof"]
 
 WrongSplit = Callable[[VersionState, RolloutEvidence, str], None]
 
@@ -62,7 +62,7 @@ def judge_trial(
     if found.champion is None or challenger is None:
         return
     known = evidence_of(found.champion, challenger)
-    policy = _owed_proof(model, challenger, known.evidence)
+    policy = owed_proof(model, challenger, known.evidence)
     decision = decide(policy, challenger.stage, challenger.share, known.evidence)
     if decision.action == "freeze":
         on_wrong_split(challenger, known.evidence, decision.sentence)
@@ -104,7 +104,7 @@ def _basis(
     return basis | ({"is_overdue": True} if decision.action == "hold" else {})
 
 
-def _owed_proof(model: ModelSettings, challenger: VersionState, evidence: RolloutEvidence) -> RolloutPolicy:
+def owed_proof(model: ModelSettings, challenger: VersionState, evidence: RolloutEvidence) -> RolloutPolicy:
     """The rollout's policy; a version whose gate held owes the proof here, by the gate's margin; a refit owes none."""
     if challenger.verdict == "pass":
         return replace(model.delivery, loss_is_proven=challenger.twin is not None)

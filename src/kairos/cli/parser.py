@@ -121,6 +121,7 @@ def _delivering(commands: Commands) -> None:
     unfreeze = _command(commands, "unfreeze", "governing:unfreeze", "end the freezes that people have begun")
     unfreeze.add_argument("model")
     unfreeze.add_argument("--reason", required=True)
+    _command(commands, "status", "looking_on:status", "what is live and on trial, what it waits for, until when")
     live = _command(commands, "live", "delivering:live", "what is or was live, and who changed it")
     live.add_argument("--at", metavar="TIME", help="a date or time of the past")
 

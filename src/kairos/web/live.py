@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
+from datetime import datetime, timedelta
 from typing import Literal, cast
 from weakref import WeakKeyDictionary
 
 from kairos.app.explaining import LiveAt, live_at
+from kairos.app.outlook import Outlook, outlook
 from kairos.app.project import Project
 from kairos.app.telling import decision_line
+from kairos.errors import KairosError
 from kairos.ledger import Entry
 from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
 
 __all__ = ["status_page"]
 
+_log = logging.getLogger("kairos.web")
+
 _MOST = 20
 """Lines of each list."""
+
+_LOOK_EVERY = timedelta(minutes=1)
+"""How old what is waited for may be; the log of predictions is not read for every visit."""
 
 
 class _Latest:
@@ -28,6 +37,8 @@ class _Latest:
         self.findings: deque[Entry] = deque(maxlen=_MOST)
         self.decided: deque[Entry] = deque(maxlen=_MOST)
         self.models: tuple[ModelStatus, ...] = ()
+        self.outlooks: dict[str, Outlook] = {}
+        self.looked: datetime | None = None
 
     def follow(self, project: Project) -> None:
         """Reads what is new."""
@@ -35,8 +46,11 @@ class _Latest:
         for entry in project.ledger.read(after=self.head):
             (self.findings if entry.kind == "finding" else self.decided).append(entry)
             self.head, self.hash = entry.seq, entry.hash
-        if self.head > before:
-            self.models = tuple(_model(one) for one in live_at(project))
+        now = project.clock.now()
+        is_news = self.head > before
+        if is_news or self.looked is None or now - self.looked >= _LOOK_EVERY:
+            self.looked, self.outlooks = now, _outlooks(project)
+            self.models = tuple(_model(one, self.outlooks.get(one.model)) for one in live_at(project))
 
 
 _latest: WeakKeyDictionary[Project, _Latest] = WeakKeyDictionary()
@@ -70,10 +84,22 @@ def _page(project: Project, latest: _Latest) -> StatusPage:
     )
 
 
-def _model(one: LiveAt) -> ModelStatus:
+def _outlooks(project: Project) -> dict[str, Outlook]:
+    """What each model waits for; of one that cannot be looked at, nothing: the rest of the page is still right."""
+    found = {}
+    for name, model in project.settings.models.items():
+        if name in project.state().models:
+            try:
+                found[name] = outlook(project, model)
+            except (KairosError, OSError) as error:
+                _log.warning("The outlook of %s cannot be told: %s", name, error)
+    return found
+
+
+def _model(one: LiveAt, outlook_of: Outlook | None) -> ModelStatus:
     changed = one.changed
     if one.version is None or changed is None:
-        return ModelStatus(name=one.model, version=None)
+        return ModelStatus(name=one.model, version=None, outlook=outlook_of)
     return ModelStatus(
         name=one.model,
         version=str(one.version),
@@ -85,4 +111,5 @@ def _model(one: LiveAt) -> ModelStatus:
         challenger=None if one.challenger is None else str(one.challenger),
         stage=cast("Literal['shadow', 'canary'] | None", one.stage),
         share=one.share,
+        outlook=outlook_of,
     )

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from kairos.app.outlook import Outlook, Waiting
 from kairos.app.story import DecisionLine
+from kairos.web.drawings.canvas import Canvas
+from kairos.web.drawings.rollout import guards_drawing, sequence_drawing
 from kairos.web.pages import render_page
 
-__all__ = ["FindingLine", "ModelStatus", "StatusPage", "render_status"]
+__all__ = ["FindingLine", "ModelStatus", "Shown", "StatusPage", "render_status"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,36 @@ class ModelStatus:
     stage: Literal["shadow", "canary"] | None = None
     share: float = 0.0
     """The part of the requests that the challenger answers, in [0, 1]."""
+    outlook: Outlook | None = None
+    """What it waits for; ``None`` if that was not asked."""
+
+    @property
+    def waiting(self) -> list[Shown]:
+        """What is on trial or bakes, with its pictures."""
+        if self.outlook is None:
+            return []
+        return [_shown(self.name, one) for one in (self.outlook.trial, self.outlook.bake) if one is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A version that waits, and its pictures."""
+
+    waiting: Waiting
+    drawings: tuple[Canvas, ...]
+
+
+def _shown(model: str, one: Waiting) -> Shown:
+    name = "-".join(part for part in (_letters(model), one.stage) if part)
+    drawn = []
+    if one.path is not None:
+        drawn = [sequence_drawing(one.path, name=f"{name}-loss"), guards_drawing(one.path, name=f"{name}-guards")]
+    return Shown(waiting=one, drawings=tuple(drawing for drawing in drawn if drawing is not None))
+
+
+def _letters(text: str) -> str:
+    """What of a name may be part of an id: whatever the model is called, the page stays whole."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,188 @@
+"""What each model waits for: its trial, its bake, freezes and approvals, and when that is due. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kairos.app.control import ask
+from kairos.app.evidence import Evidence, EvidenceOf, Gathered
+from kairos.app.project import Project
+from kairos.app.settings import ModelSettings
+from kairos.app.trials import owed_proof
+from kairos.app.watching import Watch
+from kairos.delivery.control import frozen
+from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
+from kairos.delivery.state import ModelState, VersionState
+from kairos.delivery.versions import Stage
+from kairos.errors import KairosError
+from kairos.ledger import Entry
+from kairos.values import VersionRef
+
+__all__ = ["Outlook", "Path", "Waiting", "outlook"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """What a rollout was decided from, at the moments that the ledger keeps, and now."""
+
+    policy: RolloutPolicy
+    evidence: tuple[RolloutEvidence, ...]
+    """In the order of time; the last one is the present."""
+    stages: tuple[tuple[datetime, str], ...]
+    """When which stage began: ``canary 5 %``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A version on trial, or in its bake, and what it waits for."""
+
+    version: VersionRef
+    stage: Stage
+    share: float
+    """The part of the requests that it answers, in [0, 1]."""
+    since: datetime
+    words: tuple[str, str]
+    """What would be decided now, in two sentences that need no statistics."""
+    due: datetime | None = None
+    """When what is missing will be there at the present rate; ``None``: nothing is, or that cannot be told."""
+    is_overdue: bool = False
+    """Whether its time is over, so that only a person takes it further."""
+    obstacles: tuple[str, ...] = ()
+    """Freezes, approvals and rehearsals that its next step waits for, whatever the evidence says."""
+    path: Path | None = None
+    """``None`` where the evidence could not be gathered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """One model: what is live, and what is to come."""
+
+    model: str
+    champion: VersionRef | None
+    since: datetime | None
+    """When the champion went live."""
+    trial: Waiting | None = None
+    bake: Waiting | None = None
+    freezes: tuple[str, ...] = ()
+    """Those of the settings and those that people have begun, a sentence each."""
+
+    @property
+    def due(self) -> datetime | None:
+        """The next day on which something is due."""
+        known = [each.due for each in (self.trial, self.bake) if each is not None and each.due is not None]
+        return min(known, default=None)
+
+
+def outlook(project: Project, model: ModelSettings, evidence_of: EvidenceOf | None = None) -> Outlook:
+    """What a model waits for now.
+
+    Args:
+        project: Whose; its log of predictions is read.
+        model: Which of its models.
+        evidence_of: Where the evidence comes from; by default it is gathered.
+    """
+    found = project.state().model(model.name)
+    if evidence_of is None:
+        evidence_of = Evidence(project, Watch(project, model), Gathered())
+    champion, challenger = found.champion, found.challenger
+    trial = bake = None
+    if champion is not None and challenger is not None:
+        trial = _trial(project, model, found, champion, challenger, evidence_of)
+    if champion is not None and found.previous is not None:
+        bake = _bake(project, model, found, champion, found.previous, evidence_of)
+    return Outlook(
+        model=model.name,
+        champion=found.champion_ref,
+        since=None if champion is None else champion.since,
+        trial=trial,
+        bake=bake,
+        freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
+    )
+
+
+def _trial(
+    project: Project,
+    model: ModelSettings,
+    found: ModelState,
+    champion: VersionState,
+    challenger: VersionState,
+    evidence_of: EvidenceOf,
+) -> Waiting:
+    following = model.delivery.after(challenger.stage, challenger.share).stage
+    obstacles = tuple(ask(project, found, challenger, following).sentences)
+    try:
+        evidence = evidence_of(champion, challenger).evidence
+        policy = owed_proof(model, challenger, evidence)
+        decision = decide(policy, challenger.stage, challenger.share, evidence)
+    except KairosError as error:
+        return _unknown(challenger, error, obstacles)
+    return _waiting(project, challenger, policy, evidence, decision, obstacles)
+
+
+def _bake(
+    project: Project,
+    model: ModelSettings,
+    found: ModelState,
+    champion: VersionState,
+    previous: VersionState,
+    evidence_of: EvidenceOf,
+) -> Waiting:
+    obstacles = tuple(ask(project, found, previous, "retired").sentences)
+    try:
+        evidence = evidence_of(previous, champion).evidence
+        decision = decide_bake(model.delivery, evidence)
+    except KairosError as error:
+        return _unknown(champion, error, obstacles)
+    return _waiting(project, champion, model.delivery, evidence, decision, obstacles)
+
+
+def _waiting(
+    project: Project,
+    version: VersionState,
+    policy: RolloutPolicy,
+    evidence: RolloutEvidence,
+    decision: RolloutDecision,
+    obstacles: tuple[str, ...],
+) -> Waiting:
+    begun = version.on_trial_since or version.since
+    mine = [e for e in project.ledger.read(kinds=_STEPS, subject=str(version.ref)) if e.at >= begun]
+    kept = [e.body["evidence"] for e in mine if e.body.get("evidence")]
+    before = [RolloutEvidence.from_plain(one) for one in kept]
+    path = Path(
+        policy=policy,
+        evidence=(*before, evidence),
+        stages=tuple((e.at, _step(e)) for e in mine if e.kind == "stage.changed"),
+    )
+    return Waiting(
+        version=version.ref,
+        stage=version.stage,
+        share=version.share,
+        since=version.since,
+        words=decision.words,
+        due=decision.due,
+        is_overdue=version.is_overdue,
+        obstacles=obstacles,
+        path=path,
+    )
+
+
+def _unknown(version: VersionState, error: KairosError, obstacles: tuple[str, ...]) -> Waiting:
+    return Waiting(
+        version=version.ref,
+        stage=version.stage,
+        share=version.share,
+        since=version.since,
+        words=("What is known about the version could not be gathered.", error.what),
+        is_overdue=version.is_overdue,
+        obstacles=obstacles,
+    )
+
+
+_STEPS = ("stage.changed", "rollout.held")
+
+
+def _step(entry: Entry) -> str:
+    share = f" {100 * entry.body['share']:.3g} %" if entry.body["to"] == "canary" else ""
+    return f"{entry.body['to'].replace('_', ' ')}{share}"

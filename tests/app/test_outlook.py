@@ -1,0 +1,56 @@
+"""What a model waits for: told at any moment, with its due date and its obstacles, and without writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kairos.app.approving import freeze
+from kairos.app.deploying import deploy
+from kairos.app.outlook import outlook
+from kairos.delivery.rollout import StageStep
+from kairos.web.live import status_page
+from tests.app.test_control import FOUR_EYES, days, of
+from tests.app.worlds import Stock, World
+
+
+@pytest.fixture
+def world(tmp_path: Path, stock: Stock) -> World:
+    """A champion that says 205, a better challenger in shadow, and one other person who has to approve."""
+    world = World(tmp_path / "toy", stock, FOUR_EYES)
+    world.live(205.0)
+    deploy(world.project, world.passed(200.0), to=StageStep.parse("shadow"))
+    return world
+
+
+def test_a_trial_says_what_is_missing_until_when_and_who_has_to_approve(world: World) -> None:
+    """Two sentences, a due date, and the approval; nothing is written."""
+    one, two = (world.model().version(number).ref for number in (1, 2))
+    days(world, 2, (one, 205.0), (two, 200.0))
+    head = world.project.ledger.head()
+    found = outlook(world.project, world.project.settings.model("demand"))
+    assert world.project.ledger.head() == head
+    assert (found.champion, found.bake) == (one, None)
+    assert found.trial is not None
+    assert (found.trial.version, found.trial.stage, found.trial.is_overdue) == (two, "shadow", False)
+    assert "still missing is" in found.trial.words[0]
+    assert found.trial.due is not None
+    assert found.due == found.trial.due
+    assert f"{found.trial.due:%B %Y}" in found.trial.words[1]
+    assert [sentence for sentence in found.trial.obstacles if "waits for approval by one person" in sentence]
+
+
+def test_a_freeze_is_told_with_its_person(world: World) -> None:
+    """On the page as well, with what the trial waits for and its pictures, once there are labels."""
+    one, two = (world.model().version(number).ref for number in (1, 2))
+    days(world, 4, (one, 205.0), (two, 200.0))
+    freeze(of(world, "ann"), "demand", reason="the warehouse moves")
+    found = outlook(world.project, world.project.settings.model("demand"))
+    [sentence] = found.freezes
+    assert sentence.startswith("ann froze demand until somebody unfreezes it: the warehouse moves")
+    page = status_page(world.project)
+    assert "ann froze demand" in page
+    assert found.trial is not None
+    assert found.trial.words[0] in page
+    assert page.count("<svg") == 2
