@@ -56,6 +56,8 @@ class DecisionLine:
     actor: str
     seq: int
     entry_hash: str
+    words: tuple[str, str] | None = None
+    """The same in two sentences that need no statistics, where something was decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ import polars as pl
 
 from kairos.app.backtest import Backtest
 from kairos.app.packages import open_stored
+from kairos.app.plainly import plain_line
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.story import DayPoint, HourPoint, PolicyLine, Story
-from kairos.app.telling import DECISIONS, decision_line
+from kairos.app.telling import DECISIONS
 from kairos.delivery.state import ModelState
 from kairos.gates.losses import loss_named
 from kairos.gates.metrics import loss_unit, metric_named
@@ -52,7 +53,7 @@ def tell_story(
     others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
     mine = [entry for entry in entries if entry.kind in DECISIONS and _is_about(entry, model.name)]
-    lines = [decision_line(entry) for entry in mine if _is_worth_a_line(entry)]
+    lines = [plain_line(entry) for entry in mine if _is_worth_a_line(entry)]
     deployments = [e for e in mine if e.kind == "stage.changed" and e.body["to"] == "live"]
     never, weekly = others.get("never retrain"), others.get("retrain weekly")
     return Story(

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from kairos.app.explaining import LiveAt, live_at
 from kairos.app.outlook import Outlook, outlook
+from kairos.app.plainly import plain_line, plain_words
 from kairos.app.project import Project
-from kairos.app.telling import decision_line
 from kairos.errors import KairosError
 from kairos.ledger import Entry
 from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
@@ -75,10 +75,11 @@ def _page(project: Project, latest: _Latest) -> StatusPage:
                 subject=f"{entry.subject}@{entry.body['version']}",
                 level=entry.body["level"],
                 sentence=entry.body["sentence"],
+                words=plain_words(entry),
             )
             for entry in reversed(latest.findings)
         ),
-        decisions=tuple(decision_line(entry) for entry in reversed(latest.decided)),
+        decisions=tuple(plain_line(entry) for entry in reversed(latest.decided)),
         ledger_head=latest.head,
         ledger_hash=latest.hash,
     )

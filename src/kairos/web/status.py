@@ -78,6 +78,8 @@ class FindingLine:
     """The version or the model that it is about."""
     level: Literal["info", "warn", "alarm"]
     sentence: str
+    words: tuple[str, str] | None = None
+    """The same in two sentences that need no statistics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
