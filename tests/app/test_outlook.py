@@ -53,4 +53,31 @@ def test_a_freeze_is_told_with_its_person(world: World) -> None:
     assert "ann froze demand" in page
     assert found.trial is not None
     assert found.trial.words[0] in page
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3  # the live version by day, the trial's loss, its guards
+
+
+def test_the_live_version_is_told_day_by_day(world: World) -> None:
+    """Mean losses of days whose labels are in, with what is tolerated and the findings since it went live."""
+    one, two = (world.model().version(number).ref for number in (1, 2))
+    days(world, 4, (one, 205.0), (two, 200.0))
+    found = outlook(world.project, world.project.settings.model("demand")).quality
+    assert found is not None
+    assert found.loss == "mean absolute error"
+    assert [rows for _, _, rows in found.days] == [24] * len(found.days)
+    assert len(found.days) >= 2
+    assert found.usual is not None
+    assert found.tolerated is not None
+    assert found.tolerated > found.usual > 0
+
+
+def test_looking_learns_nothing_into_the_ledger(tmp_path: Path, stock: Stock) -> None:
+    """Also where it could learn how late labels are: that is the loop's to write."""
+    world = World(tmp_path / "toy", stock)
+    one = world.live(205.0)
+    two = world.passed(200.0)
+    deploy(world.project, two, to=StageStep.parse("shadow"))
+    for _ in range(4):
+        world.day((one, 205.0), (two, 200.0))
+    head = world.project.ledger.head()
+    assert outlook(world.project, world.project.settings.model("demand")).trial is not None
+    assert world.project.ledger.head() == head

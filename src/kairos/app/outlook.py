@@ -8,10 +8,13 @@ from datetime import datetime
 from kairos.app.control import ask
 from kairos.app.evidence import Evidence, EvidenceOf, Gathered
 from kairos.app.project import Project
+from kairos.app.quality import Quality, quality_of
 from kairos.app.settings import ModelSettings
 from kairos.app.trials import owed_proof
 from kairos.app.watching import Watch
 from kairos.delivery.control import frozen
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
 from kairos.delivery.state import ModelState, VersionState
@@ -20,7 +23,7 @@ from kairos.errors import KairosError
 from kairos.ledger import Entry
 from kairos.values import VersionRef
 
-__all__ = ["Outlook", "Path", "Waiting", "outlook"]
+__all__ = ["Outlook", "Path", "Retrained", "Waiting", "outlook"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retrained:
+    """A decision to train anew, with all that it was made from."""
+
+    at: datetime
+    seq: int
+    policy: RetrainPolicy
+    facts: RetrainFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """One model: what is live, and what is to come."""
 
@@ -63,6 +76,10 @@ class Outlook:
     champion: VersionRef | None
     since: datetime | None
     """When the champion went live."""
+    quality: Quality | None = None
+    """``None`` where it cannot be told."""
+    retrained: Retrained | None = None
+    """The last training that the loop decided; ``None``: there was none, or it tells too little."""
     trial: Waiting | None = None
     bake: Waiting | None = None
     freezes: tuple[str, ...] = ()
@@ -83,9 +100,9 @@ def outlook(project: Project, model: ModelSettings, evidence_of: EvidenceOf | No
         model: Which of its models.
         evidence_of: Where the evidence comes from; by default it is gathered.
     """
-    found = project.state().model(model.name)
+    found, watch = project.state().model(model.name), Watch(project, model, only_looks=True)
     if evidence_of is None:
-        evidence_of = Evidence(project, Watch(project, model), Gathered())
+        evidence_of = Evidence(project, watch, Gathered())
     champion, challenger = found.champion, found.challenger
     trial = bake = None
     if champion is not None and challenger is not None:
@@ -98,8 +115,29 @@ def outlook(project: Project, model: ModelSettings, evidence_of: EvidenceOf | No
         since=None if champion is None else champion.since,
         trial=trial,
         bake=bake,
+        retrained=_retrained(project, model.name),
+        quality=None if champion is None else _quality(project, model, champion, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
     )
+
+
+def _retrained(project: Project, model: str) -> Retrained | None:
+    told = list(project.ledger.read(kinds=["retrain.decided"], subject=model))
+    if not told:
+        return None
+    body = told[-1].body
+    try:
+        policy, facts = RetrainPolicy.from_plain(body["policy"]), RetrainFacts.from_plain(body["facts"])
+    except (KairosError, KeyError, TypeError, ValueError):  # written by another release
+        return None
+    return Retrained(at=told[-1].at, seq=told[-1].seq, policy=policy, facts=facts)
+
+
+def _quality(project: Project, model: ModelSettings, champion: VersionState, watch: Watch) -> Quality | None:
+    try:
+        return quality_of(project, model, champion, watch)
+    except KairosError:
+        return None
 
 
 def _trial(

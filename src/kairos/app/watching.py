@@ -40,10 +40,12 @@ class Watch:
     Args:
         project: Whose.
         model: The model's settings.
+        only_looks: Writes nothing: how labels arrive is told as it was learnt last.
     """
 
-    def __init__(self, project: Project, model: ModelSettings) -> None:
+    def __init__(self, project: Project, model: ModelSettings, *, only_looks: bool = False) -> None:
         self._project = project
+        self._only_looks = only_looks
         self._model = model
         self._monitor = Monitor(project.predictions, model.monitor)
         self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
@@ -102,7 +104,7 @@ class Watch:
         """What was learnt before, or what was found now if that should hold from now on."""
         told = list(self._project.ledger.read(kinds=[_LEARNT], subject=self._model.name))
         held = Maturity.from_plain(told[-1].body) if told else None
-        if may_replace(held, found):
+        if may_replace(held, found) and not self._only_looks:
             body = {**plain(found), "sentence": found.sentence()}
             self._project.tell(_LEARNT, subject=self._model.name, body=body, expect=head)
             return found

@@ -107,8 +107,7 @@ def _follows(case: GateCase) -> str:
         return f"The check {broken[0].about} has to be mended, and the version judged again."
     if decision.needed_rows is None:
         return f"More rows would not prove what is asked as things look{goes_on}: it takes a better version."
-    where = sorted({line.about for line in still_open if line.concern == "protected"})
-    of = f", among them enough of {' and '.join(where)}" if where else ""
+    of = _among(case, [line for line in still_open if line.concern == "protected"])
     rate = case.evidence.rows_per_day
     need = f"It needs about {decision.needed_rows} more rows with a known truth{of}"
     if decision.ready_on is None or rate is None:
@@ -117,6 +116,18 @@ def _follows(case: GateCase) -> str:
         return f"{need}, which at the present rate of {number(rate)} a day should be there already: judge newer rows."
     day = _day(date.fromisoformat(decision.ready_on))
     return f"{need}, which at the present rate of {number(rate)} a day will be there on {day}."
+
+
+def _among(case: GateCase, protected: list[Line]) -> str:
+    """How many of the missing rows have to be of which slice, if that is asked."""
+    whole, parts = case.evidence.overall, []
+    for line in sorted(protected, key=lambda line: line.about):
+        one = case.evidence.slices.get(line.about)
+        if one is None or line.needed_rows is None or not whole.n:
+            parts.append(f"enough of {line.about}")
+        else:
+            parts.append(f"about {math.ceil(line.needed_rows * one.n / whole.n)} of {line.about}")
+    return f", among them {' and '.join(parts)}" if parts else ""
 
 
 def _day(moment: date | datetime) -> str:

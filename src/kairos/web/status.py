@@ -9,6 +9,8 @@ from typing import Literal
 from kairos.app.outlook import Outlook, Waiting
 from kairos.app.story import DecisionLine
 from kairos.web.drawings.canvas import Canvas
+from kairos.web.drawings.quality import quality_drawing
+from kairos.web.drawings.retrain import retrain_drawing
 from kairos.web.drawings.rollout import guards_drawing, sequence_drawing
 from kairos.web.pages import render_page
 
@@ -46,6 +48,18 @@ class ModelStatus:
         if self.outlook is None:
             return []
         return [_shown(self.name, one) for one in (self.outlook.trial, self.outlook.bake) if one is not None]
+
+    @property
+    def drawings(self) -> list[Canvas]:
+        """Of the live version: its loss day by day, and why it was last decided to train anew."""
+        if self.outlook is None:
+            return []
+        name, again, drawn = _letters(self.name), self.outlook.retrained, list[Canvas | None]()
+        if self.outlook.quality is not None:
+            drawn.append(quality_drawing(self.outlook.quality, name=f"{name}-quality"))
+        if again is not None:
+            drawn.append(retrain_drawing(again.policy, again.facts, name=f"{name}-retrain"))
+        return [drawing for drawing in drawn if drawing is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
