@@ -17,8 +17,11 @@ import pytest
 from kairos.app.story import Story
 from kairos.web.gate import render_gate
 from kairos.web.report import render_report
+from kairos.web.status import render_status
 from tests.web.cases import hostile_case
+from tests.web.outlooks import with_outlook
 from tests.web.stories import bikes, hostile
+from tests.web.test_status import PAGE
 
 _FOUND = os.environ.get("KAIROS_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
 BROWSER = _FOUND or "no browser"
@@ -64,3 +67,13 @@ def test_a_verdict_is_drawn_in_silence(tmp_path: Path) -> None:
     assert "CONSOLE" not in ran.stderr
     assert ran.stdout.count("<svg") == 2
     assert "<script" not in ran.stdout
+
+
+def test_a_status_page_is_drawn_in_silence(tmp_path: Path) -> None:
+    """With the pictures of what is live and on trial, and no script."""
+    page = tmp_path / "status.html"
+    page.write_text(render_status(with_outlook(PAGE)), encoding="utf-8")
+    ran = browse(page, "--dump-dom")
+    assert "CONSOLE" not in ran.stderr
+    assert ran.stdout.count("<svg") == 3
+    assert "still missing" in ran.stdout

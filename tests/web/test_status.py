@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
 from kairos.web.words import clean
+from tests.web.outlooks import with_outlook
 from tests.web.reading import read_page
 from tests.web.stories import HOSTILE, bikes, hostile
 
@@ -85,3 +86,21 @@ def test_hostile_text_is_only_text() -> None:
 def test_the_same_values_give_the_same_bytes() -> None:
     """No clock is read."""
     assert render_status(PAGE) == render_status(PAGE)
+
+
+def test_it_loads_itself_anew_without_a_script() -> None:
+    """The browser is asked to; nothing else on the page acts."""
+    elements = read_page(render_status(PAGE))
+    assert [e.attributes["content"] for e in elements if e.attributes.get("http-equiv") == "refresh"] == ["60"]
+    assert not [e for e in elements if e.tag == "script"]
+
+
+def test_it_says_what_a_trial_waits_for_and_what_a_person_may_do() -> None:
+    """Two sentences, what stands in the way, and the commands where only a person takes it further."""
+    text = text_of(with_outlook(PAGE))
+    assert (
+        "demand@9 on trial: overdue The new version stays at 5 % of the requests, and still missing is: a day." in text
+    )
+    assert "frozen freeze ann froze demand until somebody unfreezes it: <b>the move</b>." in text
+    assert "kairos deploy demand@9 --to STAGE --override" in text
+    assert "kairos rollback demand" in text

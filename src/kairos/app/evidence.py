@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.watching import Watch
-from kairos.delivery.rollout import RolloutEvidence
+from kairos.delivery.rollout import PairedLoss, RolloutEvidence
 from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
-from kairos.monitor.rollout import count, gather
+from kairos.monitor.rollout import count, gather, loss_path
 from kairos.store.counts import Comparison
 
 __all__ = ["Evidence", "EvidenceOf", "Gathered", "Known", "recount"]
@@ -77,6 +77,21 @@ class Evidence:
         )
         self._gathered.keep(comparison, evidence)
         return Known(evidence=_at_stage(evidence, test), is_whole=True)
+
+    def by_day(self, base: VersionState, test: VersionState) -> list[tuple[datetime, PairedLoss]]:
+        """What the losses up to each day were worth, for a picture; empty where there is nothing to compare by."""
+        _, reference = self._watch.reference(base)
+        if reference is None:
+            return []
+        return loss_path(
+            self._project.predictions,
+            _compared(base, test),
+            as_of=self._project.clock.now(),
+            loss=loss_named(self._watch.model.gate.loss),
+            reference=reference,
+            policy=self._watch.model.delivery,
+            maturity=self._watch.when_mature(),
+        )
 
 
 def recount(project: Project, model: ModelSettings, gathered: Gathered, *, fresh_for: timedelta) -> EvidenceOf:

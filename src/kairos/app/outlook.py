@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from kairos.app.control import ask
-from kairos.app.evidence import Evidence, EvidenceOf, Gathered
+from kairos.app.evidence import Evidence, Gathered
 from kairos.app.project import Project
 from kairos.app.quality import Quality, quality_of
 from kairos.app.settings import ModelSettings
@@ -15,7 +16,7 @@ from kairos.app.watching import Watch
 from kairos.delivery.control import frozen
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
 from kairos.delivery.state import ModelState, VersionState
 from kairos.delivery.versions import Stage
@@ -33,6 +34,8 @@ class Path:
     policy: RolloutPolicy
     evidence: tuple[RolloutEvidence, ...]
     """In the order of time; the last one is the present."""
+    losses: tuple[tuple[datetime, PairedLoss], ...] = ()
+    """The losses of the requests up to each day, by the labels that are known now."""
     stages: tuple[tuple[datetime, str], ...]
     """When which stage began: ``canary 5 %``."""
 
@@ -92,23 +95,16 @@ class Outlook:
         return min(known, default=None)
 
 
-def outlook(project: Project, model: ModelSettings, evidence_of: EvidenceOf | None = None) -> Outlook:
-    """What a model waits for now.
-
-    Args:
-        project: Whose; its log of predictions is read.
-        model: Which of its models.
-        evidence_of: Where the evidence comes from; by default it is gathered.
-    """
+def outlook(project: Project, model: ModelSettings) -> Outlook:
+    """What a model waits for now; the log of predictions is read."""
     found, watch = project.state().model(model.name), Watch(project, model, only_looks=True)
-    if evidence_of is None:
-        evidence_of = Evidence(project, watch, Gathered())
+    gathering = Evidence(project, watch, Gathered())
     champion, challenger = found.champion, found.challenger
     trial = bake = None
     if champion is not None and challenger is not None:
-        trial = _trial(project, model, found, champion, challenger, evidence_of)
+        trial = _trial(project, model, found, champion, challenger, gathering)
     if champion is not None and found.previous is not None:
-        bake = _bake(project, model, found, champion, found.previous, evidence_of)
+        bake = _bake(project, model, found, champion, found.previous, gathering)
     return Outlook(
         model=model.name,
         champion=found.champion_ref,
@@ -146,17 +142,18 @@ def _trial(
     found: ModelState,
     champion: VersionState,
     challenger: VersionState,
-    evidence_of: EvidenceOf,
+    gathering: Evidence,
 ) -> Waiting:
     following = model.delivery.after(challenger.stage, challenger.share).stage
     obstacles = tuple(ask(project, found, challenger, following).sentences)
     try:
-        evidence = evidence_of(champion, challenger).evidence
+        evidence = gathering(champion, challenger).evidence
         policy = owed_proof(model, challenger, evidence)
         decision = decide(policy, challenger.stage, challenger.share, evidence)
     except KairosError as error:
         return _unknown(challenger, error, obstacles)
-    return _waiting(project, challenger, policy, evidence, decision, obstacles)
+    losses = gathering.by_day(champion, challenger)
+    return _waiting(project, challenger, policy, evidence, decision, obstacles, losses)
 
 
 def _bake(
@@ -165,15 +162,16 @@ def _bake(
     found: ModelState,
     champion: VersionState,
     previous: VersionState,
-    evidence_of: EvidenceOf,
+    gathering: Evidence,
 ) -> Waiting:
     obstacles = tuple(ask(project, found, previous, "retired").sentences)
     try:
-        evidence = evidence_of(previous, champion).evidence
+        evidence = gathering(previous, champion).evidence
         decision = decide_bake(model.delivery, evidence)
     except KairosError as error:
         return _unknown(champion, error, obstacles)
-    return _waiting(project, champion, model.delivery, evidence, decision, obstacles)
+    losses = gathering.by_day(previous, champion)
+    return _waiting(project, champion, model.delivery, evidence, decision, obstacles, losses)
 
 
 def _waiting(
@@ -183,6 +181,7 @@ def _waiting(
     evidence: RolloutEvidence,
     decision: RolloutDecision,
     obstacles: tuple[str, ...],
+    losses: Sequence[tuple[datetime, PairedLoss]],
 ) -> Waiting:
     begun = version.on_trial_since or version.since
     mine = [e for e in project.ledger.read(kinds=_STEPS, subject=str(version.ref)) if e.at >= begun]
@@ -191,6 +190,7 @@ def _waiting(
     path = Path(
         policy=policy,
         evidence=(*before, evidence),
+        losses=tuple(losses),
         stages=tuple((e.at, _step(e)) for e in mine if e.kind == "stage.changed"),
     )
     return Waiting(

@@ -24,7 +24,7 @@ _log = logging.getLogger("kairos.web")
 _MOST = 20
 """Lines of each list."""
 
-_LOOK_EVERY = timedelta(minutes=1)
+_LOOK_EVERY = timedelta(minutes=5)
 """How old what is waited for may be; the log of predictions is not read for every visit."""
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kairos.monitor.rollout.evidence import count, gather
+from kairos.monitor.rollout.evidence import count, gather, loss_path
 
-__all__ = ["count", "gather"]
+__all__ = ["count", "gather", "loss_path"]

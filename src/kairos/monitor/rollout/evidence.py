@@ -13,8 +13,9 @@ from datetime import datetime
 
 import polars as pl
 
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
 from kairos.monitor.checks.quality import LossReference
+from kairos.monitor.days import day_number, day_start
 from kairos.monitor.judgeable import LossOf, proper
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.rollout.alike import label_free
@@ -24,7 +25,7 @@ from kairos.store.counts import Comparison, Process, merged
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
 
-__all__ = ["count", "gather"]
+__all__ = ["count", "gather", "loss_path"]
 
 
 def gather(
@@ -58,9 +59,7 @@ def gather(
     requests = requests_of(rows, comparison.base, comparison.test)
     paired = None
     if reference is not None:
-        labels = log.truths(comparison.model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
-        labels = labels.filter(proper(loss, labels["label"].to_numpy()))
-        known = requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
+        known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss)
         paired = paired_loss(
             known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=maturity.mature_until(as_of)
         )
@@ -76,6 +75,58 @@ def gather(
         label_free=label_free(requests),
     )
     return count(evidence, processes, comparison, as_of=as_of, policy=policy)
+
+
+def loss_path(
+    log: PredictionLog,
+    comparison: Comparison,
+    *,
+    as_of: datetime,
+    loss: LossOf,
+    reference: LossReference,
+    policy: RolloutPolicy,
+    maturity: Maturity,
+    most: int = 30,
+) -> list[tuple[datetime, PairedLoss]]:
+    """What the losses of the requests up to each day were worth, by the labels that are known now: for a picture.
+
+    Args:
+        log: As in ``gather``, and so on.
+        most: Days that are looked at; of a longer trial every second, or third.
+
+    Returns:
+        When a day ended, and the comparison of all requests before; days without a pair are left out.
+    """
+    window = Window(comparison.since, max(comparison.since, as_of))
+    rows = log.predictions(comparison.model, window, versions=[comparison.base, comparison.test])
+    requests = requests_of(rows, comparison.base, comparison.test)
+    known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss)
+    first, last = day_number(comparison.since) + 1, day_number(maturity.mature_until(as_of))
+    step, found = max(1, -(-(last - first + 1) // most)), []
+    for number in range(last, first - 1, -step):
+        day = day_start(number)
+        paired = paired_loss(
+            known.filter(pl.col("at") < day), loss=loss, reference=reference, alpha=policy.alpha, mature_until=day
+        )
+        if paired is not None:
+            found.append((day, paired))
+    return found[::-1]
+
+
+def _labelled(
+    log: PredictionLog,
+    model: str,
+    window: Window,
+    rows: pl.DataFrame,
+    requests: pl.DataFrame,
+    *,
+    as_of: datetime,
+    loss: LossOf,
+) -> pl.DataFrame:
+    """The requests whose truth is known and is one that the loss takes."""
+    labels = log.truths(model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
+    labels = labels.filter(proper(loss, labels["label"].to_numpy()))
+    return requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
 
 
 def count(

@@ -28,17 +28,18 @@ def sequence_drawing(path: Path, *, name: str) -> Canvas | None:
     Returns:
         ``None`` while no labelled request was answered by both.
     """
-    points = [(one.as_of, one.loss) for one in path.evidence if one.loss is not None and one.loss.champion_mean > 0]
+    points = [each for each in path.losses or _kept(path) if each[1].champion_mean > 0]
     if not points:
         return None
     begun = min([points[0][0], *(at for at, _ in path.stages)])
     last_at, last = points[-1]
-    end = max(last_at.timestamp(), begun.timestamp() + 60)
+    ended = max([last_at, *(at for at, _ in path.stages)])
+    end = max(ended.timestamp(), begun.timestamp() + 60)
     across = Scale(low=begun.timestamp(), high=end, start=_LEFT, end=_RIGHT)
     margin = 100 * path.policy.harm_margin
     canvas = Canvas(
         name=name,
-        title="How much worse the new version may be, as the evidence grew",
+        title="How much worse the new version may be, by the requests up to each day",
         description=f"On {last.pairs:,} labelled requests that both answered its mean loss differs by "
         f"{_signed(_middle(last))} %; {_at_most(last)}, {margin:.3g} % are allowed ({moment_text(last_at)} UTC).",
         height=290,
@@ -52,10 +53,15 @@ def sequence_drawing(path: Path, *, name: str) -> Canvas | None:
     _stages(canvas, path.stages, across, bottom=_BOTTOM)
     _sequence(canvas, points, across, upward)
     canvas.text(_LEFT, _BOTTOM + 18, moment_text(begun), SOFT)
-    canvas.text(_RIGHT, _BOTTOM + 18, moment_text(last_at), SOFT, anchor="end")
+    canvas.text(_RIGHT, _BOTTOM + 18, moment_text(ended), SOFT, anchor="end")
     below = "mean loss less the champion's, in percent of it; below is better"
     canvas.text((_LEFT + _RIGHT) / 2, _BOTTOM + 36, below, SOFT, anchor="middle")
     return canvas
+
+
+def _kept(path: Path) -> list[tuple[datetime, PairedLoss]]:
+    """Where days are not told: the moments that the ledger keeps, and now."""
+    return [(one.as_of, one.loss) for one in path.evidence if one.loss is not None]
 
 
 def _upward(losses: Sequence[PairedLoss], margin: float) -> Scale:
@@ -127,7 +133,7 @@ def _sequence(canvas: Canvas, points: Sequence[tuple[datetime, PairedLoss]], acr
         canvas.area([*upper, *reversed(lower)], BLUE)
         canvas.path(upper, BLUE, thick=2)
         canvas.path([(across(at.timestamp()), upward(_middle(loss))) for at, loss in points], GREEN, dash="4 2")
-    for (x, top), (_, bottom), (_, loss) in zip(upper, lower, points, strict=True):
+    for (x, top), (_, bottom), (_, loss) in list(zip(upper, lower, points, strict=True))[-1:]:
         canvas.line((x, top), (x, bottom), BLUE, thick=2)
         canvas.mark(x, upward(_middle(loss)), "diamond", GREEN, size=4)
 
