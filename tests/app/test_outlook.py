@@ -8,6 +8,7 @@ import pytest
 
 from kairos.app.approving import freeze
 from kairos.app.deploying import deploy
+from kairos.app.judging import judge
 from kairos.app.outlook import outlook
 from kairos.delivery.rollout import StageStep
 from kairos.web.live import status_page
@@ -81,3 +82,18 @@ def test_looking_learns_nothing_into_the_ledger(tmp_path: Path, stock: Stock) ->
     head = world.project.ledger.head()
     assert outlook(world.project, world.project.settings.model("demand")).trial is not None
     assert world.project.ledger.head() == head
+
+
+def test_a_version_that_meets_no_request_is_told_with_its_gate(world: World) -> None:
+    """In the gate's two sentences; one that met no gate says that."""
+    third = world.register(260.0)
+    settings = world.project.settings.model("demand")
+    found = outlook(world.project, settings).newest
+    assert found is not None
+    assert (found.version, found.verdict, found.words) == (third, None, None)
+    judge(world.project, third)
+    found = outlook(world.project, settings).newest
+    assert found is not None
+    assert found.verdict == "fail"
+    assert found.words is not None
+    assert "worse than version 1" in found.words[0]

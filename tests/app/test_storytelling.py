@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from kairos.app.backtest import Backtest, never_retrain
+from kairos.app.judging import judge
 from kairos.app.packages import open_stored
 from kairos.app.reporting import story_of
 from kairos.app.story import Story
@@ -262,6 +263,18 @@ def test_a_label_that_the_loss_cannot_take_is_left_out(tmp_path: Path, stock: St
     told = story(world)
     assert (told.loss, told.loss_unit) == ("mean log loss", "nats")
     assert told.policies[0].loss == pytest.approx(math.log(2))
+
+
+def test_what_the_gate_saw_is_told_in_percent(world: World) -> None:
+    """One line for each verdict with an interval, worse below 0."""
+    world.live(205.0)
+    worse = world.register(260.0)
+    judge(world.project, worse)
+    [line] = [line for line in story(world).gates if line.version == str(worse)]
+    assert line.verdict == "fail"
+    assert line.lower <= line.difference <= line.upper < 0
+    assert line.margin == pytest.approx(1.0)
+    assert line.n > 100
 
 
 def test_all_policies_are_told_on_rows_whose_truth_is_known(world: World) -> None:

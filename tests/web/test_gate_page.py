@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import pytest
 
+from kairos.app.story import GateLine
 from kairos.gates.words import two_sentences
+from kairos.values import Verdict
 from kairos.web.drawings.canvas import ticks
-from kairos.web.drawings.gate import bar_drawing, forest_drawing, forest_rows
+from kairos.web.drawings.gate import bar_drawing, forest_drawing, forest_rows, gates_drawing
 from kairos.web.gate import render_gate
+from kairos.web.report import render_report
 from tests.web.cases import case_of, hostile_case, sliced
 from tests.web.reading import read_page
+from tests.web.stories import bikes, empty
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,3 +85,31 @@ def test_ticks_are_round_and_within() -> None:
     assert ticks(0.0, 0.0031) == [0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003]
     assert ticks(1.0, 1.0) == []
     assert ticks(0.0, math.inf) == []
+
+
+def test_a_report_draws_every_verdict() -> None:
+    """A row for each version that met the gate, and the counts in words; without any, no section."""
+    at = datetime(2012, 6, 1, tzinfo=UTC)
+    seen: list[tuple[Verdict, float]] = [("pass", 80.0), ("fail", -7.0), ("hold", 0.5)]
+    lines = tuple(
+        GateLine(
+            at=at, version=f"demand@{number}", verdict=verdict, n=336, difference=size, lower=size - 2, upper=size + 2,
+            margin=1.0,
+        )
+        for number, (verdict, size) in enumerate(seen, start=1)
+    )  # fmt: skip
+    drawing = gates_drawing(lines)
+    assert drawing is not None
+    assert drawing.description == "1 pass; 1 hold; 1 fail."
+    page = render_report(replace(empty(), gates=lines))
+    assert "Verdicts" in page
+    assert page.count("<svg") == 1
+    assert "Verdicts" not in render_report(empty())
+
+
+def test_where_no_truth_is_known_the_report_says_so() -> None:
+    """It draws no empty picture, and names no error of nothing."""
+    nothing = replace(bikes(), days=(), policies=(replace(bikes().policies[0], loss=math.nan),))
+    text = render_report(nothing)
+    assert "No answer has a known truth yet; 7 deployments." in text
+    assert "Error over time" not in text

@@ -140,6 +140,8 @@ class LiveAt:
     share: float
     changed: Moment | None
     """The change that made the version live."""
+    is_overdue: bool = False
+    """Whether the challenger's time is over, so that it waits for a person."""
     frozen_by: tuple[Freeze, ...] = ()
     """Freezes that people had begun and that held then; those of the settings are not told."""
 
@@ -162,6 +164,7 @@ def live_at(project: Project, at: datetime | None = None) -> list[LiveAt]:
                 stage=None if challenger is None else challenger.stage,
                 share=0.0 if challenger is None else challenger.share,
                 changed=None if changed is None else _moment(changed),
+                is_overdue=challenger is not None and challenger.is_overdue,
                 frozen_by=tuple(f for f in model.freezes if f.until is None or (at or project.clock.now()) < f.until),
             )
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from kairos.app.control import ask
 from kairos.app.evidence import Evidence, Gathered
+from kairos.app.plainly import plain_words
 from kairos.app.project import Project
 from kairos.app.quality import Quality, quality_of
 from kairos.app.settings import ModelSettings
@@ -22,9 +23,9 @@ from kairos.delivery.state import ModelState, VersionState
 from kairos.delivery.versions import Stage
 from kairos.errors import KairosError
 from kairos.ledger import Entry
-from kairos.values import VersionRef
+from kairos.values import Verdict, VersionRef
 
-__all__ = ["Outlook", "Path", "Retrained", "Waiting", "outlook"]
+__all__ = ["Judged", "Outlook", "Path", "Retrained", "Waiting", "outlook"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,18 @@ class Retrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A version that meets no request, and what its gate said."""
+
+    version: VersionRef
+    stage: Stage
+    verdict: Verdict | None
+    """``None``: it met no gate."""
+    words: tuple[str, str] | None
+    """In two sentences that need no statistics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """One model: what is live, and what is to come."""
 
@@ -83,6 +96,8 @@ class Outlook:
     """``None`` where it cannot be told."""
     retrained: Retrained | None = None
     """The last training that the loop decided; ``None``: there was none, or it tells too little."""
+    newest: Judged | None = None
+    """The version made last, if it is neither live nor on trial; ``None``: it is, or there is none."""
     trial: Waiting | None = None
     bake: Waiting | None = None
     freezes: tuple[str, ...] = ()
@@ -111,10 +126,20 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
         since=None if champion is None else champion.since,
         trial=trial,
         bake=bake,
+        newest=_newest(project, found),
         retrained=_retrained(project, model.name),
         quality=None if champion is None else _quality(project, model, champion, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
     )
+
+
+def _newest(project: Project, found: ModelState) -> Judged | None:
+    newest = found.newest
+    if newest is None or newest.ref.number in (found.champion_number, found.challenger_number, found.previous_number):
+        return None
+    told = list(project.ledger.read(kinds=["gate.decided"], subject=str(newest.ref)))
+    words = plain_words(told[-1]) if told else None
+    return Judged(version=newest.ref, stage=newest.stage, verdict=newest.verdict, words=words)
 
 
 def _retrained(project: Project, model: str) -> Retrained | None:

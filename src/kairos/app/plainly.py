@@ -17,7 +17,7 @@ from kairos.monitor.findings import Finding
 from kairos.monitor.words import finding_words
 from kairos.values import Json, Window, parse_moment
 
-__all__ = ["plain_line", "plain_words"]
+__all__ = ["gate_case", "plain_line", "plain_words"]
 
 Words = tuple[str, str]
 
@@ -42,15 +42,24 @@ def plain_words(entry: Entry) -> Words | None:
         return None
 
 
-def _gated(entry: Entry) -> Words | None:
+def gate_case(entry: Entry) -> GateCase | None:
+    """A gate's decision with all that it rests on; ``None`` if the entry is of the first format.
+
+    Raises:
+        UsageError: the entry holds no gate's decision.
+    """
     again = decide_again(entry.body)
     if again.evidence is None:
         return None
     against = entry.body["against"]
-    case = GateCase(
+    return GateCase(
         version=entry.subject, against=against, policy=again.policy, evidence=again.evidence, decision=again.decision
     )
-    return two_sentences(case)
+
+
+def _gated(entry: Entry) -> Words | None:
+    case = gate_case(entry)
+    return None if case is None else two_sentences(case)
 
 
 def _moved(entry: Entry) -> Words:
@@ -61,9 +70,10 @@ def _moved(entry: Entry) -> Words:
     because = "; ".join(body["reasons"]) or "no reason given"
     second = _AFTER.get(body["to"], "It meets no request any more.")
     if body.get("override"):
-        return f"{entry.actor} brought {short} to {_stage(body)} past the rules: {_clause(body['override'])}.", second
+        where = "live" if body["to"] == "live" else f"to {_stage(body)}"
+        return f"{entry.actor} brought {short} {where} past the rules: {_clause(body['override'])}.", second
     who = "" if body.get("verdict") is not None else f" by {entry.actor}"
-    verb = "was taken back" if body["to"] == "rolled_back" else f"came to {_stage(body)}"
+    verb = _WENT.get(body["to"], f"came to {_stage(body)}")
     return f"{short.capitalize()} {verb}{who}: {_clause(because)}.", second
 
 
@@ -151,11 +161,12 @@ def _day(moment: object) -> str:
 _AFTER = {
     "shadow": "There it answers nobody, and shows what it would have answered.",
     "canary": "Harm takes it back as soon as it is proven.",
-    "live": "It answers every request from now on; the version before it can be brought back at any time.",
+    "live": "It answers every request from now on, and is watched.",
     "rolled_back": "Users have the answers of the version before it again.",
     "rejected": "It never answered anybody, and what is live goes on.",
     "retired": "It answers nobody any more; it is kept, and can be brought back.",
 }
+_WENT = {"live": "went live", "rolled_back": "was taken back", "rejected": "was rejected", "retired": "was retired"}
 _ORIGINS = {
     "finding": "the live version is proven to do worse than it may",
     "contract": "the data have another form than those that the live version learnt from",

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from kairos.values import Verdict, Window
 
-__all__ = ["DayPoint", "DecisionLine", "HourPoint", "PolicyLine", "Story"]
+__all__ = ["DayPoint", "DecisionLine", "GateLine", "HourPoint", "PolicyLine", "Story"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,23 @@ class DecisionLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateLine:
+    """What a gate saw of one version, in percent of the other's value; above 0 is better."""
+
+    at: datetime
+    version: str
+    """``demand@7``."""
+    verdict: Verdict
+    n: int
+    """Fresh rows."""
+    difference: float
+    lower: float
+    upper: float
+    margin: float
+    """How much worse still counted as not worse, 0 or more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyLine:
     """One way to decide when to change the live model, and what it led to."""
 
@@ -93,6 +110,8 @@ class Story:
     """A few chosen stretches, in the order of time; a gap of more than a day begins a new stretch."""
     decisions: tuple[DecisionLine, ...]
     """In the order of the ledger."""
+    gates: tuple[GateLine, ...] = ()
+    """Verdicts with an interval, in the order of the ledger."""
     policies: tuple[PolicyLine, ...]
     """Kairos first."""
     places: Mapping[str, str] = field(default_factory=dict)

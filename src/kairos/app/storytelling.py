@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,12 +12,13 @@ import polars as pl
 
 from kairos.app.backtest import Backtest
 from kairos.app.packages import open_stored
-from kairos.app.plainly import plain_line
+from kairos.app.plainly import gate_case, plain_line
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.story import DayPoint, HourPoint, PolicyLine, Story
+from kairos.app.story import DayPoint, GateLine, HourPoint, PolicyLine, Story
 from kairos.app.telling import DECISIONS
 from kairos.delivery.state import ModelState
+from kairos.errors import KairosError
 from kairos.gates.losses import loss_named
 from kairos.gates.metrics import loss_unit, metric_named
 from kairos.ledger import Entry
@@ -67,6 +69,7 @@ def tell_story(
         days=tuple(_days(rows, window, never, weekly, _drift(project, model, rows, window))),
         hours=tuple(_stretches(rows, deployments, window)),
         decisions=tuple(lines),
+        gates=tuple(line for entry in mine if entry.kind == "gate.decided" for line in _gate_lines(entry)),
         policies=(
             PolicyLine(
                 name="Kairos",
@@ -107,6 +110,30 @@ def _is_about(entry: Entry, model: str) -> bool:
 
 def _is_worth_a_line(entry: Entry) -> bool:
     return entry.kind != "finding" or entry.body["level"] == "alarm"
+
+
+def _gate_lines(entry: Entry) -> Iterator[GateLine]:
+    """One, or none if the entry tells of no interval."""
+    try:
+        case = gate_case(entry)
+    except (KairosError, KeyError, TypeError):  # written by another release
+        return
+    if case is None or not case.evidence.metrics:
+        return
+    whole, margin = case.evidence.overall, case.policy.margin
+    if not (math.isfinite(whole.lower) and math.isfinite(whole.upper) and whole.champion):
+        return
+    unit = 100 / abs(whole.champion)
+    yield GateLine(
+        at=entry.at,
+        version=entry.subject,
+        verdict=case.decision.verdict,
+        n=whole.n,
+        difference=whole.difference * unit,
+        lower=whole.lower * unit,
+        upper=whole.upper * unit,
+        margin=margin.resolve(whole.champion) * unit,
+    )
 
 
 def _impossible(rows: pl.DataFrame, model: ModelSettings) -> int:

@@ -121,7 +121,8 @@ def live(args: Namespace) -> int:
             say(*(f"  {reason}" for reason in one.changed.reasons))
             if one.challenger is not None:
                 share = f" with {one.share:.0%} of requests" if one.stage == "canary" else ""
-                say(f"  {one.challenger} is on trial in {one.stage}{share}")
+                overdue = ", overdue: it waits for a person" if one.is_overdue else ""
+                say(f"  {one.challenger} is on trial in {one.stage}{share}{overdue}. What for? Type: kairos status")
             for freeze in one.frozen_by:
                 end = f" until {moment(freeze.until)}" if freeze.until else ""
                 say(f"  frozen by {freeze.person}{end}: {freeze.reason}")

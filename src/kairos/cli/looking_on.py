@@ -35,6 +35,10 @@ def status(args: Namespace) -> int:
             for each in (one.trial, one.bake):
                 if each is not None:
                     _tell(each)
+            if one.newest is not None:
+                judged = one.newest.verdict or f"not judged. Type: kairos gate {one.newest.version}"
+                say(f"  {one.newest.version} is {one.newest.stage.replace('_', ' ')}, gate: {judged}")
+                say(*(f"    {sentence}" for sentence in one.newest.words or ()))
             if one.champion and one.trial is None and one.bake is None:
                 say("  nothing is on trial")
     return 0

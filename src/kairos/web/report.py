@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kairos.app.story import Story
+from kairos.web.drawings.gate import gates_drawing
 from kairos.web.pages import render_page
 from kairos.web.pictures.answers import scatter_picture, stretch_pictures
 from kairos.web.pictures.drift import drift_picture
@@ -60,7 +61,7 @@ class _Section:
 def _sections(story: Story) -> list[_Section]:
     decided, drifted, scattered = timeline_picture(story), drift_picture(story), scatter_picture(story)
     sections = []
-    if story.days:
+    if any(getattr(day, line.field) is not None for day in story.days for line in LINES):
         sections.append(
             _Section(
                 heading="Error over time",
@@ -77,6 +78,16 @@ def _sections(story: Story) -> list[_Section]:
                 text="A version answers nobody in shadow, a share of the requests in canary, and all of them live. "
                 "“Hold” means that there is not enough evidence yet.",
                 pictures=[_draw(decided)],
+            )
+        )
+    gated = gates_drawing(story.gates)
+    if gated:
+        sections.append(
+            _Section(
+                heading="Verdicts",
+                text="What the gate saw of each version on fresh rows, beside what was live, in percent of its error. "
+                "Dashed: the most that counts as not worse.",
+                pictures=[_Drawn(title=gated.title, description=gated.description, svg=gated.svg())],
             )
         )
     if scattered:
@@ -109,13 +120,15 @@ def _lead(story: Story) -> str:
         return ""
     ours, *others = story.policies
     deployed = count_text(ours.deployments, "deployment")
+    left = count_text(ours.impossible_predictions, "impossible answer")
+    if math.isnan(ours.loss):
+        return f"No answer has a known truth yet; {count_text(ours.deployments, 'deployment')}. {left} left the server."
     unit = f" {story.loss_unit}" if story.loss_unit else ""
     said = f"The {story.loss} of {ours.name} was {loss_text(ours.loss)}{unit}, with {deployed}"
     compared = [
         f"that of “{other.name}” {loss_text(other.loss)}, with {count_text(other.deployments, 'deployment')}"
         for other in others
     ]
-    left = count_text(ours.impossible_predictions, "impossible answer")
     return f"{'; '.join([said, *compared])}. {left} left the server."
 
 

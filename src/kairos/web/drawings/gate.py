@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kairos.app.story import GateLine
 from kairos.gates.case import GateCase
-from kairos.gates.lines import Line
+from kairos.gates.lines import Line, State
 from kairos.gates.margin import Margin
 from kairos.gates.saying import level, number, percent
 from kairos.gates.words import two_sentences
 from kairos.stats.comparison import Comparison
 from kairos.web.drawings.canvas import Canvas, Scale, shortened
 from kairos.web.palette import BLUE, GREEN, INK, ORANGE, SOFT, Colour
+from kairos.web.words import day_text
 
-__all__ = ["ForestRow", "bar_drawing", "forest_drawing", "forest_rows", "groups_drawing"]
+__all__ = ["ForestRow", "bar_drawing", "forest_drawing", "forest_rows", "gates_drawing", "groups_drawing"]
 
 _ROW = 24
 _LABELS = 250
@@ -34,7 +36,7 @@ class ForestRow:
     upper: float
     margin: float | None
     """How much worse still counts as not worse, 0 or more; ``None``: nothing is asked."""
-    state: str
+    state: State
     """Of the line that it decided: ``ok``, ``harm``, ``open`` or ``told``."""
     result: str
     is_main: bool = False
@@ -114,6 +116,33 @@ def groups_drawing(case: GateCase) -> Canvas | None:
     text = f"{len(rows)} differences between groups, {proven} of them proven; dashed lines are the limits."
     canvas = _forest("groups", "Differences between groups", text, rows, scale, written=number, both_sides=True)
     canvas.text(scale(0.0), 12, "no difference", SOFT, anchor="middle")
+    return canvas
+
+
+def gates_drawing(lines: Sequence[GateLine]) -> Canvas | None:
+    """Every version that a gate judged, a row each, in the order of time; ``None`` without any."""
+    states: dict[str, State] = {"pass": "ok", "fail": "harm", "hold": "open"}
+    rows = [
+        ForestRow(
+            label=f"{line.version}, {day_text(line.at)}",
+            n=line.n,
+            difference=line.difference,
+            lower=line.lower,
+            upper=line.upper,
+            margin=line.margin,
+            state=states[line.verdict],
+            result=line.verdict,
+        )
+        for line in lines
+    ]
+    if not rows:
+        return None
+    told = "; ".join(f"{sum(line.verdict == v for line in lines)} {v}" for v in ("pass", "hold", "fail"))
+    first = next((row for row in rows[1:]), rows[0])  # the first one is beside the simple baseline, and far off
+    scale = _reach([first, *rows])
+    canvas = _forest("gates", "Every version that met the gate", f"{told}.", rows, scale, written=_percent)
+    canvas.text(scale(0.0) - 8, 12, "◀ worse", ORANGE, anchor="end")
+    canvas.text(scale(0.0) + 8, 12, "better ▶", GREEN)
     return canvas
 
 
