@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kairos.cli.delivering import column_row
+from kairos.models.signature import Column
 from tests.app.worlds import Stock, World
 from tests.cli.said import TypeIn
 from tests.gates.test_gate_again import OLD
@@ -87,3 +89,23 @@ def test_a_decision_in_the_first_format_is_made_again_too(judging: Judging, type
     assert type_in(judging.root, "gate", "--replay", str(judging.old_entry), "--json").json["is_same"] is True
     assert type_in(judging.root, "gate", "--replay", "9999").code == 1
     assert type_in(judging.root, "gate", "--replay", "1").code == 2
+
+
+def test_a_version_is_shown_with_what_it_takes(judging: Judging, type_in: TypeIn) -> None:
+    """Its columns with kind and values; a version that is not there is named."""
+    told, plain = type_in(judging.root, "models", "demand@1"), type_in(judging.root, "models", "demand@1", "--json")
+    assert (told.code, plain.code) == (0, 0)
+    assert told.out.startswith("demand@1 is live, made by run ")
+    assert plain.json["columns"]
+    assert all(column["name"] in told.out for column in plain.json["columns"])
+    assert type_in(judging.root, "models", "demand@9").code == 1
+
+
+def test_levels_keep_their_own_order_and_many_are_cut_short() -> None:
+    """As a data type has them; ranges of numbers, and what may be missing."""
+    sizes = Column(name="size", kind="category", levels=("small", "large"), open_levels=True)
+    assert column_row(sizes) == ("size", "category", "", "small, large")
+    many = Column(name="city", kind="category", levels=tuple("abcdefghij"), rare_levels=True, nullable=True)
+    assert column_row(many) == ("city", "category", "yes", "a, b, c, d, e, f, g, h, … (10 in all), and rare ones")
+    number = Column(name="age", kind="number", lower=18.0, upper=99.5, required=False)
+    assert column_row(number) == ("age", "number", "may be left out", "18 to 99.5")

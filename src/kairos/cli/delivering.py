@@ -10,19 +10,25 @@ from kairos.app.retrying import decide_again
 from kairos.cli.opening import open_project, recorded
 from kairos.cli.output import moment, say, show_json, table
 from kairos.errors import NotFound, TransitionRefused
-from kairos.values import Verdict, VersionRef, parse_moment
+from kairos.values import Verdict, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.project import Project
+    from kairos.models.signature import Column
 
-__all__ = ["deploy", "gate", "live", "models", "rollback"]
+__all__ = ["column_row", "deploy", "gate", "live", "models", "rollback"]
+
+_LEVELS = 8
+"""So many levels of a category are shown."""
 
 _EXIT: dict[Verdict | None, int] = {"pass": 0, "fail": 3, "hold": 4, None: 4}
 
 
 def models(args: Namespace) -> int:
-    """Lists versions, the newest first."""
+    """Lists versions, the newest first; of one version, what it takes."""
     with open_project(args) as project:
+        if args.model and "@" in args.model:
+            return _show_version(args, project, VersionRef.parse(args.model))
         state = project.state()
         chosen = [state.model(args.model)] if args.model else [state.models[name] for name in sorted(state.models)]
         versions = [v for m in chosen for v in sorted(m.versions.values(), key=lambda v: -v.ref.number)]
@@ -38,6 +44,36 @@ def models(args: Namespace) -> int:
             ]  # fmt: skip
             table(("version", "stage", "share", "gate", "origin", "run", "registered"), rows)
     return 0
+
+
+def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
+    """One version with the columns that it takes, as whoever sends requests may see them."""
+    from kairos.app.packages import open_stored
+
+    version = project.state().model(ref.model).version(ref.number)
+    model = project.settings.model(ref.model)
+    package = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+    hidden = model.privacy.pseudonymise
+    columns = [column.told(is_hidden=column.name in hidden) for column in package.spec.signature.columns]
+    if args.json:
+        show_json({**plain(version), "columns": columns, "output": model.output})
+        return 0
+    say(f"{ref} is {version.stage}, made by run {version.run} at {moment(version.registered_at)}", "")
+    table(("column", "kind", "may be null", "values in training"), [column_row(column) for column in columns])
+    return 0
+
+
+def column_row(column: Column) -> tuple[str, ...]:
+    """A row of the table; of many levels the first ones, in their own order."""
+    values = ", ".join(column.levels[:_LEVELS])
+    if len(column.levels) > _LEVELS:
+        values += f", … ({len(column.levels)} in all)"
+    if column.lower is not None and column.upper is not None:
+        values = f"{column.lower:.6g} to {column.upper:.6g}"
+    if column.levels and column.rare_levels:
+        values += ", and rare ones"
+    null = "yes" if column.nullable else "" if column.required else "may be left out"
+    return column.name, column.kind, null, values
 
 
 def gate(args: Namespace) -> int:

@@ -93,7 +93,7 @@ def _running(commands: Commands) -> None:
 
 def _delivering(commands: Commands) -> None:
     models = _command(commands, "models", "delivering:models", "list the versions and where they stand")
-    models.add_argument("model", nargs="?")
+    models.add_argument("model", metavar="MODEL[@N]", nargs="?", help="only this one; of a version, what it takes")
     gate = _command(commands, "gate", "delivering:gate", "judge a version against the live one on fresh data")
     which = gate.add_mutually_exclusive_group(required=True)
     which.add_argument("version", metavar="MODEL[@N]", nargs="?")
