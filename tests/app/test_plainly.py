@@ -97,3 +97,16 @@ def test_an_old_or_foreign_fact_is_left_to_its_one_sentence(world: World, kind: 
     """It stops no page."""
     entry: Entry = world.project.tell(kind, subject="demand@1", body={"unknown": True})
     assert plain_words(entry) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "second"), [("pass", "takes the way into production"), ("fail", "It is not used: ")]
+)
+def test_a_refit_is_told_as_its_twin_with_more_days(world: World, verdict: str, second: str) -> None:
+    """It stands on its twin's proof, or is not used, with the reason."""
+    evidence = {"format": "refit", "twin": "demand@3", "newest_days": 14.0}
+    body = {"verdict": verdict, "sentence": "Learnt as demand@3 did.", "evidence": evidence, "policy": {}}
+    words = plain_words(world.project.tell("gate.decided", subject="demand@4", body=body))
+    assert words is not None
+    assert words[0] == "Version 4 is version 3, learnt once more with 14 more days of data."
+    assert second in words[1]

@@ -72,7 +72,7 @@ def test_a_hold_says_what_is_missing_and_when_it_will_be_there() -> None:
     found, follows = two_sentences(case(near))
     assert "; that is no proof either way." in found
     assert re.fullmatch(
-        r"It needs about \d+ more rows with a known truth, which at the present rate of 24 a day will be there on "
+        r"It needs about [\d,]+ more rows with a known truth, which at the present rate of 24 a day will be there on "
         r"\d+ \w+ 2012\.",
         follows,
     ), follows
@@ -82,9 +82,11 @@ def test_a_hold_says_what_is_missing_and_when_it_will_be_there() -> None:
     policy = replace(POLICY, protected=("kind=b",))
     rare = evidence(policy=policy, columns={"kind": ["a"] * 380 + ["b"] * 20})
     follows = two_sentences(case(rare, policy))[1]
-    assert re.search(r"about (\d+) more rows with a known truth, among them about (\d+) of kind=b", follows), follows
+    assert re.search(r"about ([\d,]+) more rows with a known truth, among them about (\d+) of kind=b", follows), follows
     broken = CheckResult(name="test_sun", state="broken", message="no")
     assert two_sentences(case(evidence(checks=(broken,))))[1].startswith("The check test_sun has to be mended")
+    alike = replace(near, metrics={name: replace(one, se=10 * one.se) for name, one in near.metrics.items()})
+    assert two_sentences(case(alike))[1].endswith(": the two are too alike to tell.")
     worse = evidence(better_by=-0.3, seed=4)
     assert two_sentences(case(worse))[1].startswith("More rows would not prove what is asked")
     assert two_sentences(case(evidence(n=0)))[0].startswith("There is too little to compare version 7")

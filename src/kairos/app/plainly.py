@@ -58,8 +58,20 @@ def gate_case(entry: Entry) -> GateCase | None:
 
 
 def _gated(entry: Entry) -> Words | None:
+    evidence = entry.body["evidence"]
+    if evidence.get("format") == "refit":
+        return _refitted(entry.subject, entry.body, evidence)
     case = gate_case(entry)
     return None if case is None else two_sentences(case)
+
+
+def _refitted(subject: str, body: Json, evidence: Json) -> Words:
+    twin, more = _short(evidence["twin"]), evidence["newest_days"]
+    days = f"{more:.3g} more days" if more != 1 else "1 more day"
+    first = f"{_short(subject).capitalize()} is {twin}, learnt once more with {days} of data."
+    if body["verdict"] == "pass":
+        return first, f"What was proven of {twin} holds for it, so it takes the way into production in its place."
+    return first, f"It is not used: {_clause(body['sentence'])}."
 
 
 def _moved(entry: Entry) -> Words:
@@ -68,6 +80,7 @@ def _moved(entry: Entry) -> Words:
         first, second = body["words"]
         return first, second
     because = "; ".join(body["reasons"]) or "no reason given"
+    because = because.replace("passed its gate", "it passed its gate", 1) if because.startswith("passed") else because
     second = _AFTER.get(body["to"], "It meets no request any more.")
     if body.get("override"):
         where = "live" if body["to"] == "live" else f"to {_stage(body)}"

@@ -65,7 +65,7 @@ def _registered(body: Json) -> str:
 
 
 def _gated(body: Json) -> str:
-    return str(body["sentence"]).partition(": ")[2]
+    return str(body["sentence"]).removeprefix(f"{body['verdict']}: ")
 
 
 def _moved(body: Json) -> str:

@@ -33,7 +33,7 @@ def show_again(project: Project, args: Namespace) -> Verdict:
     entry, again = judged_before(project, args.replay)
     if again.evidence is None:  # an older format, which has no tables
         if args.html is not None:
-            raise UsageError("A decision of the first format has no pictures.", given=f"--html {args.html}")
+            raise UsageError("This decision compares nothing that could be drawn.", given=f"--html {args.html}")
         if args.json:
             show_json({"version": entry.subject, "is_same": again.is_same, **_plain(again.decision)})
         else:

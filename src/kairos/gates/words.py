@@ -14,6 +14,10 @@ from kairos.stats.comparison import Comparison
 __all__ = ["two_sentences"]
 
 
+_TOO_FAR_DAYS = 365
+"""A proof that is further off is not waited for."""
+
+
 def two_sentences(case: GateCase) -> tuple[str, str]:
     """What was found, and what follows from it."""
     return _found(case), _follows(case)
@@ -109,12 +113,15 @@ def _follows(case: GateCase) -> str:
         return f"More rows would not prove what is asked as things look{goes_on}: it takes a better version."
     of = _among(case, [line for line in still_open if line.concern == "protected"])
     rate = case.evidence.rows_per_day
-    need = f"It needs about {decision.needed_rows} more rows with a known truth{of}"
+    need = f"It needs about {decision.needed_rows:,} more rows with a known truth{of}"
     if decision.ready_on is None or rate is None:
         return f"{need} before that can be decided."
     if case.evidence.as_of is not None and decision.ready_on <= case.evidence.as_of[:10]:
         return f"{need}, which at the present rate of {number(rate)} a day should be there already: judge newer rows."
     day = _day(date.fromisoformat(decision.ready_on))
+    if decision.needed_rows > _TOO_FAR_DAYS * rate:
+        far = f"which at the present rate of {number(rate)} a day takes until {day}"
+        return f"{need}, {far}: the two are too alike to tell."
     return f"{need}, which at the present rate of {number(rate)} a day will be there on {day}."
 
 

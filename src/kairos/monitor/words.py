@@ -100,6 +100,7 @@ _SEEN: Mapping[Check, Callable[[Finding], str]] = MappingProxyType(
 _HARMLESS = "By itself that harms nobody and is no reason to train anew; it counts if the error rises as well."
 _FOLLOWS: Mapping[Check, str] = MappingProxyType(
     {
+        "impossible_values": "The output guard keeps such answers from users; kairos why says what changed first.",
         "estimated_quality": "The labels will tell; until they are in, nothing is done.",
         "missing_input": "Somebody should look where it comes from: a new model would not bring it back.",
         "input_drift": _HARMLESS,
