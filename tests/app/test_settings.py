@@ -33,7 +33,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
     demand = found.model("demand")
     assert found.window == Window.parse("2011-01-01..2011-06-30")
     assert found.label_delay == timedelta(days=1)
-    assert demand.delivery.stages[1] == StageStep(stage="canary", share=0.25)
+    assert demand.delivery.stages[1] == StageStep(stage="canary", share=0.5)
     assert (demand.output.lower, demand.output.upper, demand.output.on_violation) == (0.0, 5000.0, "clip")
     assert demand.gate.slices == ("season", "workingday")
 
