@@ -72,6 +72,8 @@ class Request:
     params: dict[str, Json] = field(default_factory=dict)
     seed: int | None = 0
     lineage: dict[str, Json] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
+    also: dict[str, Any] = field(default_factory=dict)
 
 
 def package(folder: Path, slope: float) -> tuple[Digest, Path]:

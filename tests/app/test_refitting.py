@@ -30,6 +30,7 @@ GROWING = PIPELINE.replace("users = LEVEL - 23.0", "users = LEVEL - 23.0 + (hour
 
 def aging(root: Path, stock: Stock, engine: LocalEngine, pipeline: str = PIPELINE, settings: str = RETRAIN) -> World:
     """A project that renews its model after 20 days, and refits."""
+    settings = settings.replace("max_age", 'block = "3650d"\nmax_age')  # only its age makes it learn
     world = World(root / "toy", stock, settings, pipeline, refit=True)
     world.project.engine = engine
     world.live(260.0)

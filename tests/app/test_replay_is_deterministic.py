@@ -108,6 +108,7 @@ def test_every_fact_is_the_same_twice(past: Past) -> None:
     assert first == second
     assert {fact["kind"] for fact in past.first["facts"]} == {
         "run.finished",
+        "reading.taken",
         "version.registered",
         "gate.decided",
         "stage.changed",

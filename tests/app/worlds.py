@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,8 @@ class _Request:
     params: Mapping[str, Any]
     seed: int | None = 0
     lineage: Mapping[str, Any]
+    given: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[str, Any] = field(default_factory=dict)
 
 
 def package_of(store: Store, folder: Path, estimator: BaseEstimator, train: pl.DataFrame) -> Digest:
@@ -184,7 +186,8 @@ class World:
         stock: Its packages.
         settings: The text of ``kairos.toml``.
         pipeline: The text of ``pipeline.py``.
-        refit: Whether a version that passed learns once more; what most tests are about happens without.
+        refit: Whether a version that passed learns once more, and readings are taken; what most tests are about
+            happens without.
     """
 
     def __init__(
@@ -373,7 +376,7 @@ class World:
 def _without_refits(settings: str) -> str:
     table = "[model.demand.retrain]\n"
     settings = settings if table in settings else f"{settings}\n{table}"
-    return settings.replace(table, f"{table}refit = false\n")
+    return settings.replace(table, f'{table}refit = false\nblock = "3650d"\n')
 
 
 def _counts(base: Prediction | None, test: Prediction | None, share: float) -> Counter[str]:

@@ -36,6 +36,8 @@ class Request:
     params: dict[str, Json] = field(default_factory=lambda: {"max_iter": 5})
     seed: int | None = 0
     lineage: dict[str, Json] = field(default_factory=lambda: {"inputs": {"train": "0" * 32}})
+    given: dict[str, Any] = field(default_factory=dict)
+    also: dict[str, Any] = field(default_factory=dict)
 
 
 def hours(*, seed: int = 0) -> pl.DataFrame:

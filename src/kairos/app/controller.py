@@ -13,6 +13,7 @@ from functools import partial
 
 from kairos.app.evidence import Evidence, Gathered
 from kairos.app.project import Project
+from kairos.app.reading import read
 from kairos.app.retraining import retrain, settle
 from kairos.app.trials import judge_bake, judge_trial
 from kairos.app.watching import Watch
@@ -93,6 +94,8 @@ class Controller:
         finally:  # what is on trial is judged even where the watching is in trouble
             self._judge(name)
         settle(self._project, model, announce=self._announce)
+        read(self._project, model, self._project.state().model(name))
+        self._announce()
         retrain(self._project, watch, model, announce=self._announce)
 
     def _judge(self, name: str) -> None:

@@ -9,6 +9,7 @@ from kairos.app.control import end_if_refused, is_held
 from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
 from kairos.app.project import Project
+from kairos.app.reading import learning, with_readings
 from kairos.app.refitting import judge_refit, may_refit, refit
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
@@ -26,7 +27,9 @@ _TOLD_TRAININGS = 16
 def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: Callable[[], None]) -> None:
     """Trains anew if there is a reason, judges the outcome, and begins its rollout if it passes."""
     state = project.state()
-    facts = retrain_facts(project, watch, model, state.model(model.name))
+    facts = with_readings(
+        project, model, state.model(model.name), retrain_facts(project, watch, model, state.model(model.name))
+    )
     decision = decide_retrain(model.retrain, facts)
     if not decision.makes_version or decision.origin is None:
         return
@@ -34,7 +37,8 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
-    train(project, window=window, origin=decision.origin, reasons=decision.reasons)
+    learn = learning(project, model)
+    train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
     announce()
     settle(project, model, announce=announce)
 

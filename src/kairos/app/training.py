@@ -20,7 +20,7 @@ from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window, plain
 
-__all__ = ["Trained", "default_window", "finisher", "pipeline_source", "train"]
+__all__ = ["Trained", "default_window", "finisher", "model_options", "pipeline_source", "train"]
 
 Params = Mapping[str, Mapping[str, Json]]
 """Params by step."""
@@ -135,21 +135,23 @@ def pipeline_source(project: Project) -> PipelineSource:
 
 def finisher(project: Project, learn: Mapping[str, Learn] | None = None) -> FinishModel:
     """Makes packages as the settings say; ``learn`` as in ``train``."""
-    options = {
-        name: ModelOptions(
-            step=m.step,
-            target=m.target,
-            time=m.time,
-            entity=m.entity,
-            loss=m.gate.loss,
-            drop=m.drop,
-            lower=m.output.lower,
-            upper=m.output.upper,
-            allow_pickle=m.allow_pickle,
-        )
-        for name, m in project.settings.models.items()
-    }
+    options = {name: model_options(model) for name, model in project.settings.models.items()}
     return FinishModel(settings=options, learn=learn or {})
+
+
+def model_options(model: ModelSettings) -> ModelOptions:
+    """What finishing a model needs of its settings."""
+    return ModelOptions(
+        step=model.step,
+        target=model.target,
+        time=model.time,
+        entity=model.entity,
+        loss=model.gate.loss,
+        drop=model.drop,
+        lower=model.output.lower,
+        upper=model.output.upper,
+        allow_pickle=model.allow_pickle,
+    )
 
 
 def _needed_for(model: ModelSettings) -> list[str]:

@@ -14,7 +14,7 @@ from kairos.errors import DataRefused
 from kairos.models.frames import column_names, frame_kind, read_moments, select
 from kairos.models.training import training_table
 
-__all__ = ["Learn", "join_tables", "learn_from", "prepared", "row_weights", "takes_weights", "younger"]
+__all__ = ["Learn", "join_tables", "learn_from", "prepared", "row_weights", "takes_weights", "with_truth", "younger"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,15 @@ def join_tables(table: Any, newer: Any, *, step: str) -> Any:
     return pd.concat([table, select(newer, names)], ignore_index=True)
 
 
+def with_truth(table: Any, target: str) -> Any:
+    """The rows whose target is known: of rows held out it may not be."""
+    if target not in column_names(table):
+        return table  # which lacks a column, as ``join_tables`` tells
+    if frame_kind(table) == "polars":
+        return table.drop_nulls(target)
+    return table.dropna(subset=[target])
+
+
 def row_weights(table: Any, time: str | None, half_life_days: float, *, step: str) -> np.ndarray[Any, Any]:
     """How much each row counts, shape (n,), in (0, 1]; the latest counts 1."""
     at = read_moments(table, _time_of(table, time, step))
@@ -98,7 +107,7 @@ def prepared(
 ) -> dict[str, Any]:
     """The inputs of a model step with its training table changed."""
     table = training_table(inputs, target, step=step)
-    newer = None if learn.artifact is None else also[learn.artifact]
+    newer = None if learn.artifact is None else with_truth(also[learn.artifact], target)
     changed = learn_from(learn, table, newer, time=time, step=step)
     return {name: changed if value is table else value for name, value in inputs.items()}
 

@@ -72,3 +72,13 @@ class FinishRequest(Protocol):
     def workdir(self) -> Path:
         """An empty folder of this step's own."""
         ...
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The step's inputs as the pipeline gave them, before any were changed."""
+        ...
+
+    @property
+    def also(self) -> Mapping[str, Any]:
+        """Artifacts that were asked for beside them, by full name."""
+        ...

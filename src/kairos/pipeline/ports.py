@@ -30,6 +30,10 @@ class FinishRequest:
     """Fingerprints of all steps behind the model, and the digests of its inputs."""
     workdir: Path
     """An empty folder."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the pipeline gave, before ``prepare``: the step's inputs by parameter."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for beside them, by full name."""
 
 
 class ModelFinisher(Protocol):

@@ -67,7 +67,7 @@ class Reading:
     rows: tuple[int, ...]
     """How many each day has; days without rows are left out."""
     champion: tuple[float, ...]
-    """Sum of the champion's losses on each of these days; empty if it has seen some of the rows."""
+    """Sum of the champion's losses on each of the last of these days, of whose rows it has seen none; empty if none."""
     tried: Mapping[str, tuple[float, ...]]
     """The same of a freshly trained model for each training window that was tried, by the window's name."""
     chosen: str
@@ -91,9 +91,19 @@ class Reading:
         return self.tried[self.chosen]
 
     @property
+    def compared_rows(self) -> tuple[int, ...]:
+        """How many rows each day has on which the champion is compared."""
+        return self.rows[len(self.rows) - len(self.champion) :]
+
+    @property
+    def compared(self) -> tuple[float, ...]:
+        """Sums of the losses of the model that a training would have made, on the same days."""
+        return self.fresh[len(self.rows) - len(self.champion) :]
+
+    @property
     def champion_mean(self) -> float:
         """The champion's mean loss a row; NaN if it cannot be told."""
-        return sum(self.champion) / self.n if self.champion and self.n else math.nan
+        return sum(self.champion) / sum(self.compared_rows) if sum(self.compared_rows) else math.nan
 
     @property
     def fresh_mean(self) -> float:
@@ -102,8 +112,8 @@ class Reading:
 
     @property
     def excess(self) -> float:
-        """What the champion lost more, a row."""
-        return self.champion_mean - self.fresh_mean
+        """What the champion lost more, a row of the days on which it is compared; NaN if it cannot be told."""
+        return (sum(self.champion) - sum(self.compared)) / sum(self.compared_rows) if self.champion else math.nan
 
     def plain(self) -> Json:
         """The reading as JSON holds it."""
@@ -133,5 +143,5 @@ def pooled_excess(readings: Sequence[Reading]) -> Excess | None:
     if not known:
         return None
     champion = np.concatenate([one.champion for one in known])
-    fresh = np.concatenate([one.fresh for one in known])
-    return mean_excess(champion, fresh, np.concatenate([one.rows for one in known]))
+    fresh = np.concatenate([one.compared for one in known])
+    return mean_excess(champion, fresh, np.concatenate([one.compared_rows for one in known]))

@@ -46,7 +46,7 @@ def excess_bounds(readings: Sequence[Reading], *, confidence: float) -> tuple[fl
 def regret(readings: Sequence[Reading], *, confidence: float) -> float:
     """What not changing has cost so far, as loss a row times days of usual traffic; 0 or more.
 
-    Each bound counts for as many days as its reading is about.
+    Each bound counts for as many days as the champion is compared on in its reading.
 
     Args:
         readings: About one champion, in the order of time.
@@ -62,4 +62,4 @@ def regret(readings: Sequence[Reading], *, confidence: float) -> float:
         31.8
     """
     bounds = excess_bounds(readings, confidence=confidence)
-    return sum(one.days * max(bound, 0.0) for one, bound in zip(readings, bounds, strict=True))
+    return sum(len(one.champion) * max(bound, 0.0) for one, bound in zip(readings, bounds, strict=True))

@@ -54,16 +54,19 @@ def execute(task: Task) -> tuple[Artifact, ...]:
             return (encode(store, whole, name=task.outputs[0]),)
         os.chdir(task.source.root)
         spec = _spec(task)
-        inputs: Mapping[str, Any] = {n: decode(store, each, workdir=workdir) for n, each in task.inputs.items()}
+        given = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.inputs.items()}
+        also = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.also.items()}
+        inputs: Mapping[str, Any] = given
         if task.finish is not None:
-            also = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.also.items()}
-            inputs = task.finish.prepare(task.step, spec.target, inputs, also)
+            inputs = task.finish.prepare(task.step, spec.target, given, also)
         random.seed(task.seed)
         np.random.seed(task.seed % 2**32)
         with threadpool_limits(task.cpus):
             returned = _call(spec, task, inputs)
             if spec.kind == "model":
-                return (_finished(store, spec, task, inputs, returned, workdir),)
+                request = _request(spec, task, inputs, returned, workdir, given=given, also=also)
+                assert task.finish is not None  # every model task has one
+                return (encode_package(store, task.finish(request), name=task.outputs[0]),)
         return _encoded(store, task, returned)
 
 
@@ -132,13 +135,12 @@ def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _finished(
-    store: Store, spec: StepSpec, task: Task, inputs: Mapping[str, Any], returned: Any, workdir: Path
-) -> Artifact:
-    assert task.finish is not None  # every model task has one
+def _request(
+    spec: StepSpec, task: Task, inputs: Mapping[str, Any], returned: Any, workdir: Path, **beside: Mapping[str, Any]
+) -> FinishRequest:
     folder = workdir / "model"
     folder.mkdir()
-    request = FinishRequest(
+    return FinishRequest(
         step=task.step,
         returned=returned,
         inputs=inputs,
@@ -148,8 +150,8 @@ def _finished(
         seed=task.seed,
         lineage=task.lineage,
         workdir=folder,
+        **beside,
     )
-    return encode_package(store, task.finish(request), name=task.outputs[0])
 
 
 def _encoded(store: Store, task: Task, returned: Any) -> tuple[Artifact, ...]:
