@@ -298,7 +298,11 @@ class World:
         return ref
 
     def day(
-        self, *says: tuple[VersionRef, float], truth: float = 200.0, answered_by: Mapping[int, int] | None = None
+        self,
+        *says: tuple[VersionRef, float],
+        truth: float = 200.0,
+        answered_by: Mapping[int, int] | None = None,
+        inputs: Mapping[str, Json] | None = None,
     ) -> None:
         """Lets a day pass: every hour a request, which each version answers with what it says; truths a day later.
 
@@ -306,6 +310,7 @@ class World:
             says: Versions, and what each of them says; the first answers the user.
             truth: Around which the truth lies.
             answered_by: Which of ``says`` answers, by the hour, where it is not the first.
+            inputs: What every request says, as the log keeps it.
         """
         start = self.clock.now()
         truths = hourly(start, 1, level=truth, seed=start.timetuple().tm_yday)["users"].to_list()
@@ -325,7 +330,7 @@ class World:
                         role="champion" if number == 0 else "challenger",
                         answered=number == mine,
                         share=max(stages[r].share for r, _ in says),
-                        inputs={},
+                        inputs=dict(inputs or {}),
                         raw=value,
                         output=value,
                         latency_us=100,

@@ -13,8 +13,10 @@ import polars as pl
 from kairos.app.facts import run_entry
 from kairos.app.losses import answers_on, fresh_rows
 from kairos.app.packages import holdout_table, open_stored
+from kairos.app.plainly import plain_words
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.triaging import open_trouble
 from kairos.app.upstream import events_of
 from kairos.errors import KairosError, NotFound
 from kairos.gates.losses import loss_named
@@ -54,6 +56,8 @@ class Why:
     causes: Causes
     sentence: str
     """Two sentences for a person."""
+    trouble: tuple[str, str] | None = None
+    """Why nothing is learnt until somebody has looked, in two sentences, if that was so then."""
 
 
 def find_why(project: Project, model: ModelSettings, *, at: datetime | None = None, seq: int | None = None) -> Why:
@@ -81,8 +85,17 @@ def find_why(project: Project, model: ModelSettings, *, at: datetime | None = No
         found = None if against_holdout is None else find_causes(against_holdout)
         causes = causes if found is None or found.since is None else found
     return Why(
-        seq=None if entry is None else entry.seq, finding=finding, causes=causes, sentence=cause_sentences(causes)
+        seq=None if entry is None else entry.seq,
+        finding=finding,
+        causes=causes,
+        sentence=cause_sentences(causes),
+        trouble=_trouble(project, model.name, as_of),
     )
+
+
+def _trouble(project: Project, model: str, as_of: datetime) -> tuple[str, str] | None:
+    entry = open_trouble(project, project.state(until=as_of).model(model), until=as_of)
+    return None if entry is None else plain_words(entry)
 
 
 def _finding(project: Project, model: str, seq: int) -> Entry:

@@ -12,6 +12,7 @@ from kairos.app.plainly import plain_words
 from kairos.app.project import Project
 from kairos.app.quality import Quality, quality_of
 from kairos.app.settings import ModelSettings
+from kairos.app.triaging import open_trouble
 from kairos.app.trials import owed_proof
 from kairos.app.watching import Watch
 from kairos.delivery.control import frozen
@@ -102,6 +103,8 @@ class Outlook:
     bake: Waiting | None = None
     freezes: tuple[str, ...] = ()
     """Those of the settings and those that people have begun, a sentence each."""
+    trouble: tuple[str, str] | None = None
+    """Why nothing is learnt until somebody has looked, in two sentences; ``None``: nothing is in the way."""
 
     @property
     def due(self) -> datetime | None:
@@ -116,6 +119,7 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
     gathering = Evidence(project, watch, Gathered())
     champion, challenger = found.champion, found.challenger
     trial = bake = None
+    trouble = open_trouble(project, found)
     if champion is not None and challenger is not None:
         trial = _trial(project, model, found, champion, challenger, gathering)
     if champion is not None and found.previous is not None:
@@ -130,6 +134,7 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
         retrained=_retrained(project, model.name),
         quality=None if champion is None else _quality(project, model, champion, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
+        trouble=None if trouble is None else plain_words(trouble),
     )
 
 

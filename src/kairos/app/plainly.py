@@ -96,6 +96,9 @@ def _found(entry: Entry) -> Words:
 
 def _retrain(entry: Entry) -> Words:
     body, window = entry.body, Window.parse(entry.body["window"])
+    if body.get("action") == "investigate":
+        first = f"A new version is asked for, but something may be broken: {'; '.join(body['facts']['faults'])}."
+        return first, "Nothing is learnt from such data; once that is repaired, the loop goes on by itself."
     origin = body.get("origin") or body["reasons"][0].partition(":")[0]
     why = _ORIGINS.get(origin, "there is reason to")
     days = f"data from {_day(window.start)} to {_day(window.end)}"

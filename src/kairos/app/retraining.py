@@ -13,6 +13,7 @@ from kairos.app.reading import learning, with_readings
 from kairos.app.refitting import judge_refit, may_refit, refit
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
+from kairos.app.triaging import is_told, trainings, triaged
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import RetrainFacts, decide_retrain
 from kairos.delivery.state import ModelState, VersionState
@@ -27,16 +28,18 @@ _TOLD_TRAININGS = 16
 def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: Callable[[], None]) -> None:
     """Trains anew if there is a reason, judges the outcome, and begins its rollout if it passes."""
     state = project.state()
-    facts = with_readings(
-        project, model, state.model(model.name), retrain_facts(project, watch, model, state.model(model.name))
-    )
+    found = state.model(model.name)
+    facts = with_readings(project, model, found, retrain_facts(project, watch, model, found))
+    facts = triaged(project, watch, model, found, facts)
     decision = decide_retrain(model.retrain, facts)
-    if not decision.makes_version or decision.origin is None:
+    if decision.action == "wait" or (decision.action == "investigate" and is_told(project, found, facts)):
         return
     window = recent_window(project)
     body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
+    if decision.origin is None:  # a person has to look first
+        return
     learn = learning(project, model)
     train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
     announce()
@@ -118,7 +121,7 @@ def _last_gate(project: Project, ref: VersionRef) -> str:
 def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: ModelState) -> RetrainFacts:
     """What is known when it is decided whether to train anew."""
     champion = state.champion
-    trainings = list(project.ledger.read(kinds=["retrain.decided"], subject=model.name))
+    made = trainings(project, model.name)
     finished = [entry.seq for entry in project.ledger.read(kinds=["run.finished"])]
     last_finished = finished[-1] if finished else 0
     return RetrainFacts(
@@ -126,8 +129,8 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
         champion_trained_at=None if champion is None else champion.registered_at,
         alarms=watch.alarms(),
         periods_days=_periods_days(state),
-        trained_at=tuple(entry.at for entry in trainings[-_TOLD_TRAININGS:]),
-        unfinished_in_a_row=sum(entry.seq > last_finished for entry in trainings),
+        trained_at=tuple(entry.at for entry in made[-_TOLD_TRAININGS:]),
+        unfinished_in_a_row=sum(entry.seq > last_finished for entry in made),
         failures_in_a_row=state.failures_in_a_row,
         challenger_on_trial=_is_on_trial(state),
     )

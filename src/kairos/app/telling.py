@@ -80,6 +80,8 @@ def _found(body: Json) -> str:
 
 
 def _retrain(body: Json) -> str:
+    if body.get("action") == "investigate":
+        return f"nothing is learnt until somebody has looked: {'; '.join(body['reasons'])}"
     return f"on {_days(body['window'])}, because of: {'; '.join(body['reasons'])}"
 
 

@@ -49,6 +49,7 @@ class Watch:
         self._model = model
         self._monitor = Monitor(project.predictions, model.monitor)
         self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
+        self._triaged: tuple[tuple[int, int], Triage] | None = None  # the day and champion, and what was found
         self._references: dict[VersionRef, tuple[Profile, LossReference | None, HoldoutRows]] = {}
 
     @property
@@ -148,10 +149,19 @@ class Watch:
         return profile, reference
 
     def triage(self) -> Triage:
-        """What the bias of the champion asks for, from its labelled rows of the last weeks; see ``monitor.triage``."""
+        """What the bias of the champion asks for, from its labelled rows of the last weeks; see ``monitor.triage``.
+
+        It is worked out once a day for each champion.
+        """
         champion = self._project.state().model(self._model.name).champion
         if champion is None:
             return triage(TriageEvidence())
+        key = day_number(self._project.clock.now()), champion.stage_seq
+        if self._triaged is None or self._triaged[0] != key:
+            self._triaged = key, self._triage(champion)
+        return self._triaged[1]
+
+    def _triage(self, champion: VersionState) -> Triage:
         now, policy = self._project.clock.now(), self._model.monitor
         _, _, holdout = self._known(champion)
         until = day_start(day_number(self.when_mature().mature_until(now)))
@@ -168,9 +178,9 @@ class Watch:
             rows["at"].dt.epoch("d").to_numpy().astype(np.int64),
             slices={name: rows[INPUT_PREFIX + name].cast(pl.String).fill_null("").to_numpy() for name in parts},
             before=(holdout.prediction, holdout.label, holdout.days),
-            mix_moved=any(each.check == "prediction_drift" for each in found),
+            mix_moved=any(each.check == "prediction_drift" and each.level == "warn" for each in found),
             inputs_moved=any(each.check == "input_drift" for each in found),
-            faults=tuple(each.sentence for each in found if each.check == "missing_input"),
+            faults=tuple(_MISSING.format(each.column) for each in found if each.check == "missing_input"),
         )
         return triage(evidence, alpha=policy.alpha)
 
@@ -211,6 +221,8 @@ class Watch:
 
 _LEARNT = "maturity.learnt"
 _TRIAGED = timedelta(days=56)
+_MISSING = "input {!r} is missing in more rows than in training"
+"""Without numbers: what is told once has the same words tomorrow."""
 
 _ASKS: Mapping[Check, Level] = MappingProxyType({"input_drift": "warn", "prediction_drift": "warn"})
 """From which level on a check asks for a new model, where that is not ``alarm``: drift never proves harm."""

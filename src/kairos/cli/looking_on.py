@@ -16,7 +16,7 @@ __all__ = ["status"]
 
 
 def status(args: Namespace) -> int:
-    """Says what is live, what is on trial, what it waits for and until when."""
+    """Says what is live, what is on trial, what it waits for and until when, and what stops the learning."""
     from kairos.app.outlook import outlook
 
     with open_project(args) as project:
@@ -32,6 +32,7 @@ def status(args: Namespace) -> int:
             since = "" if one.since is None else f", live since {moment(one.since)}"
             say(f"{one.champion}{since}" if one.champion else f"{one.model}: nothing is live")
             say(*(f"  frozen: {sentence}" for sentence in one.freezes))
+            say(*(f"  look: {sentence}" for sentence in one.trouble or ()))
             for each in (one.trial, one.bake):
                 if each is not None:
                     _tell(each)

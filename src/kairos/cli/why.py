@@ -24,7 +24,7 @@ def why(args: Namespace) -> int:
             return 0
         if found.finding is not None:
             say(f"{found.finding.level} of entry {found.seq}: {found.finding.sentence}")
-        say(found.sentence)
+        say(found.sentence, *(found.trouble or ()))
         if found.causes.causes:
             say("")
             table(("share", "95 %", "since", "what"), cause_lines(found.causes))
