@@ -22,7 +22,7 @@ from mlflow.tracking import MlflowClient
 import kairos
 from kairos.adapters.mlflow import open_recorder
 from kairos.adapters.mlflow.database import make_database
-from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten
+from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten, version_tags
 from kairos.adapters.mlflow.writer import MlflowWriter
 from kairos.errors import AdapterError, AdapterMissing, SettingsError
 from kairos.experiments import RunRecord, VersionRecord
@@ -313,3 +313,13 @@ def test_a_runs_own_tags_do_not_hide_ours() -> None:
     tags = run_tags(replace(RUN, tags={"team": "bikes", "kairos.run": "mine"}), project="mybikes")
     assert (tags["team"], tags["kairos.run"]) == ("bikes", RUN.run)
     assert "kairos.commit" not in tags
+
+
+def test_a_version_says_why_it_was_made_and_of_which_other_one(tmp_path: Path) -> None:
+    """Of a recalibrated version the one that it puts right, of a refit its twin; of others neither."""
+    plain = version_tags(version(1, tmp_path))
+    assert plain["kairos.origin"] == "manual"
+    assert not {"kairos.base", "kairos.twin"} & plain.keys()
+    right = version_tags(replace(version(2, tmp_path), origin="recalibration", base="demand@1"))
+    assert (right["kairos.origin"], right["kairos.base"]) == ("recalibration", "demand@1")
+    assert version_tags(replace(version(3, tmp_path), origin="age", twin="demand@2"))["kairos.twin"] == "demand@2"

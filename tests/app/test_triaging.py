@@ -35,7 +35,7 @@ def actions(world: World) -> list[str]:
 
 
 def test_an_input_that_went_missing_stops_the_learning_and_is_told_once(world: World) -> None:
-    """Until it is back: then the alarm leads to a training. Status, page, why and the list of decisions say so."""
+    """Until it is back: then the alarm leads to a version. Status, page, why and the list of decisions say so."""
     ref = world.live(200.0)
     for _ in range(9):
         world.day((ref, 200.0), truth=300.0, inputs={"temperature": None})
@@ -53,7 +53,7 @@ def test_an_input_that_went_missing_stops_the_learning_and_is_told_once(world: W
     for _ in range(9):
         world.day((ref, 200.0), truth=300.0, inputs={"temperature": 15.0})
         Controller(world.project).tick()
-    assert actions(world)[:2] == ["investigate", "retrain"]
+    assert actions(world)[:2] == ["investigate", "recalibrate"]
     assert outlook(world.project, world.project.settings.model("demand")).trouble is None
 
 

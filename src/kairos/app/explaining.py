@@ -57,6 +57,12 @@ class Explanation:
     """What the capture policy kept of them."""
     label: float | None
     package: Digest
+    origin: str
+    """Why the version was made, as in ``VersionState``."""
+    base: VersionRef | None
+    """Of a recalibrated version: whose answers it puts right; run, steps and code below are that version's."""
+    recalibration: Json
+    """How it does so, and from which rows; ``None`` of any other version."""
     run: str
     window: str
     run_at: datetime
@@ -112,6 +118,9 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         inputs=dict(row.inputs),
         label=project.predictions.truth_of(row),
         package=state.package,
+        origin=state.origin,
+        base=None if state.base is None else VersionRef(version.model, state.base),
+        recalibration=_recalibration(project, version),
         run=state.run,
         window=run.body["window"],
         run_at=run.at,
@@ -120,6 +129,11 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         gate=gates[-1] if gates else None,
         stages=tuple(_moment(e) for e in stages),
     )
+
+
+def _recalibration(project: Project, version: VersionRef) -> Json:
+    [registered, *_] = project.ledger.read(kinds=["version.registered"], subject=str(version))
+    return registered.body.get("recalibration")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from kairos.app.losses import answers_on, check_columns, fresh_rows
 from kairos.app.own_code import load_metrics, run_checks
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
+from kairos.app.recalibrating import rows_of_log
 from kairos.app.settings import ModelSettings
+from kairos.app.watching import Watch
 from kairos.delivery.state import VersionState
 from kairos.errors import NotFound, UsageError
 from kairos.gates.again import Again, decide_again
@@ -23,9 +25,10 @@ from kairos.gates.decide import GateDecision, decide
 from kairos.gates.evidence import GateEvidence, PackageCost
 from kairos.gates.measure import measure
 from kairos.gates.policy import GatePolicy
+from kairos.gates.rows import GateRows
 from kairos.ledger import Entry
 from kairos.models.package import Package
-from kairos.values import VersionRef
+from kairos.values import Digest, VersionRef
 
 __all__ = ["Judged", "judge", "judged_before"]
 
@@ -67,7 +70,8 @@ def judge(
 ) -> Judged:
     """Compares a version with the champion, or with a simple baseline if nothing is live, and writes the verdict down.
 
-    The rows are those that the version's own run held out, without any that either model was trained on.
+    The rows are those that the version's own run held out, without any that either model was trained on; of a
+    recalibrated version, labelled rows of the prediction log later than those that it was fitted on.
 
     Args:
         project: Whose version.
@@ -140,9 +144,50 @@ def _evidence(
     *,
     time_it: bool,
 ) -> tuple[GateEvidence, PackageCost | None]:
+    challenger = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+    if version.base is not None:
+        found = _of_log(project, model, version, champion, challenger, policy)
+    else:
+        found = _of_holdout(project, model, version, champion, challenger, policy)
+    against = None if champion is None else champion.ref
+    digest = Digest(found.rows.digest)
+    cost = _cost(project, version, challenger, found.table, policy, time_it=time_it)
+    evidence = measure(
+        found.rows,
+        policy,
+        functions=load_metrics(project.root, policy.own),
+        checks=_checks(project, model, challenger, found.table, policy),
+        cost=_limited(policy, cost),
+        rank=rank_among(list(project.ledger.read(kinds=["gate.decided"])), version.ref, against, digest),
+        rows_per_day=labelled_rows_per_day(project, model),
+        as_of=project.clock.now(),
+        label_delay_days=project.settings.label_delay.total_seconds() / 86400,
+        incomparable=found.incomparable,
+    )
+    return evidence, cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fresh:
+    """Rows that a version has not seen."""
+
+    rows: GateRows
+    table: pl.DataFrame
+    """What it can be asked about: the holdout, or of it what neither has seen."""
+    incomparable: str | None
+    """Why the champion cannot be asked about these rows."""
+
+
+def _of_holdout(
+    project: Project,
+    model: ModelSettings,
+    version: VersionState,
+    champion: VersionState | None,
+    challenger: Package,
+    policy: GatePolicy,
+) -> _Fresh:
     run = run_entry(project, version.run).body
     digest = artifact_digest(run, model.holdout)
-    challenger = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
     rival = None if champion is None else open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
     table = holdout_table(project, model, run)
     check_columns(table, model)
@@ -151,21 +196,27 @@ def _evidence(
     incomparable = None
     if champion is not None and lacks:  # the two cannot be asked about the same rows
         incomparable = f"cannot be compared: {champion.ref} takes the column {lacks[0]!r}, which the holdout lacks"
-    against = None if champion is None else champion.ref
-    cost = _cost(project, version, challenger, rows, policy, time_it=time_it)
-    evidence = measure(
-        gate_rows(rows, model, policy, challenger=challenger, champion=None if lacks else rival, digest=digest),
-        policy,
-        functions=load_metrics(project.root, policy.own),
-        checks=_checks(project, model, challenger, rows, policy),
-        cost=_limited(policy, cost),
-        rank=rank_among(list(project.ledger.read(kinds=["gate.decided"])), version.ref, against, digest),
-        rows_per_day=labelled_rows_per_day(project, model),
-        as_of=project.clock.now(),
-        label_delay_days=project.settings.label_delay.total_seconds() / 86400,
-        incomparable=incomparable,
-    )
-    return evidence, cost
+    gated = gate_rows(rows, model, policy, challenger=challenger, champion=None if lacks else rival, digest=digest)
+    return _Fresh(rows=gated, table=rows, incomparable=incomparable)
+
+
+def _of_log(
+    project: Project,
+    model: ModelSettings,
+    version: VersionState,
+    champion: VersionState | None,
+    challenger: Package,
+    policy: GatePolicy,
+) -> _Fresh:
+    """A recalibrated version is judged on what the version that it puts right answered later; see design 0002."""
+    assert version.base is not None
+    base = project.state().model(model.name).version(version.base)
+    rows = rows_of_log(project, Watch(project, model), model, base, challenger, policy)
+    incomparable = None
+    if champion is None or champion.ref != base.ref:
+        incomparable = f"cannot be compared: it puts the answers of {base.ref} right, which is live no more"
+    table = holdout_table(project, model, run_entry(project, version.run).body)
+    return _Fresh(rows=rows, table=table, incomparable=incomparable)
 
 
 def _cost(

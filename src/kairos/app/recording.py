@@ -139,6 +139,9 @@ class Record:
             package=package,
             package_folder=folder,
             registered_at=entry.at,
+            origin=entry.body["origin"],
+            base=entry.body.get("base"),
+            twin=entry.body.get("twin"),
             metrics=_of_model(run.metrics, ref.model),
             params=run.params,
         )

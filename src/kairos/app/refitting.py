@@ -36,8 +36,8 @@ def may_refit(project: Project, model: ModelSettings, state: ModelState, version
     """
     if not model.retrain.refit:
         return "the settings say so"
-    if version.twin is not None:
-        return "it is a refit"
+    if version.twin is not None or version.base is not None:
+        return "it is a refit, or a recalibrated version"
     if state.refit_of(version.ref.number) is not None:
         return "it was"
     run = run_entry(project, version.run).body

@@ -10,6 +10,7 @@ from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
 from kairos.app.project import Project
 from kairos.app.reading import learning, with_readings
+from kairos.app.recalibrating import RECALIBRATION, recalibrate
 from kairos.app.refitting import judge_refit, may_refit, refit
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
@@ -17,6 +18,7 @@ from kairos.app.triaging import is_told, trainings, triaged
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import RetrainFacts, decide_retrain
 from kairos.delivery.state import ModelState, VersionState
+from kairos.ledger import Entry
 from kairos.values import VersionRef
 
 __all__ = ["retrain", "retrain_facts", "settle"]
@@ -39,6 +41,11 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
     if decision.origin is None:  # a person has to look first
+        return
+    if decision.action == "recalibrate" and found.champion is not None:
+        recalibrate(project, watch, model, found.champion, reasons=list(decision.reasons))
+        announce()
+        settle(project, model, announce=announce)
         return
     learn = learning(project, model)
     train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
@@ -108,7 +115,7 @@ def _begin(project: Project, model: ModelSettings, state: ModelState, version: V
     deploy(project, version.ref, instead=f"gives way to {version.ref}, which has newer data")
 
 
-_BY_CHOICE = ("finding", "contract")
+_BY_CHOICE = ("finding", "contract", RECALIBRATION)
 """Origins that change the model because of trouble; the others refresh it."""
 
 
@@ -122,8 +129,7 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
     """What is known when it is decided whether to train anew."""
     champion = state.champion
     made = trainings(project, model.name)
-    finished = [entry.seq for entry in project.ledger.read(kinds=["run.finished"])]
-    last_finished = finished[-1] if finished else 0
+    last_finished = max((e.seq for e in project.ledger.read(kinds=_FINISHED) if _is_finished(e, model.name)), default=0)
     return RetrainFacts(
         now=project.clock.now(),
         champion_trained_at=None if champion is None else champion.registered_at,
@@ -132,8 +138,19 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
         trained_at=tuple(entry.at for entry in made[-_TOLD_TRAININGS:]),
         unfinished_in_a_row=sum(entry.seq > last_finished for entry in made),
         failures_in_a_row=state.failures_in_a_row,
+        was_recalibrated=champion is not None and state.was_recalibrated(champion.ref.number),
         challenger_on_trial=_is_on_trial(state),
     )
+
+
+_FINISHED = ("run.finished", "version.registered")
+
+
+def _is_finished(entry: Entry, model: str) -> bool:
+    """Whether a training came to an end with it: a run, or a recalibration, which needs none."""
+    if entry.kind == "run.finished":
+        return True
+    return entry.body.get("origin") == RECALIBRATION and VersionRef.parse(entry.subject).model == model
 
 
 def _periods_days(state: ModelState) -> tuple[float, ...]:

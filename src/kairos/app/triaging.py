@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from kairos.app.project import Project
+from kairos.app.recalibrating import may_recalibrate
 from kairos.app.settings import ModelSettings
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import RetrainFacts, decide_retrain
@@ -39,6 +40,8 @@ def triaged(
     found = watch.triage()
     if found.advice == "investigate":
         return replace(facts, advice="investigate", faults=found.reasons)
+    if found.advice == "recalibrate" and may_recalibrate(project, watch, model, state) is None:
+        return replace(facts, advice="recalibrate")
     return facts
 
 

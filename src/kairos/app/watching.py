@@ -26,12 +26,13 @@ from kairos.monitor.delays import learn_maturity
 from kairos.monitor.findings import Check, Finding, Level
 from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.maturity import Maturity, may_replace
+from kairos.monitor.onset import biased_since
 from kairos.monitor.triage import Triage, TriageEvidence, gather_triage, triage
 from kairos.monitor.watch import Monitor
 from kairos.store.records import INPUT_PREFIX
 from kairos.values import VersionRef, Window, plain
 
-__all__ = ["Watch"]
+__all__ = ["TRIAGED", "Watch"]
 
 
 class Watch:
@@ -165,17 +166,21 @@ class Watch:
         now, policy = self._project.clock.now(), self._model.monitor
         _, _, holdout = self._known(champion)
         until = day_start(day_number(self.when_mature().mature_until(now)))
-        window = Window(max(champion.since, until - _TRIAGED), max(champion.since, until))
+        window = Window(max(champion.since, until - TRIAGED), max(champion.since, until))
         rows = self._project.predictions.labelled(self._model.name, window, as_of=now)
         rows = rows.filter(
             pl.col("version") == champion.ref.number, pl.col("label").is_finite(), pl.col("output").is_finite()
         )
+        days = rows["at"].dt.epoch("d").to_numpy().astype(np.int64)
+        began = biased_since((rows["output"] - rows["label"]).to_numpy(), days)
+        if began is not None:
+            rows, days = rows.filter(pl.Series(days >= began)), days[days >= began]
         found = self._find(champion)
         parts = [name for name in self._model.gate.slices if INPUT_PREFIX + name in rows.columns]
         evidence = gather_triage(
             rows["output"].to_numpy(),
             rows["label"].to_numpy(),
-            rows["at"].dt.epoch("d").to_numpy().astype(np.int64),
+            days,
             slices={name: rows[INPUT_PREFIX + name].cast(pl.String).fill_null("").to_numpy() for name in parts},
             before=(holdout.prediction, holdout.label, holdout.days),
             mix_moved=any(each.check == "prediction_drift" and each.level == "warn" for each in found),
@@ -204,8 +209,10 @@ class Watch:
         if version.ref not in self._references:
             package = open_stored(self._project.store, version.package, allow_pickle=self._model.allow_pickle)
             measured, judged = version, package
-            if version.twin is not None:  # a refit has no rows that it has not seen: its twin's say what to expect
-                measured = self._project.state().model(version.ref.model).version(version.twin)
+            # A refit has no rows that it has not seen, and a recalibrated version is judged on live ones: what its
+            # twin, or the version that it puts right, lost on the holdout says what to expect.
+            while (before := measured.base if measured.twin is None else measured.twin) is not None:
+                measured = self._project.state().model(version.ref.model).version(before)
                 judged = open_stored(self._project.store, measured.package, allow_pickle=self._model.allow_pickle)
             run = run_entry(self._project, measured.run).body
             rows = holdout_rows(self._project, self._model, judged, run)
@@ -213,14 +220,18 @@ class Watch:
             self._references[version.ref] = (package.profile, loss_reference(losses), rows)
         return self._references[version.ref]
 
-    def _kept(self, profile: Profile) -> frozenset[str]:
+    def kept(self, version: VersionState) -> frozenset[str]:
         """Inputs that the log has as they came."""
+        return self._kept(self._known(version)[0])
+
+    def _kept(self, profile: Profile) -> frozenset[str]:
         privacy = self._model.privacy
         return frozenset(profile.columns if privacy.keep is None else privacy.keep) - set(privacy.pseudonymise)
 
 
 _LEARNT = "maturity.learnt"
-_TRIAGED = timedelta(days=56)
+TRIAGED = timedelta(days=56)
+"""How far back labelled rows say what a bias asks for."""
 _MISSING = "input {!r} is missing in more rows than in training"
 """Without numbers: what is told once has the same words tomorrow."""
 

@@ -14,6 +14,7 @@ from kairos.values import Verdict, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.project import Project
+    from kairos.delivery.state import VersionState
     from kairos.models.signature import Column
 
 __all__ = ["column_row", "deploy", "gate", "live", "models", "rollback"]
@@ -38,7 +39,7 @@ def models(args: Namespace) -> int:
             say("No version is registered yet. Type: kairos run")
         else:
             rows = [
-                (v.ref, v.stage, f"{v.share:.0%}" if v.share else "", v.verdict or "", v.origin, v.run,
+                (v.ref, v.stage, f"{v.share:.0%}" if v.share else "", v.verdict or "", _origin(v), v.run,
                  moment(v.registered_at))
                 for v in versions
             ]  # fmt: skip
@@ -58,7 +59,10 @@ def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
     if args.json:
         show_json({**plain(version), "columns": columns, "output": model.output})
         return 0
-    say(f"{ref} is {version.stage}, made by run {version.run} at {moment(version.registered_at)}", "")
+    say(
+        f"{ref} is {version.stage}, made by run {version.run} at {moment(version.registered_at)}: {_origin(version)}",
+        "",
+    )
     table(("column", "kind", "may be null", "values in training"), [column_row(column) for column in columns])
     return 0
 
@@ -74,6 +78,15 @@ def column_row(column: Column) -> tuple[str, ...]:
         values += ", and rare ones"
     null = "yes" if column.nullable else "" if column.required else "may be left out"
     return column.name, column.kind, null, values
+
+
+def _origin(version: VersionState) -> str:
+    """Why it was made, and of which other version."""
+    other = version.base if version.twin is None else version.twin
+    if other is None:
+        return version.origin
+    how = version.origin if version.base is not None else f"{version.origin}, refit"
+    return f"{how} of {VersionRef(version.ref.model, other)}"
 
 
 def gate(args: Namespace) -> int:

@@ -135,6 +135,11 @@ def _tell_answer(found: Explanation) -> None:
 
 def _tell_origin(found: Explanation) -> None:
     say(f"package      {found.package}")
+    if found.base is not None:
+        made = found.recalibration
+        how = f"level {made['level']:+.4g}, slope {made['slope']:.4g}"
+        how += " between log-odds" if made["scale"] == "log_odds" else ""
+        say(f"recalibrated {found.base}: {how}, from {made['rows']} labelled rows of {made['window']}")
     say(f"run          {found.run} at {moment(found.run_at)}, data {found.window}")
     code = found.code
     dirty = f", changed by {code['dirty_digest']}" if code["dirty_digest"] else ", nothing changed since"

@@ -31,7 +31,8 @@ def _registered(state: ModelState, ref: VersionRef, entry: Entry) -> ModelState:
         package=Digest(_text(entry, "package")),
         run=_text(entry, "run"),
         origin=_text(entry, "origin"),
-        twin=None if entry.body.get("twin") is None else VersionRef.parse(str(entry.body["twin"])).number,
+        twin=_number(entry, "twin"),
+        base=_number(entry, "base"),
         registered_at=entry.at,
         since=entry.at,
         stage_seq=entry.seq,
@@ -194,6 +195,11 @@ def _known(state: ModelState, ref: VersionRef, entry: Entry) -> VersionState:
     if ref.number not in state.versions:
         raise _unreadable(entry, f"{ref} was never registered")
     return state.versions[ref.number]
+
+
+def _number(entry: Entry, name: str) -> int | None:
+    """Of the version that a fact names; ``None``: it names none."""
+    return None if entry.body.get(name) is None else VersionRef.parse(str(entry.body[name])).number
 
 
 def _text(entry: Entry, name: str) -> str:

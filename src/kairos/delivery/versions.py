@@ -120,6 +120,8 @@ class VersionState:
     """Why it was made: ``manual``, or the loop's gravest reason, as in ``retrain.reasons``."""
     twin: int | None = None
     """Of a refit: the number of the version that was judged in its place; it learnt the same way from fewer rows."""
+    base: int | None = None
+    """Of a recalibrated version: the number of the one whose answers it puts right."""
     registered_at: datetime
     stage: Stage = "registered"
     share: float = 0.0
@@ -219,6 +221,10 @@ class ModelState:
         newer = [v for n, v in self.versions.items() if self.champion_number is None or n > self.champion_number]
         failed = [v for v in newer if v.origin != "manual" and v.stage in ("rejected", "rolled_back")]
         return sum(v.twin is None or v.stage == "rolled_back" for v in failed)
+
+    def was_recalibrated(self, number: int) -> bool:
+        """Whether recalibrating that version would be a second time: it is such a version, or one was made of it."""
+        return self.version(number).base is not None or any(one.base == number for one in self.versions.values())
 
     def refit_of(self, number: int) -> VersionState | None:
         """The refit of that version, if one was made."""

@@ -72,6 +72,12 @@ class VersionRecord:
     registered_at: datetime
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "manual"
+    """Why it was made."""
+    base: str | None = None
+    """Of a recalibrated version: the one whose answers it puts right, and whose run is named here."""
+    twin: str | None = None
+    """Of a refit: the version that was judged in its place."""
 
     @property
     def ref(self) -> VersionRef:

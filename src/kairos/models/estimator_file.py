@@ -25,6 +25,7 @@ __all__ = ["TRUSTED_TYPES", "read_estimator", "untrusted_types", "write_estimato
 TRUSTED_TYPES: tuple[str, ...] = (
     "collections.OrderedDict",
     "functools.partial",  # the function inside is checked by itself
+    "kairos.models.recalibrated.Recalibrated",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",

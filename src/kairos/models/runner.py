@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
 from kairos.models.frames import FrameKind, build_frame
+from kairos.models.recalibrated import Recalibrated
 from kairos.models.signature import Signature
 from kairos.models.spec import InputForm, Method, TrainingForm
 from kairos.models.trees import flatten
@@ -39,7 +40,13 @@ class SklearnRunner:
     """Runs a fitted scikit-learn estimator, or one that behaves like it."""
 
     def __init__(self, estimator: Any, *, signature: Signature, form: TrainingForm, method: Method) -> None:
-        """Takes the estimator as its own: with a matrix form, its memory of column names is taken out."""
+        """Takes the estimator as its own: with a matrix form, its memory of column names is taken out.
+
+        What is inside a ``Recalibrated`` is run as fast as ever, and its answers are put right.
+        """
+        self._mend = estimator.recalibration if isinstance(estimator, Recalibrated) else None
+        if isinstance(estimator, Recalibrated):
+            estimator = estimator.estimator
         self._estimator = _without_names(estimator) if form.kind == "matrix" else estimator
         self._signature = signature
         self._kind = form.kind
@@ -52,6 +59,10 @@ class SklearnRunner:
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Returns one number a row, shape (n,), float64: a value, or the positive class's probability."""
+        answer = self._predict(columns)
+        return answer if self._mend is None else self._mend(answer)
+
+    def _predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         rows = len(next(iter(columns.values())))
         if rows == 0:
             return np.empty(0)

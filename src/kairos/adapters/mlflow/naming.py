@@ -46,6 +46,9 @@ def version_tags(record: VersionRecord) -> dict[str, str]:
         "kairos.package": record.package,
         "kairos.run": record.run,
         "kairos.registered_at": record.registered_at.isoformat(),
+        "kairos.origin": record.origin,
+        **({} if record.base is None else {"kairos.base": record.base}),
+        **({} if record.twin is None else {"kairos.twin": record.twin}),
     }
 
 
