@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 
 from kairos.app.judging import judge, judged_before
+from kairos.app.watching import Watch
 from kairos.errors import DataRefused, NotFound, SettingsError, UsageError
 from kairos.gates.decide import decide
 from kairos.gates.evidence import GateEvidence, PackageCost
 from kairos.gates.policy import GatePolicy
 from kairos.store.tables import write_table
-from kairos.values import VersionRef
+from kairos.values import VersionRef, parse_duration
 from tests.app.worlds import DAY, SETTINGS, START, Stock, World, hourly
 
 
@@ -208,6 +209,34 @@ def test_missing_rows_have_a_day_on_which_labelled_traffic_will_have_brought_the
     assert START - timedelta(hours=1) + timedelta(days=days) < world.clock.now()
     assert judged.decision.ready_on == f"{world.clock.now():%Y-%m-%d}"  # there already, in newer rows
     assert judged.entry.body["ready_on"] == judged.decision.ready_on
+
+
+@pytest.mark.parametrize("form", ["text", "date", "text without a name"])
+def test_times_in_any_form_name_the_day(tmp_path: Path, stock: Stock, form: str) -> None:
+    """Dates, or text; and text that is all times counts as the time of the rows where the settings name none."""
+    settings = SETTINGS.replace('time = "hour"\n', "") if form == "text without a name" else SETTINGS
+    world = World(tmp_path / "toy", stock, settings)
+    rows = hourly(START - 2 * DAY, 2, seed=1)
+    said = pl.col("hour").dt.date() if form == "date" else pl.col("hour").dt.strftime("%Y-%m-%dT%H:%MZ")
+    few = write_table(world.project.store, rows.with_columns(said.alias("hour")))
+    judged = judge(world.project, world.register(205.0, holdout=few))
+    assert judged.decision.verdict == "hold"
+    assert judged.evidence.freshest == ("2012-01-01T00:00:00Z" if form == "date" else "2012-01-01T23:00:00Z")
+    assert judged.decision.ready_on is not None
+
+
+def test_how_late_labels_are_is_learnt_where_nobody_says_it(tmp_path: Path, stock: Stock) -> None:
+    """The day on which missing rows are there follows what the labels that came have shown."""
+    settings = SETTINGS.replace('label_delay = "1d"\n', "")
+    world = World(tmp_path / "toy", stock, settings)
+    ref = world.live(205.0)
+    watch = Watch(world.project, world.project.settings.model("demand"))
+    for _ in range(12):
+        world.day((ref, 205.0))
+        watch.look()
+    [learnt] = world.facts("maturity.learnt")
+    judged = judge(world.project, world.register(205.0, holdout=world.stock.few))
+    assert judged.evidence.label_delay_days == parse_duration(learnt.body["matures_after"]) / DAY > 0
 
 
 CHECKS = """\

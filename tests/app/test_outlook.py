@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,15 @@ from kairos.app.approving import freeze
 from kairos.app.deploying import deploy
 from kairos.app.judging import judge
 from kairos.app.outlook import outlook
+from kairos.app.retraining import retrain_facts
+from kairos.app.watching import Watch
+from kairos.cli import main
+from kairos.delivery.retrain import decide_retrain
 from kairos.delivery.rollout import StageStep
 from kairos.web.live import status_page
 from tests.app.test_control import FOUR_EYES, days, of
-from tests.app.worlds import Stock, World
+from tests.app.test_controller import RETRAIN, find_harm
+from tests.app.worlds import DAY, Stock, World
 
 
 @pytest.fixture
@@ -97,3 +103,57 @@ def test_a_version_that_meets_no_request_is_told_with_its_gate(world: World) -> 
     assert found.verdict == "fail"
     assert found.words is not None
     assert "worse than version 1" in found.words[0]
+
+
+def test_a_new_version_that_is_asked_for_says_what_it_waits_for_and_until_when(
+    tmp_path: Path, stock: Stock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pause ends on a day; missing rows are there when their labels are, at the present rate. Nothing is written."""
+    world = World(tmp_path / "toy", stock, RETRAIN)
+    ref = world.live(205.0)
+    for _ in range(4):
+        world.day((ref, 205.0))
+    model, clock = world.project.settings.model("demand"), world.clock.now()
+    assert outlook(world.project, model).learning is None
+    find_harm(world, ref)
+    asked = outlook(world.project, model).learning
+    assert asked is not None
+    assert (asked.reasons, asked.waits, asked.due) == (("alarm: quality",), None, None)
+    monkeypatch.setattr("kairos.cli.opening.Project", lambda root: world.project)
+    assert main(["-C", str(world.root), "status"]) == 0
+    assert "the loop's next turn decides about it" in capsys.readouterr().out
+    facts = retrain_facts(world.project, Watch(world.project, model), model, world.model())
+    decision = decide_retrain(model.retrain, facts).plain()
+    body = {**decision, "window": "2012-01-01..2012-01-02", "facts": facts.plain(), "policy": model.retrain.plain()}
+    world.project.tell("retrain.decided", subject="demand", body=body)
+    world.run()
+    head = world.project.ledger.head()
+    found = outlook(world.project, model)
+    assert found.learning is not None
+    assert found.learning.waits == "the last training was less than 7d ago"
+    assert found.due == found.learning.due == clock + 7 * DAY
+    page = status_page(world.project)
+    assert "due 13 Jan 2012, 00:00 UTC" in " ".join(page.split())
+    assert main(["-C", str(world.root), "status"]) == 0
+    assert "due: 2012-01-13 00:00" in capsys.readouterr().out
+    monkeypatch.setattr(
+        "kairos.app.learning.retrain_facts", lambda *_: replace(facts, alarms=("quality",), new_rows=52)
+    )
+    few = outlook(world.project, model).learning
+    assert few is not None
+    assert few.waits == "52 of 100 new rows with a known truth"
+    assert few.due is not None
+    assert few.due == Watch(world.project, model).maturity().due(48, 24.0, now=clock)
+    assert world.project.ledger.head() == head
+
+
+def test_a_gate_that_holds_says_when_it_can_be_asked_again(world: World) -> None:
+    """The day of the rows that it lacks is the next thing due."""
+    one, two = (world.model().version(number).ref for number in (1, 2))
+    world.put(two, "retired")
+    judged = judge(world.project, world.register(205.0, holdout=world.stock.few))
+    assert (judged.decision.verdict, judged.against) == ("hold", one)
+    found = outlook(world.project, world.project.settings.model("demand"))
+    assert found.newest is not None
+    assert f"{found.newest.due:%Y-%m-%d}" == judged.decision.ready_on
+    assert found.due == found.newest.due

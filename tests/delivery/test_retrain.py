@@ -17,6 +17,7 @@ from kairos.delivery.retrain.age import Slope
 from kairos.delivery.retrain.reasons import period, waiting_cost
 from kairos.delivery.retrain.regret import excess_bounds, regret
 from kairos.delivery.retrain.slope import risk_slope
+from kairos.delivery.retrain.storms import held_until, new_rows_lacking
 from kairos.errors import SettingsError
 from kairos.gates.policy import Margin
 from kairos.values import Window, canonical_json
@@ -73,6 +74,24 @@ def test_an_alarm_asks_for_a_new_model() -> None:
 def test_an_alarm_that_the_policy_does_not_name_is_not_enough() -> None:
     """Impossible values are stopped by the guard; they do not by themselves ask for a new model."""
     assert decide_retrain(POLICY, replace(QUIET, alarms=("impossible_values",))).action == "wait"
+
+
+def test_what_holds_a_training_back_says_until_when() -> None:
+    """The pause after the last one, or the budget; rows that are missing are counted, and a trial has no date."""
+    asked = replace(QUIET, alarms=("quality",), trained_at=(NOW - 5 * DAY,))
+    assert held_until(POLICY, asked) == NOW + 2 * DAY
+    spent = replace(asked, trained_at=tuple(NOW - days * DAY for days in (29, 24, 16, 8)))
+    assert "4 trainings within 30 days" in decide_retrain(POLICY, spent).reasons[-1]
+    assert held_until(POLICY, spent) == NOW + DAY
+    assert decide_retrain(POLICY, replace(spent, now=NOW + DAY)).action == "retrain"
+    failed = replace(asked, trained_at=(NOW - timedelta(minutes=30),), unfinished_in_a_row=1)
+    assert held_until(POLICY, failed) == NOW + timedelta(minutes=30)
+    assert held_until(POLICY, replace(asked, challenger_on_trial=True)) is None
+    assert held_until(POLICY, replace(asked, trained_at=())) is None
+    few = replace(QUIET, alarms=("quality",), new_rows=30)
+    assert decide_retrain(POLICY, few).action == "wait"
+    assert (held_until(POLICY, few), new_rows_lacking(POLICY, few)) == (None, 70)
+    assert new_rows_lacking(POLICY, QUIET) == 0
 
 
 def test_waiting_that_has_cost_as_much_as_a_change_asks_for_one() -> None:

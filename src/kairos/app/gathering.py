@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.app.losses import answers_on, simple_answers
+from kairos.app.losses import answers_on, moments, simple_answers
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.gates.policy import GatePolicy
@@ -45,7 +45,7 @@ def gate_rows(
         challenger=answers_on(rows, challenger, model),
         champion=None if champion is None else answers_on(rows, champion, model),
         simple=simple_answers(rows, challenger),
-        times=None if time is None else rows[time].to_numpy(),
+        times=None if time is None else _times(rows, time),
         entities=None if model.entity is None else rows[model.entity].to_numpy(),
         columns={name: rows[name].to_list() for name in sorted(named) if name in rows.columns},
         inputs={name: rows[name].to_numpy() for name in inputs},
@@ -55,10 +55,31 @@ def gate_rows(
     )
 
 
+def _times(rows: pl.DataFrame, column: str) -> NDArray[Any]:
+    """The moments of the rows in UTC, whether the column has times, dates or text."""
+    found = rows.select(moments(column, rows.schema[column])).to_series()
+    return found.dt.replace_time_zone(None).to_numpy()
+
+
 def _a_time(rows: pl.DataFrame) -> str | None:
-    """The only column of times without gaps, if there is one."""
+    """The only column of times or dates without gaps, if there is one; else the only one of text that is all times."""
     found = [n for n, dtype in rows.schema.items() if dtype.is_temporal() and not rows[n].null_count()]
-    return found[0] if len(found) == 1 and isinstance(rows.schema[found[0]], (pl.Datetime, pl.Date)) else None
+    if found:
+        return found[0] if len(found) == 1 and isinstance(rows.schema[found[0]], (pl.Datetime, pl.Date)) else None
+    texts = [n for n, dtype in rows.schema.items() if dtype == pl.String and len(rows) and _is_time(rows[n])]
+    return texts[0] if len(texts) == 1 else None
+
+
+def _is_time(values: pl.Series) -> bool:
+    """Whether each text is a time; most columns of text are told apart by their first value."""
+    for part in (values.head(1), values):
+        try:
+            known = part.to_frame().select(moments(part.name, pl.String())).to_series()
+        except pl.exceptions.PolarsError:
+            return False
+        if known.null_count():
+            return False
+    return True
 
 
 def _names(rows: pl.DataFrame, package: Package) -> list[tuple[str, NDArray[Any]]]:

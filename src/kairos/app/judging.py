@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 
 import polars as pl
@@ -16,7 +17,7 @@ from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
 from kairos.app.recalibrating import rows_of_log
 from kairos.app.settings import ModelSettings
-from kairos.app.watching import Watch
+from kairos.app.watching import Watch, told_maturity
 from kairos.delivery.state import VersionState
 from kairos.errors import NotFound, UsageError
 from kairos.gates.again import Again, decide_again
@@ -161,7 +162,7 @@ def _evidence(
         rank=rank_among(list(project.ledger.read(kinds=["gate.decided"])), version.ref, against, digest),
         rows_per_day=labelled_rows_per_day(project, model),
         as_of=project.clock.now(),
-        label_delay_days=project.settings.label_delay.total_seconds() / 86400,
+        label_delay_days=_label_delay(project, model).total_seconds() / 86400,
         incomparable=found.incomparable,
     )
     return evidence, cost
@@ -211,12 +212,20 @@ def _of_log(
     """A recalibrated version is judged on what the version that it puts right answered later; see design 0002."""
     assert version.base is not None
     base = project.state().model(model.name).version(version.base)
-    rows = rows_of_log(project, Watch(project, model), model, base, challenger, policy)
+    rows = rows_of_log(project, Watch(project, model, only_looks=True), model, base, challenger, policy)
     incomparable = None
     if champion is None or champion.ref != base.ref:
         incomparable = f"cannot be compared: it puts the answers of {base.ref} right, which is live no more"
     table = holdout_table(project, model, run_entry(project, version.run).body)
     return _Fresh(rows=rows, table=table, incomparable=incomparable)
+
+
+def _label_delay(project: Project, model: ModelSettings) -> timedelta:
+    """How late the truth is: as it was learnt from the labels that came, where nobody says it."""
+    if model.monitor.matures_after is not None:
+        return project.settings.label_delay
+    known = told_maturity(project, model)
+    return project.settings.label_delay if known is None else known.matures_after
 
 
 def _cost(

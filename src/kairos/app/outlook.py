@@ -8,11 +8,12 @@ from datetime import datetime
 
 from kairos.app.control import ask
 from kairos.app.evidence import Evidence, Gathered
+from kairos.app.learning import Learning, learning_of
 from kairos.app.plainly import plain_words
 from kairos.app.project import Project
 from kairos.app.quality import Quality, quality_of
 from kairos.app.settings import ModelSettings
-from kairos.app.triaging import open_trouble
+from kairos.app.triaging import open_trouble, trainings
 from kairos.app.trials import owed_proof
 from kairos.app.watching import Watch
 from kairos.delivery.control import frozen
@@ -24,7 +25,7 @@ from kairos.delivery.state import ModelState, VersionState
 from kairos.delivery.versions import Stage
 from kairos.errors import KairosError
 from kairos.ledger import Entry
-from kairos.values import Verdict, VersionRef
+from kairos.values import Verdict, VersionRef, parse_moment
 
 __all__ = ["Judged", "Outlook", "Path", "Retrained", "Waiting", "outlook"]
 
@@ -83,6 +84,8 @@ class Judged:
     """``None``: it met no gate."""
     words: tuple[str, str] | None
     """In two sentences that need no statistics."""
+    due: datetime | None = None
+    """The day on which the rows are there that its gate holds for; ``None``: it does not, or that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +108,14 @@ class Outlook:
     """Those of the settings and those that people have begun, a sentence each."""
     trouble: tuple[str, str] | None = None
     """Why nothing is learnt until somebody has looked, in two sentences; ``None``: nothing is in the way."""
+    learning: Learning | None = None
+    """``None``: nothing asks for a new version."""
 
     @property
     def due(self) -> datetime | None:
         """The next day on which something is due."""
-        known = [each.due for each in (self.trial, self.bake) if each is not None and each.due is not None]
-        return min(known, default=None)
+        all_of_it = (self.trial, self.bake, self.newest, self.learning)
+        return min((each.due for each in all_of_it if each is not None and each.due is not None), default=None)
 
 
 def outlook(project: Project, model: ModelSettings) -> Outlook:
@@ -135,6 +140,7 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
         quality=None if champion is None else _quality(project, model, champion, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
         trouble=None if trouble is None else plain_words(trouble),
+        learning=learning_of(project, model, found, watch),
     )
 
 
@@ -144,11 +150,13 @@ def _newest(project: Project, found: ModelState) -> Judged | None:
         return None
     told = list(project.ledger.read(kinds=["gate.decided"], subject=str(newest.ref)))
     words = plain_words(told[-1]) if told else None
-    return Judged(version=newest.ref, stage=newest.stage, verdict=newest.verdict, words=words)
+    ready = told[-1].body.get("ready_on") if told and newest.verdict == "hold" else None
+    due = None if ready is None else parse_moment(str(ready))
+    return Judged(version=newest.ref, stage=newest.stage, verdict=newest.verdict, words=words, due=due)
 
 
 def _retrained(project: Project, model: str) -> Retrained | None:
-    told = list(project.ledger.read(kinds=["retrain.decided"], subject=model))
+    told = trainings(project, model)
     if not told:
         return None
     body = told[-1].body

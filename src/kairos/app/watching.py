@@ -32,7 +32,7 @@ from kairos.monitor.watch import Monitor
 from kairos.store.records import INPUT_PREFIX
 from kairos.values import VersionRef, Window, plain
 
-__all__ = ["TRIAGED", "Watch"]
+__all__ = ["TRIAGED", "Watch", "told_maturity"]
 
 
 class Watch:
@@ -104,8 +104,7 @@ class Watch:
 
     def _hold(self, found: Maturity, *, head: int) -> Maturity:
         """What was learnt before, or what was found now if that should hold from now on."""
-        told = list(self._project.ledger.read(kinds=[_LEARNT], subject=self._model.name))
-        held = Maturity.from_plain(told[-1].body) if told else None
+        held = told_maturity(self._project, self._model)
         if may_replace(held, found) and not self._only_looks:
             body = {**plain(found), "sentence": found.sentence()}
             self._project.tell(_LEARNT, subject=self._model.name, body=body, expect=head)
@@ -227,6 +226,12 @@ class Watch:
     def _kept(self, profile: Profile) -> frozenset[str]:
         privacy = self._model.privacy
         return frozenset(profile.columns if privacy.keep is None else privacy.keep) - set(privacy.pseudonymise)
+
+
+def told_maturity(project: Project, model: ModelSettings) -> Maturity | None:
+    """When a day counts, as it was learnt last; ``None``: it was not, or the settings say it. Nothing is written."""
+    told = list(project.ledger.read(kinds=[_LEARNT], subject=model.name))
+    return Maturity.from_plain(told[-1].body) if told and model.monitor.matures_after is None else None
 
 
 _LEARNT = "maturity.learnt"

@@ -10,6 +10,7 @@ from kairos.cli.output import moment, say, show_json
 from kairos.values import plain
 
 if TYPE_CHECKING:
+    from kairos.app.learning import Learning
     from kairos.app.outlook import Waiting
 
 __all__ = ["status"]
@@ -33,6 +34,8 @@ def status(args: Namespace) -> int:
             say(f"{one.champion}{since}" if one.champion else f"{one.model}: nothing is live")
             say(*(f"  frozen: {sentence}" for sentence in one.freezes))
             say(*(f"  look: {sentence}" for sentence in one.trouble or ()))
+            if one.learning is not None and one.trouble is None:
+                _tell_learning(one.learning)
             for each in (one.trial, one.bake):
                 if each is not None:
                     _tell(each)
@@ -43,6 +46,13 @@ def status(args: Namespace) -> int:
             if one.champion and one.trial is None and one.bake is None:
                 say("  nothing is on trial")
     return 0
+
+
+def _tell_learning(one: Learning) -> None:
+    say(f"  a new version is asked for: {'; '.join(one.reasons)}")
+    say("    the loop's next turn decides about it" if one.waits is None else f"    waits: {one.waits}")
+    if one.due is not None:
+        say(f"    due: {moment(one.due)} UTC")
 
 
 def _tell(each: Waiting) -> None:

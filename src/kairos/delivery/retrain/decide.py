@@ -11,7 +11,10 @@ from kairos.delivery.retrain.reasons import Origin, Reason, find_reasons
 from kairos.delivery.retrain.storms import held_back
 from kairos.values import Json, plain, unplain
 
-__all__ = ["Action", "RetrainDecision", "decide_retrain"]
+__all__ = ["WAITS", "Action", "RetrainDecision", "decide_retrain"]
+
+WAITS = "waits: "
+"""What the last reason begins with where a version is asked for and held back."""
 
 Action = Literal["retrain", "recalibrate", "investigate", "wait"]
 
@@ -61,7 +64,7 @@ def decide_retrain(policy: RetrainPolicy, facts: RetrainFacts) -> RetrainDecisio
         return RetrainDecision(action="investigate", origin=None, reasons=sentences)
     held = held_back(policy, facts, reasons)
     if held is not None:
-        return RetrainDecision(action="wait", origin=None, reasons=(*sentences, f"waits: {held}"))
+        return RetrainDecision(action="wait", origin=None, reasons=(*sentences, f"{WAITS}{held}"))
     return RetrainDecision(action=_action(facts, reasons), origin=reasons[0].origin, reasons=sentences)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.retrain.reasons import Reason, waiting_cost
 from kairos.values import duration_text
 
-__all__ = ["held_back"]
+__all__ = ["held_back", "held_until", "new_rows_lacking"]
 
 
 def held_back(policy: RetrainPolicy, facts: RetrainFacts, reasons: tuple[Reason, ...]) -> str | None:
@@ -33,14 +33,38 @@ def held_back(policy: RetrainPolicy, facts: RetrainFacts, reasons: tuple[Reason,
         return None  # that training had its reasons, and learnt nothing yet
     if facts.same_data:
         return "there are no data that the last training had not"
-    needed = max(policy.min_new_rows, round(policy.min_new_share * (facts.train_rows or 0)))
-    if facts.new_rows is not None and facts.new_rows < needed:
-        return f"{facts.new_rows} of {needed} new rows with a known truth"
+    if new_rows_lacking(policy, facts):
+        return f"{facts.new_rows} of {_needed_rows(policy, facts)} new rows with a known truth"
     if {reason.origin for reason in reasons} == {"regret"} and facts.tried_regret is not None:
         least = (1 + policy.hysteresis) * facts.tried_regret
         if waiting_cost(policy, facts).regret < least:
             return f"the last version was proven bad; waiting has to have cost {least:.3g}"
     return None
+
+
+def held_until(policy: RetrainPolicy, facts: RetrainFacts) -> datetime | None:
+    """When what holds a training back is over of itself; ``None``: nothing does, or time alone does not end it.
+
+    Rows that are missing are told by ``new_rows_lacking``; when they are there only the labels say.
+    """
+    if facts.challenger_on_trial or not facts.trained_at:
+        return None
+    ends = [facts.trained_at[-1] + _pause(policy, facts)]
+    finished = facts.trained_at[: len(facts.trained_at) - facts.unfinished_in_a_row]
+    if len(finished) >= policy.budget:
+        ends.append(finished[-policy.budget] + timedelta(days=policy.budget_days))
+    return max(ends) if max(ends) > facts.now else None
+
+
+def new_rows_lacking(policy: RetrainPolicy, facts: RetrainFacts) -> int:
+    """How many more rows with a known truth a training asks for; 0 also where nobody counted."""
+    if facts.new_rows is None or facts.unfinished_in_a_row:
+        return 0
+    return max(0, _needed_rows(policy, facts) - facts.new_rows)
+
+
+def _needed_rows(policy: RetrainPolicy, facts: RetrainFacts) -> int:
+    return max(policy.min_new_rows, round(policy.min_new_share * (facts.train_rows or 0)))
 
 
 def _pause(policy: RetrainPolicy, facts: RetrainFacts) -> timedelta:
