@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
 
 from kairos.app.controller import Controller
 from kairos.app.deploying import deploy
-from tests.app.test_controller import interrupt
-from tests.app.worlds import World
+from kairos.pipeline.engine.local import LocalEngine
+from tests.app.test_controller import RETRAIN, interrupt
+from tests.app.worlds import DAY, HOUR, START, Stock, World
 
 PROGRAM = """
 import sys
@@ -60,3 +66,42 @@ def test_a_version_is_judged_once(world: World) -> None:
     interrupt(world, "gate.decided", other.tick)
     Controller(world.project).tick()
     assert [e.subject for e in world.facts("gate.decided")].count(str(ref)) == 1
+
+
+DIES = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from kairos.app.controller import Controller
+from kairos.app.project import Project
+from kairos.clock import ReplayClock
+from kairos.ledger.sqlite import SqliteLedger
+
+class Dying(SqliteLedger):
+    def append_all(self, facts, **how):
+        if facts[0].kind == sys.argv[3]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().append_all(facts, **how)
+
+project = Project(Path(sys.argv[1]), clock=ReplayClock(datetime.fromisoformat(sys.argv[2])), actor="kairos", workers=1)
+project.ledger = Dying(project.home / "ledger.db")
+Controller(project).tick()
+"""
+
+
+@pytest.mark.parametrize("kind", ["run.finished", "gate.decided"])
+def test_a_loop_whose_process_is_killed_leaves_nothing_locked(
+    tmp_path: Path, stock: Stock, engine: LocalEngine, kind: str
+) -> None:
+    """``kill -9`` after the training, before it is told, or before the verdict: the next loop goes on at once."""
+    world = World(tmp_path / "toy", stock, RETRAIN)
+    world.project.engine = engine
+    world.live(260.0)
+    world.clock.move_to(START + 20 * DAY)
+    command = [sys.executable, "-c", DIES, str(world.root), world.clock.now().isoformat(), kind]
+    assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert world.stages() == ({1: "live"} if kind == "run.finished" else {1: "live", 2: "registered"})
+    world.clock.move_to(world.clock.now() + (2 * HOUR if kind == "run.finished" else timedelta(0)))
+    Controller(world.project).tick()
+    assert world.stages() == {1: "live", 2: "shadow"}
+    assert world.project.ledger.verify().is_intact

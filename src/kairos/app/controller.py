@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from kairos.app.alone import alone
 from kairos.app.evidence import Evidence, Gathered
 from kairos.app.project import Project
 from kairos.app.reading import read
@@ -93,10 +94,12 @@ class Controller:
             watch.look()
         finally:  # what is on trial is judged even where the watching is in trouble
             self._judge(name)
-        settle(self._project, model, announce=self._announce)
-        read(self._project, model, self._project.state().model(name))
-        self._announce()
-        retrain(self._project, watch, model, announce=self._announce)
+        with alone(self._project) as is_alone:
+            if is_alone:  # else another loop trains, and will take what comes of it further
+                settle(self._project, model, announce=self._announce)
+                read(self._project, model, self._project.state().model(name))
+                self._announce()
+                retrain(self._project, watch, model, announce=self._announce)
 
     def _judge(self, name: str) -> None:
         if name not in self._project.state().models:
