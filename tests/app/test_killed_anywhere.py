@@ -32,7 +32,7 @@ from tests.app.worlds import DAY, HOUR, SETTINGS, Stock, World, kinds
 
 LIFE = (
     SETTINGS.replace('bake = "3d"', 'bake = "2d"\nmin_canary_requests = 5\nmin_dwell = "1h"')
-    + '\n[model.demand.retrain]\nmax_age = "11d"\ncooldown = "3d"\n'
+    + '\n[model.demand.retrain]\nmax_age = "11d"\ncooldown = "3d"\ncost = 1e9\ngrowth = 1e9\nmin_new_rows = 0\n'
 )
 
 
@@ -223,7 +223,9 @@ def test_two_loops_at_once_live_one_life(tmp_path: Path, stock: Stock, engine: L
             for looked in [threads.submit(look_twice, loop, start) for loop in loops]:
                 looked.result()
     assert life.stages() == {1: "retired", 2: "rejected", 3: "rolled_back", 4: "retired", 5: "live"}
-    decided = [fact for fact in told(life.project, 0) if fact[0] != "retrain.decided"]
+    decided = [fact for fact in told(life.project, 0) if fact[0] not in ("retrain.decided", "reading.taken")]
     assert len(decided) == len(set(decided))
     assert kinds(life.facts()).count("retrain.decided") == 1
+    read = [fact.body["window"] for fact in life.facts("reading.taken")]
+    assert len(read) == len(set(read)) == 3
     assert life.project.ledger.verify().is_intact
