@@ -18,7 +18,7 @@ __all__ = ["ALL", "RECENT", "TrainingWindow", "choose_window", "windows_to_try"]
 RECENT = 3
 """Readings, the last ones, that a training window is chosen by: more are slow to see a world that has changed."""
 
-_ALPHA = 0.2
+_ALPHA = 0.05
 _SHORTEST_DAYS = 2.0
 
 
@@ -86,7 +86,7 @@ def choose_window(readings: Sequence[Reading]) -> TrainingWindow:
     """The longest training window that is not proven worse than the best, by the last readings.
 
     More rows teach more unless the data say otherwise. Windows are compared on the same days, neighbouring days taken
-    as dependent, one-sided at 20 %.
+    as dependent, one-sided at 5 %.
 
     Args:
         readings: Of any champions, in the order of time.
