@@ -14,6 +14,8 @@ BENCHMARKS = (
     "decisions.gates",
     "decisions.rollout",
     "decisions.dependence",
+    "decisions.error_rates",
+    "decisions.power",
     "decisions.cost",
     "decisions.before_labels",
     "decisions.causes",

@@ -13,15 +13,13 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats as distributions
 
+from benchmarks.decisions.many_blocks import block_log_e, day_log_e, value_log_e
 from benchmarks.decisions.report import Row, main, share
 from benchmarks.decisions.streams import DependentLosses, Floats
-from kairos.monitor.bets import mean_log_e
-from kairos.stats.blocks import independent_blocks
 
-__all__ = ["CASES", "CONTENDERS", "ever", "simulate"]
+__all__ = ["CASES", "CONTENDERS", "simulate"]
 
 ALPHA, DAYS, MARGIN, SOON = 0.05, 28, 0.10, 14
 NEVER = 10**6
@@ -46,43 +44,37 @@ CASES = {
     "240 a day, a shock each day 0.3": DependentLosses(rows_per_day=240, day_shock=0.3),
 }
 
-Rule = Callable[[Floats, float], int]
-"""From differences, shape (days, rows), and a mean under the null: the day of proof that the mean is above it."""
+Rule = Callable[[Floats, float], Floats]
+"""From differences, shape (trials, days, rows), and a mean under the null: the day of proof that the mean is above it,
+shape (trials,); ``NEVER`` where there is none."""
 
 
-def by_blocks(x: Floats, null_mean: float) -> int:
+def by_blocks(x: Floats, null_mean: float) -> Floats:
     """The default: blocks as short as the days before allow; a decision at the end of a day."""
-    days, rows = x.shape
-    blocks = independent_blocks(x.ravel(), np.repeat(np.arange(days), rows), scale=1.0)
-    return _first_proof(blocks.means, blocks.days, null_mean)
+    return _first_proof(block_log_e(x, null_mean))
 
 
-def by_days(x: Floats, null_mean: float) -> int:
+def by_days(x: Floats, null_mean: float) -> Floats:
     """The same bets on whole days."""
-    return _first_proof(x.mean(axis=1), np.arange(x.shape[0]), null_mean)
+    return _first_proof(day_log_e(x, null_mean))
 
 
-def by_values(x: Floats, null_mean: float) -> int:
+def by_values(x: Floats, null_mean: float) -> Floats:
     """The same bets on single values, looked at every day: what comes of taking each as fresh evidence."""
-    return _first_proof(x.ravel(), np.repeat(np.arange(x.shape[0]), x.shape[1]), null_mean)
+    return _first_proof(value_log_e(x, null_mean))
 
 
-def by_t_test(x: Floats, null_mean: float) -> int:
+def by_t_test(x: Floats, null_mean: float) -> Floats:
     """A one-sided t-test after every value from the twentieth on."""
-    values = x.ravel() - null_mean
-    n = np.arange(1, values.size + 1)
-    mean = values.cumsum() / n
-    spread = np.sqrt(np.maximum((values**2).cumsum() - n * mean**2, 1e-12) / np.maximum(n - 1, 1) / n)
-    hits = np.flatnonzero(mean[20:] / spread[20:] > distributions.t.ppf(1 - ALPHA, n[20:] - 1))
-    return int((hits[0] + 20) // x.shape[1] + 1) if hits.size else NEVER
+    values = x.reshape(len(x), -1) - null_mean
+    n = np.arange(1, values.shape[1] + 1)
+    mean = values.cumsum(axis=1) / n
+    spread = np.sqrt(np.maximum((values**2).cumsum(axis=1) - n * mean**2, 1e-12) / np.maximum(n - 1, 1) / n)
+    hits = mean[:, 20:] / spread[:, 20:] > distributions.t.ppf(1 - ALPHA, n[20:] - 1)
+    return np.where(hits.any(axis=1), (hits.argmax(axis=1) + 20) // x.shape[2] + 1.0, NEVER)
 
 
 CONTENDERS: dict[str, Rule] = {"kairos": by_blocks, "days": by_days, "values": by_values, "t-test": by_t_test}
-
-
-def ever(rule: Rule, x: Floats, null_mean: float) -> Floats:
-    """The day of proof in each run, shape (runs,); ``NEVER`` where there is none."""
-    return np.array([rule(run, null_mean) for run in x], dtype=np.float64)
 
 
 def simulate(runs: int) -> Iterator[Row]:
@@ -91,12 +83,12 @@ def simulate(runs: int) -> Iterator[Row]:
         few = runs if losses.rows_per_day < 100 else max(runs // 4, 40)
         x = losses.draw(np.random.default_rng(number), few, DAYS)
         for who, rule in CONTENDERS.items():
-            aborted = np.mean(ever(rule, x, 0.0) <= DAYS)
-            promoted = np.mean(ever(rule, -x - MARGIN, -MARGIN) <= DAYS)
+            aborted = np.mean(rule(x, 0.0) <= DAYS)
+            promoted = np.mean(rule(-x - MARGIN, -MARGIN) <= DAYS)
             yield Row(table="wrong decisions", case=case, who=who, figure="aborted", value=share(float(aborted), few))
             yield Row(table="wrong decisions", case=case, who=who, figure="promoted", value=share(float(promoted), few))
             if who in ("kairos", "days"):
-                equal, worse = ever(rule, -x, -MARGIN), ever(rule, x + 0.2, 0.0)
+                equal, worse = rule(-x, -MARGIN), rule(x + 0.2, 0.0)
                 for figure, days in (("equal, promoted", equal), ("worse by 20 %, aborted", worse)):
                     yield Row(table="right decisions", case=case, who=who, figure=figure, value=_soon(days, few))
 
@@ -110,14 +102,11 @@ def _soon(days: Floats, runs: int) -> str:
     )
 
 
-def _first_proof(values: Floats, days: NDArray[np.int64], null_mean: float) -> int:
+def _first_proof(log_e: Floats) -> Floats:
     """The day at whose end, the first time, the mean is proven to be above the null."""
-    ends = np.flatnonzero(np.diff(days, append=DAYS))
-    for end in ends.tolist():
-        if mean_log_e(values[: end + 1], scale=1.0, null_mean=null_mean) >= math.log(1 / ALPHA):
-            return int(days[end]) + 1
-    return NEVER
+    proven = log_e >= math.log(1 / ALPHA)
+    return np.where(proven.any(axis=1), proven.argmax(axis=1) + 1.0, NEVER)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("Decisions on losses that depend on each other", lambda n: list(simulate(n)), runs=500))
+    raise SystemExit(main("Decisions on losses that depend on each other", lambda n: list(simulate(n)), runs=2000))

@@ -38,7 +38,8 @@ class DependentLosses:
     alike: float = 0.0
     """Correlation of each difference with the one before."""
     tail: str = "normal"
-    """``normal``; ``t3`` is heavy; ``right`` and ``left`` are lognormal, skewed to that side."""
+    """``normal``; ``t3`` is heavy; ``right`` and ``left`` are lognormal, skewed to that side; ``whole`` are differences
+    of small counts; of ``zeros`` nine in ten are alike, and one is larger."""
     daily: float = 0.0
     """Height of a swing within the day."""
     weekly: float = 0.0
@@ -69,5 +70,9 @@ class DependentLosses:
             return rng.normal(size=shape)
         if self.tail == "t3":
             return np.asarray(rng.standard_t(3, size=shape) / math.sqrt(3))
+        if self.tail == "whole":
+            return np.asarray(rng.poisson(0.5, size=shape) - rng.poisson(0.5, size=shape), dtype=np.float64)
+        if self.tail == "zeros":
+            return np.asarray(((rng.uniform(size=shape) < 0.1) * rng.exponential(size=shape) - 0.1) / math.sqrt(0.19))
         skewed = (np.exp(rng.normal(size=shape)) - math.exp(0.5)) / math.sqrt((math.e - 1) * math.e)
         return np.asarray(skewed if self.tail == "right" else -skewed)
