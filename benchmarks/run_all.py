@@ -16,6 +16,7 @@ BENCHMARKS = (
     "decisions.dependence",
     "decisions.error_rates",
     "decisions.power",
+    "decisions.drift_pages",
     "decisions.cost",
     "decisions.before_labels",
     "decisions.causes",

@@ -166,13 +166,14 @@ def test_a_small_window_is_noise_to_the_rule_of_thumb_and_not_to_the_test() -> N
     assert np.mean([psi_test(reference, window).alarm for window in windows]) <= at_most(0.01, 1000)
 
 
-@pytest.mark.parametrize("rows", [500, 2000])
-@pytest.mark.parametrize("shape", ["slope", "one cell"])
+@pytest.mark.parametrize("rows", [500, 2_000, 20_000])
+@pytest.mark.parametrize("shape", ["slope", "one cell", "two humps"])
 def test_a_change_of_exactly_the_tolerated_size_is_rarely_an_alarm(rows: int, shape: str) -> None:
-    """True index 0.10, nominal 5 %, simulated 6.5 % at most; an index of 0.20 is seen with about 85 % by 500 rows."""
+    """S10: true index 0.10, nominal 5 %, 6.5 % of 2,000 at most; 0.20 is seen with about 85 % by 500 rows."""
     rng = np.random.default_rng(11)
     base = np.full(10, 0.1)
-    direction = np.linspace(-1, 1, 10) if shape == "slope" else np.eye(10)[0]
+    humps = np.cos(np.arange(10) * 4 * np.pi / 9)
+    direction = {"slope": np.linspace(-1, 1, 10), "one cell": np.eye(10)[0], "two humps": humps}[shape]
 
     def changed(size: float) -> Floats:
         def shares(strength: float) -> Floats:
@@ -184,14 +185,13 @@ def test_a_change_of_exactly_the_tolerated_size_is_rarely_an_alarm(rows: int, sh
 
         return shares(brentq(excess, 0.0, 5.0))
 
-    def alarms(size: float) -> float:
-        tests = (
-            psi_test(rng.multinomial(20_000, base), rng.multinomial(rows, changed(size))).alarm for _ in range(400)
-        )
+    def alarms(size: float, runs: int) -> float:
+        shares = changed(size)
+        tests = (psi_test(rng.multinomial(20_000, base), rng.multinomial(rows, shares)).alarm for _ in range(runs))
         return float(np.mean(list(tests)))
 
-    assert alarms(0.10) <= at_most(0.065, 400)
-    assert alarms(0.20) > 0.75
+    assert alarms(0.10, 2000) <= at_most(0.065, 2000)
+    assert alarms(0.20, 200) > 0.75
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.3, 0.6, 0.8, 0.9])
