@@ -183,16 +183,17 @@ def test_mlflow_has_the_version_and_its_alias(hour: Hour, record: tuple[MlflowCl
     assert version.tags["kairos.package"] == told["package"]
 
 
-def test_the_ledger_holds_the_four_facts(hour: Hour) -> None:
-    """In order, intact, and told in a line each."""
+def test_the_ledger_holds_the_facts(hour: Hour) -> None:
+    """In order, intact, and told in a line each: the run, what became of its model, and the first reading of the live one."""
     log = kairos(hour.project, "ledger", "log", "--json").json
-    assert [entry["kind"] for entry in log] == ["run.finished", "version.registered", "gate.decided", "stage.changed"]
+    kinds = ["run.finished", "version.registered", "gate.decided", "stage.changed", "reading.taken"]
+    assert [entry["kind"] for entry in log] == kinds
     told = kairos(hour.project, "ledger", "log").out.splitlines()
-    assert len(told) == 4
-    assert "live: passed its gate" in told[-1]
+    assert len(told) == 5
+    assert "live: passed its gate" in told[3]
     found = kairos(hour.project, "ledger", "verify", "--json").json
-    assert (found["entries"], found["head"], found["broken_seq"]) == (4, log[-1]["hash"], None)
-    assert "The ledger is intact: 4 entries" in kairos(hour.project, "ledger", "verify").out
+    assert (found["entries"], found["head"], found["broken_seq"]) == (5, log[-1]["hash"], None)
+    assert "The ledger is intact: 5 entries" in kairos(hour.project, "ledger", "verify").out
 
 
 def test_live_tells_the_present_and_the_past(hour: Hour) -> None:
