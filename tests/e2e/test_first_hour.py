@@ -184,16 +184,17 @@ def test_mlflow_has_the_version_and_its_alias(hour: Hour, record: tuple[MlflowCl
 
 
 def test_the_ledger_holds_the_facts(hour: Hour) -> None:
-    """In order, intact, and told in a line each: the run, what became of its model, and the first reading of the live one."""
+    """In order, intact, and told in a line each; a loop that ran may have taken a reading since."""
     log = kairos(hour.project, "ledger", "log", "--json").json
-    kinds = ["run.finished", "version.registered", "gate.decided", "stage.changed", "reading.taken"]
-    assert [entry["kind"] for entry in log] == kinds
+    kinds = [entry["kind"] for entry in log]
+    assert kinds[:4] == ["run.finished", "version.registered", "gate.decided", "stage.changed"]
+    assert set(kinds[4:]) <= {"reading.taken"}
     told = kairos(hour.project, "ledger", "log").out.splitlines()
-    assert len(told) == 5
+    assert len(told) == len(log)
     assert "live: passed its gate" in told[3]
     found = kairos(hour.project, "ledger", "verify", "--json").json
-    assert (found["entries"], found["head"], found["broken_seq"]) == (5, log[-1]["hash"], None)
-    assert "The ledger is intact: 5 entries" in kairos(hour.project, "ledger", "verify").out
+    assert (found["entries"], found["head"], found["broken_seq"]) == (len(log), log[-1]["hash"], None)
+    assert f"The ledger is intact: {len(log)} entries" in kairos(hour.project, "ledger", "verify").out
 
 
 def test_live_tells_the_present_and_the_past(hour: Hour) -> None:

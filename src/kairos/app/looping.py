@@ -10,6 +10,7 @@ from kairos.app.controller import Controller
 from kairos.app.evidence import Gathered
 from kairos.app.glancing import Glance
 from kairos.app.project import Project
+from kairos.app.reading import READING
 from kairos.app.recording import Record
 from kairos.errors import AdapterError, KairosError
 from kairos.ledger import Entry
@@ -105,7 +106,8 @@ class Loop:
                 return
             self._told.add(entry.seq)
         sentence = entry.body.get("sentence") or "; ".join(map(str, entry.body.get("reasons") or ()))
-        _log.warning("%s %s %s %s", entry.kind, entry.subject, entry.body.get("to", ""), sentence)
+        level = logging.INFO if entry.kind == READING else logging.WARNING
+        _log.log(level, "%s %s %s %s", entry.kind, entry.subject, entry.body.get("to", ""), sentence)
 
 
 class _Trouble:

@@ -73,7 +73,7 @@ def read(project: Project, model: ModelSettings, state: ModelState) -> Entry | N
             return None
         taken = _take(project, model, node, block, champion, package, told)
     except KairosError as error:
-        _log.warning("No reading of %s could be taken for %s: %s", model.name, block, error)
+        _log.info("No reading of %s could be taken for %s: %s", model.name, block, error)
         taken = {"window": str(block), "failure": error.what}
     if taken is None:
         return None
