@@ -10,6 +10,7 @@ import pytest
 from kairos.stats.asymptotic import asymptotic_path, msprt_log_e
 from kairos.stats.bernstein import bernstein_path
 from kairos.stats.boundaries import NormalMixture, bound
+from kairos.stats.hedged import hedged_interval
 from tests.oracles.oracle import ask
 
 X = (np.arange(1, 1001) * (math.sqrt(5) - 1) / 2) % 1
@@ -54,3 +55,19 @@ def test_the_normal_mixture_is_that_of_ville() -> None:
     )
     for sides, expected in zip((1, 2), theirs, strict=True):
         assert bound(ours[sides], [10.0, 100.0, 1000.0], 0.05) == pytest.approx(expected, abs=1e-6)
+
+
+def test_hedged_bets_are_those_of_ville() -> None:
+    """Its bounds are on a grid of 10,000 means, and widened to it."""
+    theirs = ask(
+        """
+        from ville import BettingCS
+        _, lower, upper = BettingCS(intersect=False)._process(np.array(x))
+        answer = [[lower[n - 1], upper[n - 1]] for n in looks]
+        """,
+        x=X,
+        looks=[100, 300, 1000],
+    )
+    for n, told in zip([100, 300, 1000], theirs, strict=True):
+        ours = hedged_interval(X[:n], lower=0, upper=1, alpha=0.05)
+        assert [ours.lower, ours.upper] == pytest.approx(told, abs=3e-4)

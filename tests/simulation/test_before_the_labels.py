@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kairos.stats.arrays import Floats
+from benchmarks.decisions.once import shifted_scores, unseen_errors
 from kairos.stats.arrival import arrival_chances, arrival_curve_of_labelled, count_arrivals
-from kairos.stats.confidence import expected_confusion
 from kairos.stats.powered import powered_mean, waiting_probabilities
 
 RUNS = 2_000
@@ -40,30 +39,18 @@ def test_a_rate_is_right_although_labels_of_one_class_are_slow() -> None:
     assert abs(np.mean(corrected) - 0.3) < 0.005
 
 
-def shifted(rng: np.random.Generator, runs: int, n: int) -> tuple[Floats, Floats]:
-    """Calibrated scores of rows whose inputs have shifted, and whether they turned out positive."""
-    scores = rng.beta(2, 5, size=(runs, n))
-    return scores, (rng.random((runs, n)) < scores).astype(np.float64)
-
-
 def test_what_calibrated_scores_expect_is_what_comes() -> None:
     """S15. Scores are lower than they were, and still calibrated: accuracy and F1 are right on average."""
-    scores, truth = shifted(np.random.default_rng(15), RUNS, 500)
-    predicted = (scores >= 0.5).astype(float)
-    errors: dict[str, list[float]] = {"accuracy": [], "f1": [], "precision": []}
-    for p, yhat, y in zip(scores, predicted, truth, strict=True):
-        expected, realised = expected_confusion(p, yhat), expected_confusion(y, yhat)
-        for name, each in errors.items():
-            each.append(getattr(realised, name) - getattr(expected, name))
-    assert abs(np.mean(errors["accuracy"])) < 2 * np.std(errors["accuracy"]) / np.sqrt(RUNS)
-    assert abs(np.mean(errors["precision"])) < 2 * np.std(errors["precision"]) / np.sqrt(RUNS)
-    assert abs(np.mean(errors["f1"])) < 0.003  # a ratio of means is not the mean of ratios
+    errors = unseen_errors(RUNS)
+    for each in (errors.accuracy, errors.precision):
+        assert abs(each.mean()) < 2 * each.std() / np.sqrt(RUNS)
+    assert abs(errors.f1.mean()) < 0.003  # a ratio of means is not the mean of ratios
 
 
 def test_rows_that_wait_are_expected_as_what_waits() -> None:
     """Of rows without a label the positive share is twice what the scores say, as positives are slow; that is seen."""
     rng = np.random.default_rng(16)
-    scores, truth = shifted(rng, RUNS, 400)
+    scores, truth = shifted_scores(rng, RUNS, 400)
     waits = rng.random(scores.shape) < np.where(truth == 1, 0.8, 0.2)
     naive, told = [], []
     for p, y, w in zip(scores, truth, waits, strict=True):

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 from scipy import stats as distributions
-from scipy.optimize import brentq
 
+from benchmarks.decisions import once
 from kairos.stats.badevents import harm_log_e
 from kairos.stats.betting import betting_path
 from kairos.stats.dependence import Dependence
@@ -167,31 +167,11 @@ def test_a_small_window_is_noise_to_the_rule_of_thumb_and_not_to_the_test() -> N
 
 
 @pytest.mark.parametrize("rows", [500, 2_000, 20_000])
-@pytest.mark.parametrize("shape", ["slope", "one cell", "two humps"])
+@pytest.mark.parametrize("shape", once.SHAPES)
 def test_a_change_of_exactly_the_tolerated_size_is_rarely_an_alarm(rows: int, shape: str) -> None:
     """S10: true index 0.10, nominal 5 %, 6.5 % of 2,000 at most; 0.20 is seen with about 85 % by 500 rows."""
-    rng = np.random.default_rng(11)
-    base = np.full(10, 0.1)
-    humps = np.cos(np.arange(10) * 4 * np.pi / 9)
-    direction = {"slope": np.linspace(-1, 1, 10), "one cell": np.eye(10)[0], "two humps": humps}[shape]
-
-    def changed(size: float) -> Floats:
-        def shares(strength: float) -> Floats:
-            weights = base * np.exp(strength * direction)
-            return np.asarray(weights / weights.sum())
-
-        def excess(strength: float) -> float:
-            return float(((shares(strength) - base) * np.log(shares(strength) / base)).sum()) - size
-
-        return shares(brentq(excess, 0.0, 5.0))
-
-    def alarms(size: float, runs: int) -> float:
-        shares = changed(size)
-        tests = (psi_test(rng.multinomial(20_000, base), rng.multinomial(rows, shares)).alarm for _ in range(runs))
-        return float(np.mean(list(tests)))
-
-    assert alarms(0.10, 2000) <= at_most(0.065, 2000)
-    assert alarms(0.20, 200) > 0.75
+    assert once.index_alarms(shape, rows, 0.10, 2000) <= at_most(0.065, 2000)
+    assert once.index_alarms(shape, rows, 0.20, 200) > 0.75
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.3, 0.6, 0.8, 0.9])

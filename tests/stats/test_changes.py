@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import ShapeMismatch, UsageError
-from kairos.stats.bindetector import bin_limits, watch_bins
+from kairos.stats.bindetector import BinState, bin_limits, watch_bins
 from kairos.stats.changes import mean_change
 from kairos.stats.detector import BETS, change_point, e_cusum, e_sr, e_sr_of_counts
 from kairos.stats.harmful import harmful_shift
@@ -154,3 +154,21 @@ def test_without_a_change_intervals_agree() -> None:
     assert sum(mean_change(one, lower=0, upper=1, alpha=0.001, every=10) is not None for one in x) <= 2
     with pytest.raises(UsageError, match="often"):
         mean_change([0.5], lower=0, upper=1, alpha=0.1, every=0)
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=1, max_size=12))
+def test_a_stream_of_batches_needs_no_more_than_a_state(batches: list[list[int]]) -> None:
+    """After each batch the state says what the whole path says; its size does not depend on how many there were."""
+    limits = bin_limits([500, 0, 200], tolerance=0.02)
+    state = BinState.of(limits)
+    for n, batch in enumerate(batches, start=1):
+        state = state.update(batch)
+        assert state.log_m == pytest.approx(watch_bins(np.array(batches[:n]).T, limits).last, abs=1e-9)
+    assert state.log_sr.shape == BinState.of(limits).log_sr.shape
+    with pytest.raises(ShapeMismatch):
+        state.update([1, 2])
+
+
+def test_a_reference_that_allows_anything_is_never_left() -> None:
+    """Nothing is watched, so the state stays at nothing."""
+    assert BinState.of(bin_limits([5, 5], tolerance=1.0)).update([1, 9]).log_m == -math.inf

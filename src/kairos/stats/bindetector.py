@@ -7,7 +7,7 @@ features and bins do not add up to more false alarms.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from kairos.errors import ShapeMismatch, UsageError
 from kairos.stats.arrays import Floats, check_alpha, finite
 from kairos.stats.detector import DetectorPath, e_sr_of_counts
 
-__all__ = ["BinLimits", "bin_limits", "watch_bins"]
+__all__ = ["BinLimits", "BinState", "bin_limits", "watch_bins"]
 
 _BETS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """The boldest one is for shares that fall: a bin can lose no more than all of its share."""
@@ -85,3 +85,61 @@ def watch_bins(counts: ArrayLike, limits: BinLimits) -> DetectorPath:
         return DetectorPath(log_m=np.full(k.shape[1], -math.inf))
     both = np.concatenate(detectors)
     return DetectorPath(log_m=np.asarray(logsumexp(both, axis=0) - math.log(both.shape[0])))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinState:
+    """What ``watch_bins`` needs to know of the past, in a few numbers for each bin: for a stream without an end.
+
+    Examples:
+        >>> state = BinState.of(bin_limits([500, 300, 200], tolerance=0.05))
+        >>> for _ in range(30):
+        ...     state = state.update([50, 30, 40])
+        >>> state.log_m > math.log(1000)
+        True
+    """
+
+    limits: BinLimits
+    event_gain: Floats
+    """Log factor of one row in the bin (for a rise) or outside it (for a fall), shape (bets, detectors)."""
+    other_gain: Floats
+    """Log factor of any other row, shape (bets, 1)."""
+    log_sr: Floats
+    """Log of each detector for each bet, shape (bets, detectors)."""
+
+    @classmethod
+    def of(cls, limits: BinLimits) -> BinState:
+        """The state before any batch."""
+        rising, falling = ((bounds > 0) & (bounds < 1) for bounds in (limits.largest, limits.smallest))
+        level = np.concatenate([limits.largest[rising], 1 - limits.smallest[falling]])
+        share = np.array(_BETS)[:, np.newaxis]
+        return cls(
+            limits=limits,
+            event_gain=np.log1p(share / level * (1 - level)) if level.size else np.zeros((len(_BETS), 0)),
+            other_gain=np.log1p(-share),
+            log_sr=np.full((len(_BETS), level.size), -math.inf),
+        )
+
+    def update(self, counts: ArrayLike) -> BinState:
+        """The state after one more batch.
+
+        Args:
+            counts: Its rows per bin, shape (bins,); those of workers added up.
+        """
+        k = np.asarray(counts, dtype=np.float64)
+        if k.shape != self.limits.largest.shape:
+            given, accepted = f"shape {k.shape}", f"{self.limits.largest.shape}"
+            raise ShapeMismatch("Counts are not of these bins.", given=given, accepted=accepted)
+        n = k.sum()
+        rising = k[(self.limits.largest > 0) & (self.limits.largest < 1)]
+        falling = n - k[(self.limits.smallest > 0) & (self.limits.smallest < 1)]
+        events = np.concatenate([rising, falling])
+        gain = events * self.event_gain + (n - events) * self.other_gain
+        return replace(self, log_sr=gain + np.logaddexp(self.log_sr, 0.0))
+
+    @property
+    def log_m(self) -> float:
+        """Log of the detector, the average over bins, directions and bets; ``-inf`` without any."""
+        if not self.log_sr.size:
+            return -math.inf
+        return float(np.logaddexp.reduce(self.log_sr, axis=None)) - math.log(self.log_sr.size)

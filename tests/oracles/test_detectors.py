@@ -1,0 +1,60 @@
+"""Detectors beside river's: the ADWIN that policies are compared with, and ours beside ADWIN and Page-Hinkley."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from benchmarks.decisions.regret_rivals import Adwin
+from kairos.stats.detector import e_sr
+from tests.oracles.oracle import ask
+
+STREAMS, QUIET, LENGTH = 20, 1000, 3000
+
+RIVERS = """
+from river.drift import ADWIN, PageHinkley
+def first(detector, values):
+    for at, value in enumerate(values):
+        detector.update(value)
+        if detector.drift_detected: return at
+    return None
+answer = {
+    "adwin": [first(ADWIN(delta=0.002, clock=1, min_window_length=1, grace_period=1), values) for values in streams],
+    "adwin, as by default": [first(ADWIN(), values) for values in streams],
+    "page-hinkley": [first(PageHinkley(), values) for values in streams],
+}
+"""
+
+
+def streams(rate: float) -> list[list[float]]:
+    """Errors at 10 %, and from a known value on at another rate."""
+    rng = np.random.default_rng(4)
+    rates = np.r_[np.full(QUIET, 0.10), np.full(LENGTH - QUIET, rate)]
+    return (rng.uniform(size=(STREAMS, LENGTH)) < rates).astype(float).tolist()
+
+
+def test_the_window_that_policies_are_compared_with_is_rivers() -> None:
+    """ADWIN at the same delta: it shrinks at the same value of every stream.
+
+    River makes parts smaller by the shortest length less one before it judges them; at a shortest length of 1 that is
+    the published formula.
+    """
+    for rate in (0.10, 0.20, 0.30):
+        theirs = ask(RIVERS, streams=streams(rate))["adwin"]
+        for values, told in zip(streams(rate), theirs, strict=True):
+            window = Adwin(delta=0.002)
+            ours = next((at for at, value in enumerate(values) if window.add(value)), None)
+            assert ours == told
+
+
+def test_a_doubled_rate_is_seen_sooner_than_by_adwin_or_page_hinkley() -> None:
+    """Errors rise from 10 to 20 %, 12 % are tolerated, one false alarm in 10,000 values: the median delay."""
+    known = streams(0.20)
+    path = e_sr(known, 0.12).log_m >= math.log(10_000)
+    ours = [int(at) if hit else LENGTH for at, hit in zip(path.argmax(axis=1), path.any(axis=1), strict=True)]
+    assert min(ours) >= QUIET
+    theirs = ask(RIVERS, streams=known)
+    for who in ("adwin, as by default", "page-hinkley"):
+        delay = np.median([LENGTH if at is None else at for at in theirs[who]]) - QUIET
+        assert np.median(ours) - QUIET < delay
