@@ -87,7 +87,7 @@ def test_an_equal_version_is_rarely_called_better_or_worse() -> None:
 
 def test_twenty_overlapping_slices_rarely_blame_the_harmless() -> None:
     """Equal everywhere and given no margin, a version fails for a slice with a chance of at most alpha."""
-    assert blamed_slices(1000) <= at_most(ALPHA, 1000)
+    assert blamed_slices(RUNS) <= at_most(ALPHA)
 
 
 def test_ten_versions_on_one_holdout_are_not_ten_chances() -> None:
