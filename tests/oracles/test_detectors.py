@@ -32,7 +32,7 @@ def streams(rate: float) -> NDArray[np.float64]:
     """Errors at 10 %, and from a known value on at another rate; shape (streams, values)."""
     rng = np.random.default_rng(4)
     rates = np.r_[np.full(QUIET, 0.10), np.full(LENGTH - QUIET, rate)]
-    return (rng.uniform(size=(STREAMS, LENGTH)) < rates).astype(np.float64)
+    return np.asarray(rng.uniform(size=(STREAMS, LENGTH)) < rates, dtype=np.float64)
 
 
 def test_the_window_that_policies_are_compared_with_is_rivers() -> None:
