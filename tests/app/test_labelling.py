@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import PoissonRegressor
 
 from kairos.app.labelling import LabelsTaken, arrivals_of, entity_policy, take_labels
 from kairos.app.project import Project
+from kairos.app.serving import _Wiring
 from kairos.errors import NotFound, UsageError
+from kairos.models.truths import Truths
 from kairos.store.predictions import Prediction
 from kairos.values import Window
-from tests.app.worlds import DAY, HOUR, SETTINGS, START, Stock, World
+from tests.app.worlds import DAY, HOUR, SETTINGS, START, Stock, World, hourly, package_of
 
 
 def taken(world: World) -> dict[str, float]:
@@ -227,3 +230,22 @@ def test_of_a_model_without_entity_the_time_is_enough(world: World) -> None:
     assert (taken.labels, taken.joined) == (1, 1)
     with pytest.raises(NotFound, match="no model 'demnad'"):
         take_labels(world.project, write(world, "hour,users\n2012-01-02T05:00,7\n"), model="demnad")
+
+
+def test_a_truth_that_the_live_version_cannot_be_judged_by_is_refused(world: World) -> None:
+    """It learnt counts, and no count is below nothing; the server refuses the same. Nothing of the file is taken."""
+    estimator = PoissonRegressor()
+    package = package_of(world.project.store, world.root / "fit", estimator, hourly(START - 42 * DAY, 28, level=230.0))
+    ref = world.register(package=package)
+    world.gate(ref)
+    path = write(world, "hour,users\n2012-01-02T05:00,7\n2012-01-02T06:00,-7\n")
+    assert take_labels(world.project, path).new == 2, "nothing is live: every number can be true"
+    world.put(ref, "live")
+    with pytest.raises(UsageError, match=r"Line 3 .* cannot be judged by\. Given: -7\. Accepted: 0 or more"):
+        take_labels(world.project, write(world, "hour,users\n2012-01-03T05:00,7\n2012-01-03T06:00,-7\n"))
+    assert len(world.project.predictions.entity_labels("demand")) == 2
+    wiring = _Wiring(world.project)
+    [route] = wiring.routes(0) or []
+    assert route.champion is not None
+    policy = wiring.policy(route.champion, wiring.load(package).spec.signature)
+    assert policy.truths == Truths(lower=0.0)

@@ -63,7 +63,7 @@ def test_a_value_that_cannot_be_true_is_refused_with_its_line(toy: Path, type_in
     said = type_in(toy, "labels", str(path))
     assert said.code == 2
     assert "Line 3 of labels.csv has a value that the prediction 'p1' of the model 'demand' cannot be" in said.err
-    assert "log_loss takes: 0 or 1" in said.err
+    assert "accepted: 0 or 1" in said.err
     path.write_text("time,value\n2012-03-03,1\n2012-03-04,7\n")
     said = type_in(toy, "labels", str(path))
     assert said.code == 2

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kairos.errors import InputRefused
-from kairos.serving.label_body import MOST_LABELS, LabelBody, read_labels
+from kairos.models.truths import Truths
+from kairos.serving.label_body import MOST_LABELS, LabelBody, read_labels, refuse_untrue
 
 BY_ENTITY = {"model": "demand", "entity": "s1", "time": "2012-03-03T14:00Z", "value": 3}
 
@@ -62,3 +63,66 @@ def test_malformed_labels_name_the_field_and_the_row(body: Any, field: str | Non
     with pytest.raises(InputRefused) as caught:
         read_labels(body)
     assert (caught.value.facts["field"], caught.value.facts["row"]) == (field, row)
+
+
+COUNTS, CHANCES, NUMBERS = Truths(lower=0.0), Truths(classes=(0.0, 1.0)), Truths()
+
+
+def about(model: str | None, value: float) -> LabelBody:
+    """A label of that model, or of a prediction's id."""
+    if model is None:
+        return LabelBody(value=value, prediction_id="p")
+    return LabelBody(value=value, model=model, time=datetime(2012, 3, 3, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "truths"),
+    [
+        (None, -1.0, {"demand": [NUMBERS]}),
+        (None, -1.0, {}),
+        (None, -1.0, {"demand": [COUNTS], "other": [NUMBERS]}),
+        (None, 0.5, {"demand": [COUNTS], "other": [CHANCES]}),
+        ("demand", 2.0, {"demand": [CHANCES, Truths(classes=(0.0, 1.0, 2.0))]}),
+        ("demand", 0.0, {"demand": [COUNTS], "other": [CHANCES]}),
+    ],
+)
+def test_a_value_is_taken_if_a_version_can_be_judged_by_it(
+    model: str | None, value: float, truths: dict[str, list[Truths]]
+) -> None:
+    """An id does not say whose it is: one model is enough. A version on trial may have learnt a class more."""
+    refuse_untrue([about(model, value)], truths, is_all=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "truths", "message"),
+    [
+        (
+            None,
+            -1.0,
+            {"demand": [COUNTS]},
+            "Label 1 has a value that the model 'demand' can never be.*-1.*0 or",
+        ),
+        (
+            None,
+            7.0,
+            {"demand": [CHANCES], "b": [CHANCES]},
+            "no live model can be judged by.*: 7.*: 0 or 1",
+        ),
+        ("demand", -1.0, {"demand": [COUNTS], "other": [NUMBERS]}, "the model 'demand' can never"),
+        ("demand", 3.0, {"demand": [CHANCES, CHANCES]}, r"Accepted: 0 or 1\.$"),
+    ],
+)
+def test_a_value_that_cannot_be_true_is_named(
+    model: str | None, value: float, truths: dict[str, list[Truths]], message: str
+) -> None:
+    """With the label, what was given, and what can be true."""
+    with pytest.raises(InputRefused, match=message) as caught:
+        refuse_untrue([about(model, 1.0), about(model, value)], truths, is_all=True)
+    assert caught.value.facts == {"field": "value", "row": 1}
+
+
+def test_an_id_may_be_of_a_model_that_could_not_be_loaded() -> None:
+    """Its label is taken, for nobody knows what that model takes; one that names its model is looked at."""
+    refuse_untrue([about(None, -1.0)], {"demand": [COUNTS]}, is_all=False)
+    with pytest.raises(InputRefused):
+        refuse_untrue([about("demand", -1.0)], {"demand": [COUNTS]}, is_all=False)

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kairos.clock import ReplayClock
+from kairos.models.truths import Truths
 from kairos.privacy import CapturePolicy
 from kairos.serving.app import make_app
 from kairos.serving.body import LARGEST_BODY_BYTES
@@ -314,6 +315,21 @@ def test_wrong_labels_name_the_label(served: Served) -> None:
     assert (response.status_code, found["field"], found["row"]) == (422, "value", 1)
     assert "kept" not in served.log.labels()["prediction_id"].to_list()
     assert error(served.client.post("/labels", content=b"\xff"))["code"] == "usage_error"
+
+
+@pytest.mark.parametrize("named", [{"prediction_id": "p"}, {"model": "demand", "time": "2012-03-03"}])
+def test_a_label_that_the_model_can_never_be_judged_by_is_refused(tmp_path: Path, named: dict[str, str]) -> None:
+    """Less than nothing where the model counts: the label is named, and nothing of the body is kept."""
+    with serving(Registry({1: adds(0)}, route(1)), tmp_path, truths=Truths(lower=0.0)) as served:
+        labels = [{**named, "value": 3}, {**named, "value": -3}]
+        response = served.client.post("/labels", json={"labels": labels})
+        found = error(response)
+        assert (response.status_code, found["code"], found["field"], found["row"]) == (422, "input_refused", "value", 1)
+        assert found["message"].startswith("Label 1 has a value that the model 'demand' can never be judged by.")
+        assert found["accepted"] == "0 or more"
+        assert served.log.labels().is_empty()
+        assert served.log.entity_labels("demand").is_empty()
+        assert served.client.post("/labels", json={"labels": labels[:1]}).json() == {"labels": 1}
 
 
 def test_labels_that_cannot_be_kept_are_not_acknowledged(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from kairos.clock import Clock, SystemClock
 from kairos.delivery.state import Live, Route
 from kairos.errors import PackageError, StoreError
 from kairos.models.signature import Column, OutputSpec, Signature
+from kairos.models.truths import Truths
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.app import make_app
 from kairos.serving.guard import OutputGuard
@@ -175,6 +176,7 @@ class NowAndThenFull(FullDisk):
         self._writer.close()
 
 
+ANY = Truths()
 KEEP_ALL = CapturePolicy(keep=frozenset(SIGNATURE.names), entity="raw")
 
 
@@ -186,12 +188,13 @@ def make_server(
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
     events: frozenset[str] = frozenset(),
+    truths: Truths = ANY,
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
 ) -> ModelServer:
     """A server of that registry."""
-    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events)
+    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events, truths=truths)
     return ModelServer(
         registry.source,
         load=registry.load,
@@ -267,6 +270,7 @@ def serving(
     guard: OutputGuard | None = None,
     capture: CapturePolicy = KEEP_ALL,
     events: frozenset[str] = frozenset(),
+    truths: Truths = ANY,
     sink: FullDisk | None = None,
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
@@ -281,6 +285,7 @@ def serving(
         guard=guard,
         capture=capture,
         events=events,
+        truths=truths,
         counts=counts,
         limits=limits,
         seed=seed,

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.truths import live_truths
 from kairos.errors import NotFound, UsageError, did_you_mean
-from kairos.gates.losses import loss_named
+from kairos.models.truths import Truths
 from kairos.monitor.delays import learn_maturity
-from kairos.monitor.judgeable import proper
 from kairos.monitor.maturity import Maturity
 from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.store.matching import match
@@ -127,6 +126,7 @@ class _Form:
     time: str
     value: str
     policy: CapturePolicy
+    truths: Sequence[Truths]
     now: datetime
 
     @classmethod
@@ -156,7 +156,8 @@ class _Form:
                 hint=f'Set model.{model.name}.privacy.entity = "pseudonym".',
             )
         policy, now = entity_policy(project, model), project.clock.now()
-        return cls(model=model, entity=entity, time=time, value=value, policy=policy, now=now)
+        truths = live_truths(project, model)
+        return cls(model=model, entity=entity, time=time, value=value, policy=policy, truths=truths, now=now)
 
     def label(self, path: Path, line: int, row: _Row) -> EntityLabel:
         name = None if self.entity is None else _text(path, line, row, self.entity)
@@ -176,34 +177,35 @@ class _Form:
 
     def _value(self, path: Path, line: int, row: _Row) -> float:
         value = _number(path, line, row[self.value])
-        if not _is_proper(self.model, [value])[0]:
-            raise _improper(path, line, value, self.model)
+        if not _is_proper(self.truths, value):
+            raise _improper(path, line, value, self.model, self.truths)
         return value
 
 
 def _refuse_improper(project: Project, path: Path, lines: Sequence[tuple[int, Label]]) -> None:
     """Refuses a value that the loss of the prediction's model does not take; an id that is in no log is nobody's."""
-    values = [label.value for _, label in lines]
     for model in project.settings.models.values():
-        fits = _is_proper(model, values)
-        bad = {label.prediction_id: (line, label) for (line, label), fit in zip(lines, fits, strict=True) if not fit}
+        truths = live_truths(project, model)
+        bad = {label.prediction_id: (line, label) for line, label in lines if not _is_proper(truths, label.value)}
         known = project.predictions.known_ids(bad, model=model.name) if bad else set()
         for name, (line, label) in bad.items():
             if name in known:
-                raise _improper(path, line, label.value, model, about=name)
+                raise _improper(path, line, label.value, model, truths, about=name)
 
 
-def _is_proper(model: ModelSettings, values: Sequence[float]) -> list[bool]:
-    """Whether each can be true, as the loss that the model is judged by has it."""
-    return [bool(fit) for fit in proper(loss_named(model.gate.loss), np.array(values, dtype=np.float64))]
+def _is_proper(truths: Sequence[Truths], value: float) -> bool:
+    """Whether it can be true, as one of the versions that answer has it."""
+    return any(each.takes(value) for each in truths)
 
 
-def _improper(path: Path, line: int, value: float, model: ModelSettings, *, about: str | None = None) -> UsageError:
+def _improper(
+    path: Path, line: int, value: float, model: ModelSettings, truths: Sequence[Truths], *, about: str | None = None
+) -> UsageError:
     of = "" if about is None else f" the prediction {about!r} of"
     return UsageError(
         f"Line {line} of {path.name} has a value that{of} the model {model.name!r} cannot be judged by.",
         given=f"{value:g}",
-        accepted=f"a truth that {model.gate.loss} takes" + (": 0 or 1" if model.gate.loss == "log_loss" else ""),
+        accepted=", or ".join(dict.fromkeys(each.plain() for each in truths)),
     )
 
 

@@ -11,6 +11,7 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import PrivacySettings
 from kairos.app.settings.serving import ServingSettings
+from kairos.app.truths import truths_by
 from kairos.delivery.state import Live, Route
 from kairos.models.package import Package
 from kairos.models.signature import Signature
@@ -85,14 +86,15 @@ class _Wiring:
         known = self._project.settings.models.get(live.ref.model)
         now = None if known is None else ServingSettings.of(known)
         then = now if live.serving is None else ServingSettings.from_plain(json.loads(live.serving))
+        truths = signature.output.truths if known is None else truths_by(known, signature)
         if then is None:
-            return ModelPolicy()
+            return ModelPolicy(truths=truths)
         capture = self._capture(then.privacy, signature)
         if now is not None:
             capture = capture.narrowed(self._capture(now.privacy, signature))
         tolerance = timedelta(0) if known is None else known.monitor.label_tolerance
         events = frozenset(event.name for event in known.delivery.events) if known is not None else frozenset()
-        return ModelPolicy(guard=then.output, capture=capture, events=events, label_tolerance=tolerance)
+        return ModelPolicy(guard=then.output, capture=capture, events=events, truths=truths, label_tolerance=tolerance)
 
     def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
         keep = privacy.keep

@@ -53,7 +53,8 @@ class Reader:
         return cast("bool", self._take(key, bool, "true or false", default))
 
     def has(self, key: str) -> bool:
-        """Whether the key is there and not taken yet."""
+        """Whether the key is there and not taken yet; either way it is one that can be."""
+        self._known.append(key)
         return key in self._values
 
     def names(self) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ class Reader:
         for key in self._values:
             raise SettingsError(
                 f"kairos.toml: there is no setting {self.name(key)!r}.",
-                accepted=", ".join(sorted(self._known)),
+                accepted=", ".join(sorted(set(self._known))),
                 hint=did_you_mean(key, self._known),
             )
 

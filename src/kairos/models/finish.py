@@ -24,6 +24,7 @@ from kairos.models.runner import SklearnRunner, choose_form, one_number_a_row
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.models.spec import Method, PackageSpec, TrainingForm
 from kairos.models.training import TrainingData, fit, latest_time, training_data, training_table
+from kairos.models.truths import CHANCE, truths_of
 from kairos.values import Json, plain
 
 __all__ = ["FinishModel", "ModelOptions"]
@@ -89,7 +90,7 @@ class FinishModel:
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
         estimator = fit(request.returned, data, seed=request.seed, weights=weights)
-        form, signature = _seal(estimator, data, method, OutputSpec(lower=options.lower, upper=options.upper))
+        form, signature = _seal(estimator, data, method, _output(estimator, options))
         spec = PackageSpec(
             model=model,
             target=target,
@@ -186,6 +187,11 @@ def _method(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Meth
             accepted="two classes, written as 0 and 1",
         )
     return "predict_proba"
+
+
+def _output(estimator: Any, options: ModelOptions) -> OutputSpec:
+    truths = CHANCE if options.loss == "log_loss" else truths_of(estimator)
+    return OutputSpec(lower=options.lower, upper=options.upper, truths=truths)
 
 
 def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec) -> tuple[TrainingForm, Signature]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from kairos.errors import InputRefused, PackageError, did_you_mean
+from kairos.models.truths import Truths
 from kairos.values import Json, unplain
 
 __all__ = ["LARGEST_NUMBER", "LONGEST_TEXT", "Column", "ColumnKind", "OutputSpec", "Signature"]
@@ -64,6 +65,8 @@ class OutputSpec:
     kind: Literal["number"] = "number"
     lower: float | None = None
     upper: float | None = None
+    truths: Truths = field(default_factory=Truths)
+    """What its labels can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,8 @@ class Signature:
         try:
             value = unplain(value)
             columns = tuple(Column(**{**item, "levels": tuple(item["levels"])}) for item in value["columns"])
-            return cls(columns=columns, output=OutputSpec(**value["output"]))
+            output = {**value["output"], "truths": Truths.from_plain(value["output"].get("truths", {"classes": ()}))}
+            return cls(columns=columns, output=OutputSpec(**output))
         except (KeyError, TypeError) as error:
             raise PackageError("A model's signature cannot be read.", given=str(error)) from error
 

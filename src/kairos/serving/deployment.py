@@ -12,6 +12,7 @@ import numpy as np
 from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
 from kairos.models.signature import Column, Signature
+from kairos.models.truths import Truths
 from kairos.serving.faults import Faults
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
 from kairos.store.counts import Comparison
@@ -146,6 +147,11 @@ class Deployment:
             for trouble in self.troubles
             if trouble.role == "champion"
         )
+
+    @property
+    def truths(self) -> dict[str, list[Truths]]:
+        """What the labels of each model can be, as each of its versions has it."""
+        return {name: [version.policy.truths for _, version in route.versions] for name, route in self.routes.items()}
 
     def route(self, model: str) -> LoadedRoute:
         """The route of that model.

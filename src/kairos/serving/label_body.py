@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from kairos.errors import did_you_mean
+from kairos.models.truths import Truths
 from kairos.serving.body import read_list, read_moment, read_name, refuse
 from kairos.values import Json
 
-__all__ = ["MOST_LABELS", "LabelBody", "read_labels"]
+__all__ = ["MOST_LABELS", "LabelBody", "read_labels", "refuse_untrue"]
 
 MOST_LABELS = 10_000
 """Most labels of one request."""
@@ -43,6 +45,35 @@ def read_labels(body: Json) -> list[LabelBody]:
     """
     labels = read_list(body, "labels", most=MOST_LABELS, form=_LABELS)
     return [_label(row, label) for row, label in enumerate(labels)]
+
+
+def refuse_untrue(labels: Sequence[LabelBody], truths: Mapping[str, Sequence[Truths]], *, is_all: bool) -> None:
+    """Refuses values that the models they are about can never be judged by.
+
+    A prediction's id does not say which model it is of: its label is refused if no model takes the value.
+
+    Args:
+        labels: Of one request.
+        truths: By model, those of each version in memory; a version that is on trial may know a class more.
+        is_all: Whether these are all models that there are.
+
+    Raises:
+        InputRefused: a value cannot be true; ``facts`` hold ``field`` and ``row``.
+    """
+    for row, label in enumerate(labels):
+        if label.prediction_id is not None and not is_all:
+            continue
+        about = [label.model] if label.prediction_id is None else list(truths)
+        known = [each for model in about for each in truths.get(model, ())]
+        if known and not any(each.takes(label.value) for each in known):
+            who = f"the model {about[0]!r} can never" if len(about) == 1 else "no live model can"
+            raise refuse(
+                f"Label {row} has a value that {who} be judged by.",
+                field="value",
+                row=row,
+                given=f"{label.value:g}",
+                accepted=", or ".join(dict.fromkeys(each.plain() for each in known)),
+            )
 
 
 def _label(row: int, label: Json) -> LabelBody:

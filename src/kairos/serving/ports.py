@@ -11,6 +11,7 @@ import numpy as np
 
 from kairos.delivery.state import Live, Route
 from kairos.models.signature import Signature
+from kairos.models.truths import Truths
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
 from kairos.store.counts import Comparison, FailedLoad, Sheet
@@ -122,6 +123,8 @@ class ModelPolicy:
     """By default no input and no entity is written down."""
     events: frozenset[str] = frozenset()
     """Names of what may happen to users and is counted."""
+    truths: Truths = field(default_factory=Truths)
+    """What a label can be."""
     label_tolerance: timedelta = timedelta(0)
     """How far the time of a label by entity may be from the time of the prediction that it is about."""
 

@@ -16,7 +16,7 @@ from kairos.serving.capture import Capture, Recorder, settle
 from kairos.serving.deployment import LoadedRoute
 from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
-from kairos.serving.label_body import LabelBody, read_labels
+from kairos.serving.label_body import LabelBody, read_labels, refuse_untrue
 from kairos.serving.layers import Canary, Guard, Live, Outcome, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
@@ -170,7 +170,7 @@ class ModelServer:
         Which predictions a label by entity and time is about is found when the log is read.
 
         Raises:
-            UsageError: the request is not JSON, or a label is malformed; none was kept.
+            UsageError: the request is not JSON, or a label is malformed or cannot be true; none was kept.
             NotFound: no version of the model that a label names is live; none was kept.
             StoreError: they could not be kept; none was.
         """
@@ -183,6 +183,8 @@ class ModelServer:
         by_entity = [self._by_entity(row, label, now) for row, label in enumerate(found) if label.prediction_id is None]
         if by_id and by_entity:
             raise refuse("Labels of both kinds are in one request.", field="labels", accepted="one kind a request")
+        deployment = self.follower.deployment
+        refuse_untrue(found, deployment.truths, is_all=deployment.wanted <= deployment.routes.keys())
         self._sink.append_labels(by_id)
         self._sink.append_entity_labels(by_entity)
         self.metrics.labels.inc(len(found))
