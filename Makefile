@@ -3,15 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
+CLIENTS := .venv-clients
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles check bench clean
+.PHONY: help setup demo test test-all oracles clients check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries say (tests/oracles); makes .venv-oracles, 760 MB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, and .venv-clients, 350 MB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -51,12 +52,20 @@ $(ORACLES)/.done: requirements/oracles.lock | $(BIN)/uv
 
 oracles: $(ORACLES)/.done
 
-# Not in `make test`: folders named `oracles` (norecursedirs in pyproject.toml). Named here, they are collected.
-test-all: test oracles
-	$(BIN)/python -m pytest tests/oracles
+# Other people's clients, which talk to our server.
+$(CLIENTS)/.done: requirements/clients.lock | $(BIN)/uv
+	test -x $(CLIENTS)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(CLIENTS)
+	$(BIN)/uv pip sync --quiet --python $(CLIENTS)/bin/python --require-hashes requirements/clients.lock
+	touch $@
+
+clients: $(CLIENTS)/.done
+
+# Not in `make test`: folders named `oracles` and `clients` (norecursedirs in pyproject.toml). Named here, they are collected.
+test-all: test oracles clients
+	$(BIN)/python -m pytest tests/oracles tests/clients
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -44,6 +44,14 @@ def test_every_oracle_is_listed_and_is_pinned() -> None:
     assert all("AGPL" not in licence for _, licence in rows("Second opinions").values())
 
 
+def test_every_client_is_listed_and_is_pinned() -> None:
+    """``clients.in``, the page and the lock name the same ones."""
+    asked = [line for line in (ROOT / "requirements/clients.in").read_text().splitlines() if line and line[0] != "#"]
+    assert list(rows("Clients")) == names(asked)
+    locked = (ROOT / "requirements/clients.lock").read_text()
+    assert set(names(asked)) <= set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
+
+
 def test_locks_have_a_hash_for_every_line_and_no_address() -> None:
     """Whoever serves the files, they are the same bytes."""
     for lock in (ROOT / "requirements").glob("*.lock"):
@@ -57,7 +65,7 @@ def test_locks_have_a_hash_for_every_line_and_no_address() -> None:
 
 def test_every_line_has_a_reason_and_a_licence() -> None:
     """Neither cell is empty."""
-    for heading in ("At run time", "For developing", "Second opinions"):
+    for heading in ("At run time", "For developing", "Second opinions", "Clients"):
         for name, (reason, licence) in rows(heading).items():
             assert reason, name
             assert licence, name

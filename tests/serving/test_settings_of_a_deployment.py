@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,13 +42,18 @@ def server(registry: Registry, tmp_path: Path) -> ModelServer:
     return ModelServer(registry.source, load=registry.load, policy=policy, sink=sink, clock=SystemClock())
 
 
+def answer(server: ModelServer) -> object:
+    """The prediction for the request."""
+    return json.loads(server.predict("demand", REQUEST).written.body)["prediction"]
+
+
 def test_the_same_version_with_other_settings_is_swapped_in(server: ModelServer, registry: Registry) -> None:
     """The guard of the new deployment holds at once, and counts as a swap."""
     assert server.follower.poll()
-    assert server.predict("demand", REQUEST).body["prediction"] == 50.0
+    assert answer(server) == 50.0
     registry.routes = [replace(route(seq=2), champion=replace(live(1), serving="80"))]
     assert server.follower.poll()
-    assert server.predict("demand", REQUEST).body["prediction"] == 80.0
+    assert answer(server) == 80.0
     server.close()
 
 
@@ -56,7 +62,7 @@ def test_settings_that_cannot_be_read_change_nothing(server: ModelServer, regist
     server.follower.poll()
     registry.routes = [route(seq=2)]
     server.follower.poll()
-    assert server.predict("demand", REQUEST).body["prediction"] == 50.0
+    assert answer(server) == 50.0
     [trouble] = server.follower.deployment.troubles
     assert "There are no settings." in trouble.reason
     server.close()

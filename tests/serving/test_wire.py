@@ -393,7 +393,7 @@ def test_a_fault_of_ours_shows_nothing(tmp_path: Path, caplog: pytest.LogCapture
 
     user = f"ann-{7 * 6}"
 
-    def broken(model: str, data: bytes) -> None:
+    def broken(model: str, data: bytes, **options: object) -> None:
         raise ZeroDivisionError(f"the secret of {user}")
 
     with serving(Registry({1: adds(0)}, route(1)), tmp_path) as served:

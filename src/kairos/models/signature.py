@@ -51,6 +51,33 @@ class Column:
     upper: float | None = None
     """Largest number seen in training; for information, not a limit."""
 
+    @property
+    def dtype(self) -> type:
+        """The type of an array of the column."""
+        may_lack = self.nullable or not self.required
+        if self.kind == "number" or (self.kind == "integer" and may_lack):
+            return np.float64
+        if self.kind == "integer":
+            return np.int64
+        return np.bool_ if self.kind == "boolean" and not may_lack else np.object_
+
+    @property
+    def null(self) -> float | None:
+        """What stands in an array of the column for a value that is missing."""
+        return math.nan if self.kind in ("number", "integer") else None
+
+    def parse(self, value: Json, row: int) -> Any:
+        """Reads one value, as an array of the column holds it.
+
+        Raises:
+            InputRefused: it does not fit; ``facts`` hold ``row`` as given here and ``field``.
+        """
+        if value is not None:
+            return _PARSERS[self.kind](value, self, row)
+        if self.nullable:
+            return self.null
+        raise _refuse(f"Column {self.name!r} of row {row} is null.", row, self.name, accepted=_accepts(self))
+
     def told(self, *, is_hidden: bool) -> Column:
         """The column as whoever sends requests may see it: without values of free text, or any if it is hidden."""
         if is_hidden:
@@ -123,28 +150,15 @@ class Signature:
 
 def _parse_column(column: Column, rows: Sequence[Mapping[str, Json]]) -> np.ndarray[Any, Any]:
     values: list[Any] = []
-    parse = _PARSERS[column.kind]
+    name = column.name
     for index, row in enumerate(rows):
-        name = column.name
-        if name not in row and column.required:
+        if name in row:
+            values.append(column.parse(row[name], index))
+        elif column.required:
             raise _refuse(f"Row {index} lacks the column {name!r}.", index, name, accepted=_accepts(column))
-        value = row.get(name)
-        if value is not None:
-            values.append(parse(value, column, index))
-        elif column.nullable or name not in row:
-            values.append(math.nan if column.kind in ("number", "integer") else None)
         else:
-            raise _refuse(f"Column {name!r} of row {index} is null.", index, name, accepted=_accepts(column))
-    return np.array(values, dtype=_dtype(column))
-
-
-def _dtype(column: Column) -> type:
-    may_lack = column.nullable or not column.required
-    if column.kind == "number" or (column.kind == "integer" and may_lack):
-        return np.float64
-    if column.kind == "integer":
-        return np.int64
-    return np.bool_ if column.kind == "boolean" and not may_lack else np.object_
+            values.append(column.null)
+    return np.array(values, dtype=column.dtype)
 
 
 def _parse_number(value: Json, column: Column, index: int) -> float:

@@ -21,9 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kairos.clock import Clock
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
+from kairos.serving.bodies import read_body, respond
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.deployment import Deployment, Divergence
+from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.faults import Faults
+from kairos.serving.protocols import Plain
+from kairos.serving.rows import Codec
 from kairos.serving.server import ModelServer
 from kairos.serving.wire_errors import error_body, error_response, json_response
 from kairos.values import Json, plain
@@ -38,11 +42,10 @@ THREADS = 4
 MOST_WAITING = 256
 """Requests that are worked on or wait for it; one more is refused, so that it can go to another instance."""
 
-MOST_UNREAD_BYTES = 64 << 20
-"""Bytes of a request after which a client that sends too much is cut off."""
-
 LONGEST_WAIT_S = 5.0
 """How long ``/state`` waits for a ledger entry to be followed."""
+
+PLAIN = Plain()
 
 Page = Callable[[], str]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -78,6 +81,9 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
         Route("/models/{model}", endpoints.model, methods=["GET"]),
         Route("/metrics", endpoints.metrics, methods=["GET"]),
         Route("/state", endpoints.state, methods=["GET"]),
+        *inference_routes(server, endpoints.answer),
+        *mlflow_routes(server, endpoints.answer),
+        *told_routes(server),
         *(Route(path, _page(page, page_pool), methods=["GET"]) for path, page in (pages or {}).items()),
     ]
     handlers = {
@@ -105,9 +111,15 @@ class _Endpoints:
 
     async def predict(self, request: Request) -> Response:
         """``POST /predict/{model}``."""
-        model = request.path_params["model"]
-        answer = await self._work(request, lambda data: self._server.predict(model, data))
-        response = json_response(answer.body)
+        return await self.answer(request, request.path_params["model"], PLAIN, None)
+
+    async def answer(self, request: Request, model: str, codec: Codec, version: int | None) -> Response:
+        """A prediction request in any protocol; see ``doors.Predict``."""
+        headers = request.headers
+        answer = await self._work(
+            request, lambda data: self._server.predict(model, data, codec=codec, headers=headers, version=version)
+        )
+        response = respond(answer.written, request)
         if answer.after is not None:
             response.background = _Now(answer.after)
         return response
@@ -138,7 +150,7 @@ class _Endpoints:
         """``GET /health/ready``: every live model is in memory and has predicted."""
         deployment, follower = self._server.follower.deployment, self._server.follower
         missing = sorted(deployment.wanted - deployment.routes.keys())
-        is_ready = follower.has_followed and bool(deployment.wanted) and not missing
+        is_ready = self._server.is_ready
         body = {
             "ready": is_ready,
             "follows_ledger": follower.is_following,
@@ -194,7 +206,7 @@ class _Endpoints:
 
     async def _work(self, request: Request, work: Callable[[bytes], T]) -> T:
         """Does the work with a request's body in a thread, so that other requests go on."""
-        data = await _body(request)
+        data = await read_body(request)
         if self._waiting >= MOST_WAITING:
             raise Overloaded("Too many requests wait already.", accepted=f"up to {MOST_WAITING} at once")
         self._server.move_clock(request.headers.get("kairos-at"))
@@ -280,34 +292,15 @@ def _page(page: Page, pool: ThreadPoolExecutor) -> Endpoint:
     return show
 
 
-async def _body(request: Request) -> bytes:
-    """The bytes of a request, unless there are too many.
-
-    What is too large is read on for a while and forgotten: a client that is cut off in the middle of sending never
-    reads why.
-    """
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_UNREAD_BYTES:
-            break
-        if size <= LARGEST_BODY_BYTES:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-    if size > LARGEST_BODY_BYTES:
-        raise HTTPException(413)
-    return b"".join(chunks)
-
-
 _HTTP_ERRORS = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path does not take this method."),
     413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
+    415: ("unknown_coding", "The content-encoding of the request is not read; gzip and deflate are."),
 }
 _PATHS = (
     "POST /predict/MODEL, POST /labels, POST /events, GET /models, /models/MODEL, /health/live, /health/ready, "
-    "/metrics, /state"
+    "/metrics, /state; POST /v2/models/MODEL/infer, POST /invocations"
 )
 
 

@@ -12,14 +12,17 @@ from kairos.errors import InputRefused, UsageError, did_you_mean
 from kairos.values import Json, parse_moment
 
 __all__ = [
+    "ENVELOPE",
     "LARGEST_BODY_BYTES",
     "MOST_ROWS",
     "PredictBody",
+    "read_entities",
     "read_json",
     "read_list",
     "read_moment",
     "read_name",
     "read_predict",
+    "read_times",
     "refuse",
 ]
 
@@ -33,7 +36,9 @@ MOST_LEVELS = 20
 """Most lists and objects inside one another; a request that fits a model has three."""
 
 _LONGEST_NAME = 200
-_ENVELOPE = ("inputs", "entity", "id", "time")
+ENVELOPE = ("inputs", "entity", "id", "time")
+"""The parts of a request in an envelope."""
+
 _TOO_DEEP = f"it is nested too deeply, in more than {MOST_LEVELS} lists and objects"
 
 
@@ -127,12 +132,12 @@ def read_predict(
     inputs = body
     if isinstance(body, dict) and "inputs" in body and "inputs" not in columns:
         for name in body:
-            if name not in _ENVELOPE:
+            if name not in ENVELOPE:
                 raise refuse(
                     f"{name!r} is not a part of a request.",
                     field=name,
-                    accepted=", ".join(_ENVELOPE),
-                    hint=did_you_mean(name, _ENVELOPE),
+                    accepted=", ".join(ENVELOPE),
+                    hint=did_you_mean(name, ENVELOPE),
                 )
         inputs, entity, request_id, time = body["inputs"], body.get("entity"), body.get("id"), body.get("time")
     is_batch = isinstance(inputs, list)
@@ -140,18 +145,32 @@ def read_predict(
     _check_rows(rows)
     if request_id is not None:
         request_id = read_name("id", request_id, None)
-    entities = tuple(
-        None if name is None else read_name(entity_field or "entity", name, index)
-        for index, name in enumerate(_one_a_row("entity", entity, rows, entity_field, "entities"))
-    )
-    times = tuple(
-        None if each is None else read_moment(time_field or "time", each, index)
-        for index, each in enumerate(_one_a_row("time", time, rows, time_field, "times"))
-    )
+    entities = read_entities(entity, rows, entity_field)
+    times = read_times(time, rows, time_field)
     keys = {field for field in (entity_field, time_field) if field is not None and field not in columns}
     if keys:
         rows = [{k: v for k, v in row.items() if k not in keys} if keys & row.keys() else row for row in rows]
     return PredictBody(rows=tuple(rows), entities=entities, times=times, request_id=request_id, is_batch=is_batch)
+
+
+def read_entities(given: Json, rows: Sequence[Mapping[str, Json]], field: str | None) -> tuple[str | None, ...]:
+    """Whom each row is about: what was ``given`` for all rows or for each, else what a row has in ``field``.
+
+    Raises:
+        InputRefused: there are not as many as rows, or one is no name.
+    """
+    return tuple(
+        None if name is None else read_name(field or "entity", name, index)
+        for index, name in enumerate(_one_a_row("entity", given, rows, field, "entities"))
+    )
+
+
+def read_times(given: Json, rows: Sequence[Mapping[str, Json]], field: str | None) -> tuple[datetime | None, ...]:
+    """When each row is about; the same."""
+    return tuple(
+        None if each is None else read_moment(field or "time", each, index)
+        for index, each in enumerate(_one_a_row("time", given, rows, field, "times"))
+    )
 
 
 def _check_rows(rows: Sequence[Json]) -> None:

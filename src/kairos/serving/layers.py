@@ -31,6 +31,7 @@ __all__ = [
     "Guard",
     "Layer",
     "Live",
+    "Named",
     "Outcome",
     "Owed",
     "Reply",
@@ -154,6 +155,19 @@ class Live:
         """Outcomes of the champion."""
         champion = request.route.champion
         return Reply(outcomes=predict(champion, "champion", request, rows, self._clock, answers=True))
+
+
+class Named:
+    """The version that a request names answers, in the role it has; it stands in the champion's place of the route."""
+
+    def __init__(self, clock: Clock, role: Role) -> None:
+        self._clock = clock
+        self._role = role
+
+    def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
+        """Outcomes of that version."""
+        version = request.route.champion
+        return Reply(outcomes=predict(version, self._role, request, rows, self._clock, answers=True))
 
 
 class Canary:

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import get_args
 
 from kairos.clock import Clock, ReplayClock
 from kairos.errors import Unavailable, UsageError
+from kairos.serving.answering import answers_of, intake_of, named, only
 from kairos.serving.backlog import Backlog
-from kairos.serving.body import PredictBody, read_json, read_predict, refuse
+from kairos.serving.body import read_json, refuse
 from kairos.serving.capture import Capture, Recorder, settle
-from kairos.serving.deployment import LoadedRoute
+from kairos.serving.deployment import LoadedRoute, Role
 from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
 from kairos.serving.label_body import LabelBody, read_labels, refuse_untrue
-from kairos.serving.layers import Canary, Guard, Live, Outcome, Reply, Request, Shadow, stack
+from kairos.serving.layers import Canary, Guard, Layer, Live, Named, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
+from kairos.serving.protocols import Plain
+from kairos.serving.rows import Codec, Rows, Written, told_rows
 from kairos.serving.sticky import prediction_id
 from kairos.serving.tally import Nowhere, Tally
 from kairos.store.records import EntityLabel, Label
-from kairos.values import Json, parse_moment
+from kairos.values import parse_moment
 
 __all__ = ["Answer", "ModelServer"]
+
+_PLAIN = Plain()
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 MOST_WAITING = 1_000
 """Requests whose shadow predictions may wait; what comes on top is skipped and counted."""
@@ -35,7 +43,7 @@ MOST_WAITING = 1_000
 class Answer:
     """What a client gets, and what to do once she has it."""
 
-    body: Json
+    written: Written
     after: Callable[[], None] | None = None
 
 
@@ -92,7 +100,18 @@ class ModelServer:
             ],
             Live(clock),
         )
+        self._handle_named = {role: self._stack_of(role) for role in get_args(Role)}
         self._backlog = Backlog(self._settle, on_skip=self._skip, most_waiting=MOST_WAITING, clock=clock)
+
+    def _stack_of(self, role: Role) -> Layer:
+        """What a request goes through that names the version which is to answer."""
+        return stack(
+            [
+                lambda following: Capture(following, recorder=self._recorder),
+                lambda following: Guard(following, clock=self.clock),
+            ],
+            Named(self.clock, role),
+        )
 
     def start(self) -> None:
         """Loads what is live, then follows the ledger."""
@@ -105,6 +124,12 @@ class ModelServer:
         self._backlog.close()
         self._tally.close()
         self._sink.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every live model is in memory and has predicted."""
+        deployment = self.follower.deployment
+        return self.follower.has_followed and bool(deployment.wanted) and deployment.wanted <= deployment.routes.keys()
 
     def move_clock(self, moment: str | None) -> None:
         """In a replay: moves the clock. Else nothing happens: nobody outside may tell a server the time.
@@ -124,35 +149,56 @@ class ModelServer:
                 field="kairos-at",
             ) from None
 
-    def predict(self, model: str, data: bytes) -> Answer:
+    def predict(
+        self,
+        model: str,
+        data: bytes,
+        *,
+        codec: Codec = _PLAIN,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        version: int | None = None,
+    ) -> Answer:
         """Answers one request.
 
+        Args:
+            model: Its name.
+            data: The body, not compressed.
+            codec: The protocol that it is written in.
+            headers: Of the request, with names in lower case.
+            version: The number of a loaded version that is to answer alone; ``None``: whoever the ledger says. It is
+                logged in its role; nothing is compared with it, and no other version predicts the rows.
+
         Raises:
-            NotFound: no such model is live.
-            UsageError: the request is not JSON, or does not fit the model.
+            NotFound: no such model is live, or no such version is loaded.
+            UsageError: the request cannot be read, or does not fit the model.
             Unavailable: no version gave an answer that may leave.
         """
         start_s = self.clock.elapsed_s()
         status = 500
         route = self.follower.deployment.route(model)
+        handle = self._handle
+        if version is not None:
+            role, chosen = named(route, version)
+            route, handle = only(route, chosen), self._handle_named[role]
         try:
-            request, is_batch = self._read(route, data)
-            reply = self._handle(request, range(len(request.rows)))
+            rows = codec.decode(headers, data, intake_of(route.champion))
+            request = self._request(route, rows)
+            reply = handle(request, range(rows.count))
             self.metrics.outcomes(request, reply.outcomes)
             after = self._rest_of(request, reply)
             try:
-                body = _answer_body(request, reply, is_batch)
+                written = codec.encode(rows, answers_of(request, reply))
             except Unavailable:  # the others predict all the same, or only requests that went well would be compared
                 if after is not None:
                     after()
                 raise
-            status = 200
+            status = written.status
         except Exception as error:
             status = getattr(error, "http_status", 500)
             raise
         finally:
             self.metrics.request(model, status, self.clock.elapsed_s() - start_s)
-        return Answer(body=body, after=after)
+        return Answer(written=written, after=after)
 
     def _rest_of(self, request: Request, reply: Reply) -> Callable[[], None] | None:
         """What is left to do once a request is answered; in a replay, and if nobody owes anything, it is done now."""
@@ -222,33 +268,25 @@ class ModelServer:
             within_s=policy.label_tolerance.total_seconds(),
         )
 
-    def _read(self, route: LoadedRoute, data: bytes) -> tuple[Request, bool]:
-        champion = route.champion
-        body = read_predict(
-            read_json(data),
-            entity_field=champion.entity,
-            time_field=champion.time,
-            columns=frozenset(champion.signature.names),
-        )
-        ids = self._ids(route.model, body)
-        keys = [entity or body.request_id or name for entity, name in zip(body.entities, ids, strict=True)]
-        request = Request(
+    def _request(self, route: LoadedRoute, rows: Rows) -> Request:
+        ids = self._ids(route.model, rows)
+        entities = rows.entities or [None] * rows.count
+        return Request(
             route=route,
-            rows=body.rows,
-            columns=champion.signature.parse_rows(body.rows),
+            rows=told_rows(rows, route.champion.signature),
+            columns=rows.columns,
             ids=ids,
-            keys=keys,
-            entities=body.entities,
-            times=body.times,
+            keys=[entity or rows.request_id or name for entity, name in zip(entities, ids, strict=True)],
+            entities=entities,
+            times=rows.times or [None] * rows.count,
             at=self.clock.now(),
         )
-        return request, body.is_batch
 
-    def _ids(self, model: str, body: PredictBody) -> list[str]:
+    def _ids(self, model: str, rows: Rows) -> list[str]:
         if not self.is_replay:
-            return [f"p{uuid.uuid4().hex}" for _ in body.rows]
-        name = body.request_id if body.request_id is not None else f"#{next(self._unnamed)}"
-        names = [name] if len(body.rows) == 1 else [f"{name}/{row}" for row in range(len(body.rows))]
+            return [f"p{uuid.uuid4().hex}" for _ in range(rows.count)]
+        name = rows.request_id if rows.request_id is not None else f"#{next(self._unnamed)}"
+        names = [name] if rows.count == 1 else [f"{name}/{row}" for row in range(rows.count)]
         return [prediction_id(str(self._seed), model, each) for each in names]
 
     def _settle(self, request: Request, reply: Reply) -> None:
@@ -263,26 +301,3 @@ class ModelServer:
     def _skip(self, request: Request, reply: Reply) -> None:
         self.metrics.shadow(request.route.model, sum(len(debt.rows) for debt in reply.owed), done=False)
         self._tally.count(request, reply.outcomes)
-
-
-def _answer_body(request: Request, reply: Reply, is_batch: bool) -> Json:
-    answers = {outcome.row: outcome for outcome in reply.outcomes if outcome.answered and outcome.output is not None}
-    for row in range(len(request.rows)):
-        if row not in answers:
-            raise Unavailable("No version gave an answer that may leave.", row=row, hint="See the server's log.")
-    rows = [_row_body(request, answers[row], captured=reply.captured) for row in range(len(request.rows))]
-    return {"predictions": rows} if is_batch else rows[0]
-
-
-def _row_body(request: Request, outcome: Outcome, *, captured: bool) -> Json:
-    body = {
-        "prediction": outcome.output,
-        "prediction_id": request.ids[outcome.row],
-        "model": request.route.model,
-        "version": outcome.version.ref.number,
-    }
-    if outcome.action is not None:
-        body["guard"] = outcome.action
-    if not captured:
-        body["captured"] = False
-    return body

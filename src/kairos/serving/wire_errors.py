@@ -10,7 +10,7 @@ from starlette.responses import Response
 from kairos.errors import KairosError
 from kairos.values import Json
 
-__all__ = ["error_body", "error_response", "json_response"]
+__all__ = ["error_body", "error_of", "error_response", "json_response", "message_of"]
 
 _ENCODER = msgspec.json.Encoder()
 _LONGEST_MESSAGE = 500
@@ -43,22 +43,30 @@ def error_body(
     }
 
 
-def error_response(error: KairosError) -> Response:
-    """An error of ours as an answer. What it says is about this request alone."""
-    message = error.what
-    if error.given is not None:
-        given = error.given if isinstance(error.given, str) else repr(error.given)
-        message = f"{message} Given: {given}."
-    body = error_body(
+def error_of(error: KairosError) -> Json:
+    """The body of an error of ours. What it says is about this request alone."""
+    return error_body(
         error.code,
-        message,
+        message_of(error),
         field=error.facts.get("field"),
         row=error.facts.get("row"),
         accepted=error.accepted,
         hint=error.hint,
     )
+
+
+def message_of(error: KairosError) -> str:
+    """What failed and what was given, in a sentence or two."""
+    if error.given is None:
+        return error.what
+    given = error.given if isinstance(error.given, str) else repr(error.given)
+    return f"{error.what} Given: {given}."
+
+
+def error_response(error: KairosError) -> Response:
+    """An error of ours as an answer."""
     headers = {"retry-after": "1"} if error.http_status == 503 else None
-    return json_response(body, status=error.http_status, headers=headers)
+    return json_response(error_of(error), status=error.http_status, headers=headers)
 
 
 def json_response(body: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,0 +1,154 @@
+"""What every protocol is parsed into, and what every protocol writes: columns in, one number a row out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from kairos.errors import KairosError
+from kairos.models.signature import Column, Signature
+from kairos.serving.guard import GuardAction
+from kairos.values import Json
+
+__all__ = ["Answers", "Codec", "Intake", "Rows", "Written", "join", "take", "told_rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What a codec has to know of the version that a request is for."""
+
+    signature: Signature
+    entity: str | None = None
+    """The field of a row that says whom it is about; it need not be a column."""
+    time: str | None = None
+    """The field that says when a row is about; the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """The rows of one request, or of several that were joined; ``count`` is at least 1."""
+
+    columns: Mapping[str, np.ndarray[Any, Any]]
+    """One array a column of shape (count,), as ``Signature.parse_rows`` gives them."""
+    count: int
+    entities: Sequence[str | None] | None = None
+    """Whom each row is about; ``None``: no row says it."""
+    times: Sequence[datetime | None] | None = None
+    """When each row is about, aware UTC; the same."""
+    request_id: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    """What else a protocol lets a client say, such as V2's ``parameters``."""
+    form: object = None
+    """What the codec must remember to write the answer; nobody else reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """What came of the rows of one request; every sequence has one item a row."""
+
+    model: str
+    outputs: Sequence[float]
+    ids: Sequence[str]
+    """Prediction ids."""
+    versions: Sequence[int]
+    """Numbers of the versions that answered."""
+    actions: Sequence[GuardAction | None]
+    """What the output guard did."""
+    captured: bool = True
+    """Whether the predictions are on record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An answer as it leaves."""
+
+    headers: Mapping[str, str]
+    """With ``content-type``; names in lower case."""
+    body: bytes
+    status: int = 200
+
+
+class Codec(Protocol):
+    """One protocol: pure functions from bytes to rows, and from answers or a refusal to bytes."""
+
+    def decode(self, headers: Mapping[str, str], body: bytes, intake: Intake) -> Rows:
+        """Reads a request.
+
+        Args:
+            headers: Names in lower case.
+            body: Neither compressed nor larger than the server's limit.
+            intake: What the version takes.
+
+        Raises:
+            InputRefused: the rows do not fit; ``facts`` hold ``field`` and ``row``.
+            UsageError: the bytes are not of this protocol.
+        """
+        ...
+
+    def encode(self, rows: Rows, answers: Answers) -> Written:
+        """Writes the answer to these rows, as their request asked for it."""
+        ...
+
+    def refuse(self, error: KairosError) -> Written:
+        """Writes an error in the protocol's own shape and with its own status."""
+        ...
+
+
+def join(several: Sequence[Rows]) -> Rows:
+    """All rows of several requests of one model, in order. Request ids, parameters and forms stay with the requests.
+
+    >>> one, two = (Rows(columns={"a": np.array([v])}, count=1, entities=e) for v, e in ((1.0, ["x"]), (2.0, None)))
+    >>> together = join([one, two])
+    >>> together.columns["a"].tolist(), together.entities
+    ([1.0, 2.0], ['x', None])
+    """
+    if len(several) == 1:
+        return several[0]
+    columns = {name: np.concatenate([rows.columns[name] for rows in several]) for name in several[0].columns}
+    entities = times = None
+    if any(rows.entities is not None for rows in several):
+        entities = [each for rows in several for each in rows.entities or [None] * rows.count]
+    if any(rows.times is not None for rows in several):
+        times = [each for rows in several for each in rows.times or [None] * rows.count]
+    return Rows(columns=columns, count=sum(rows.count for rows in several), entities=entities, times=times)
+
+
+def take(rows: Rows, positions: Sequence[int]) -> Rows:
+    """Some of the rows, in the order of ``positions`` (0-based)."""
+    chosen = list(positions)
+    return Rows(
+        columns={name: values[chosen] for name, values in rows.columns.items()},
+        count=len(chosen),
+        entities=None if rows.entities is None else [rows.entities[row] for row in chosen],
+        times=None if rows.times is None else [rows.times[row] for row in chosen],
+        request_id=rows.request_id,
+        parameters=rows.parameters,
+        form=rows.form,
+    )
+
+
+def told_rows(rows: Rows, signature: Signature) -> list[dict[str, Json]]:
+    """The rows as JSON objects; a value that is missing from an optional column is left out."""
+    told: list[dict[str, Json]] = [{} for _ in range(rows.count)]
+    for column in signature.columns:
+        for row, value in zip(told, rows.columns[column.name].tolist(), strict=True):
+            if _is_null(value):
+                if column.required:
+                    row[column.name] = None
+            else:
+                row[column.name] = _whole(value, column)
+    return told
+
+
+def _is_null(value: Json) -> bool:
+    return value is None or (type(value) is float and math.isnan(value))
+
+
+def _whole(value: Json, column: Column) -> Json:
+    return int(value) if column.kind == "integer" else value
