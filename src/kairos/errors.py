@@ -33,6 +33,7 @@ A message has up to four parts, in this order: what failed, what was given, what
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -64,7 +65,10 @@ __all__ = [
     "Unavailable",
     "UsageError",
     "did_you_mean",
+    "without_addresses",
 ]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class KairosError(Exception):
@@ -90,6 +94,10 @@ class KairosError(Exception):
         hint: str | None = None,
         **facts: Any,
     ) -> None:
+        what = without_addresses(what)
+        shown = given if isinstance(given, str) else repr(given)
+        if without_addresses(shown) != shown:
+            given = shown = without_addresses(shown)
         self.what = what
         self.given = given
         self.accepted = accepted
@@ -97,7 +105,7 @@ class KairosError(Exception):
         self.facts = facts
         parts = [what]
         if given is not None:
-            parts.append(f"Given: {given if isinstance(given, str) else repr(given)}.")
+            parts.append(f"Given: {shown}.")
         if accepted is not None:
             parts.append(f"Accepted: {accepted}.")
         if hint is not None:
@@ -247,6 +255,15 @@ class AdapterMissing(AdapterError, ImportError):
 
     def __str__(self) -> str:  # ImportError would print its ``msg``
         return str(self.args[0])
+
+
+def without_addresses(text: str) -> str:
+    """The text without places in memory, which say nothing to anybody and differ from process to process.
+
+    >>> without_addresses("<function near at 0x7f3bd2a1e020> is not in [<object object at 0x7f3bd2c9>]")
+    '<function near> is not in [<object object>]'
+    """
+    return _ADDRESS.sub("", text)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str | None:

@@ -300,8 +300,9 @@ def test_a_pipeline_that_breaks_is_tried_again_soon_and_then_ever_more_seldom(
     tick_daily(world, 36)
     assert trained_at(world) == [20, 21, 22, 23, 24, 25, 27, 30, 36]
     failures = world.facts("run.failed")
+    line = next(number for number, text in enumerate(BROKEN.splitlines(), start=1) if "no luck today" in text)
     assert [entry.body["failure"]["message"] for entry in failures] == [
-        "Step 'demand' failed: ValueError: no luck today"
+        f"Step 'demand' failed (pipeline.py, line {line}): ValueError: no luck today"
     ] * 9
     assert world.model().champion_number == champion.number
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import kairos
 from kairos.app.looping import Loop
+from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
+from kairos.errors import UsageError
 from tests.app.worlds import Stock, World
 from tests.cli.said import TypeIn
 from tests.e2e.commands import serving
@@ -142,3 +145,50 @@ def test_a_replay_keeps_its_facts_where_its_user_says(
     monkeypatch.chdir(tmp_path)
     said = type_in(toy, "replay", "--into", "used", "--json")
     assert said.error["given"] == str(tmp_path / "used")
+
+
+STEPS = """\
+from kairos import step
+
+
+@step
+def one() -> int:
+    raise ValueError("no")
+
+
+@step
+def two(one) -> int:
+    return one
+"""
+
+
+def test_a_failed_run_is_told_to_machines_on_stderr_too(tmp_path: Path, type_in: TypeIn) -> None:
+    """The facts on stdout say what became of each step; the error is one object, as that of any other command."""
+    (tmp_path / SETTINGS_FILE).write_text('[project]\nname = "toy"\n')
+    (tmp_path / "pipeline.py").write_text(STEPS)
+    said = type_in(tmp_path, "run", "--json")
+    assert said.code == 1
+    assert said.json["failure"]["step"] == "one"
+    assert (said.error["code"], said.error["message"]) == (
+        "step_failed",
+        "Step 'one' failed (pipeline.py, line 6): ValueError: no",
+    )
+    person = type_in(tmp_path, "run").err
+    assert "Traceback (most recent call last)" in person
+    assert "error: Step 'one' failed (pipeline.py, line 6): ValueError: no\n" in person
+    assert str(kairos.__path__[0]) not in person
+
+
+def test_no_message_holds_a_place_in_memory(toy: Path, type_in: TypeIn) -> None:
+    """Neither what was given nor what is said about it."""
+    error = UsageError(f"{object()} is no step.", given=len, accepted="x")
+    assert (error.what, error.given) == ("<object object> is no step.", len)
+    error = UsageError(f"{object()} is no step.", given=[test_no_message_holds_a_place_in_memory], accepted="x")
+    assert str(error) == (
+        "<object object> is no step. Given: [<function test_no_message_holds_a_place_in_memory>]. Accepted: x."
+    )
+    (toy / "pipeline.py").write_text("from kairos import step\n@step\ndef one(*, how=object()) -> int: return 1\n")
+    (toy / SETTINGS_FILE).write_text('[project]\nname = "toy"\n')
+    said = type_in(toy, "run")
+    assert said.code != 0
+    assert "0x" not in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from tests.pipeline.projects import Place
 def engine() -> Iterator[LocalEngine]:
     """Two workers that can import the finisher of these tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        root = Path(__file__).parents[2]
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(root), str(root / "src")]))
         with LocalEngine(workers=2) as engine:
             yield engine
 

@@ -13,7 +13,7 @@ from kairos.clock import ReplayClock
 from kairos.pipeline.cache import StepCache
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.graph import Graph
-from kairos.pipeline.ports import FinishRequest
+from kairos.pipeline.ports import FinishRequest, ModelFinisher
 from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.run import RunResult, StepEvent, run
 from kairos.store import Store
@@ -97,7 +97,7 @@ class Place:
         params: Mapping[str, Mapping[str, Any]] | None = None,
         targets: Sequence[str] | None = None,
         force: Collection[str] = (),
-        finisher: Finisher | None = None,
+        finisher: ModelFinisher | None = None,
         on_event: Callable[[StepEvent], None] = lambda event: None,
     ) -> RunResult:
         """Runs the project, after writing ``text`` if there is any; its events are kept."""

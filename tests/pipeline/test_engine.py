@@ -108,14 +108,21 @@ def test_an_exception_keeps_the_users_traceback(place: Place) -> None:
         def a() -> int: return parse("x")
         """,
     )
-    assert (told.type, told.message) == ("RuntimeError", "Step 'a' failed: RuntimeError: bad cell")
+    assert (told.type, told.message) == (
+        "RuntimeError",
+        "Step 'a' failed (pipeline.py, line 10): RuntimeError: bad cell",
+    )
     assert "invalid literal for int" in told.traceback
     assert told.traceback.rstrip().endswith("RuntimeError: bad cell")
     assert "kairos/pipeline/engine" not in told.traceback
 
 
 DEATHS = {
-    "exit": ("import sys\n@step\ndef a(): sys.exit(3)", "SystemExit", "Step 'a' failed: SystemExit: 3"),
+    "exit": (
+        "import sys\n@step\ndef a(): sys.exit(3)",
+        "SystemExit",
+        "Step 'a' failed (pipeline.py, line 7): SystemExit: 3",
+    ),
     "os._exit": (
         "import os\n@step\ndef a(): os._exit(3)",
         "ProcessDied",

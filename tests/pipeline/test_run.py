@@ -160,7 +160,7 @@ def test_a_failed_step_leaves_everything_before_it(place: Place) -> None:
     assert statuses(result) == {"rentals": "ran", "features": "ran", "split": "failed", "demand": "not_run"}
     assert result.failure is not None
     assert (result.failure.step, result.failure.type) == ("split", "ZeroDivisionError")
-    assert result.failure.message == "Step 'split' failed: ZeroDivisionError: division by zero"
+    assert result.failure.message == "Step 'split' failed (pipeline.py, line 15): ZeroDivisionError: division by zero"
     assert "return Split(features / 0, 2)" in result.failure.traceback
     assert "worker.py" not in result.failure.traceback
     again = place.run(CHAIN)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.errors import KairosError, SettingsError
+from kairos.errors import KairosError, SettingsError, without_addresses
 from kairos.gates.behaviour import CheckFailed
 from kairos.gates.evidence import CheckResult
 from kairos.gates.policy import OwnMetric
@@ -94,5 +94,5 @@ def _place(error: BaseException, file: str) -> str:
 
 
 def _short(message: str) -> str:
-    text = " ".join(message.split())
+    text = without_addresses(" ".join(message.split()))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"

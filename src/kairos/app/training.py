@@ -16,7 +16,7 @@ from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.learn import Learn
 from kairos.pipeline.graph import Graph
-from kairos.pipeline.project import PipelineSource
+from kairos.pipeline.project import PipelineSource, own_place
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window, plain
 
@@ -189,7 +189,9 @@ def _metrics(project: Project, model: ModelSettings, package: Digest, run: Json)
         what = f"{_unmeasured(model, run)} {error.what}"
         raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
     except Exception as error:  # whatever an estimator or a table raises
-        raise DataRefused(_unmeasured(model, run), given=f"{type(error).__name__}: {error}") from error
+        place = own_place(error, project.root)
+        given = f"{type(error).__name__}: {error}{place and f' ({place})'}"
+        raise DataRefused(_unmeasured(model, run), given=given) from error
     name = f"{model.name}.{model.gate.loss}"
     return {name: float(losses.own.mean()), f"{name}.baseline": float(losses.baseline.mean())} if losses.rows else {}
 

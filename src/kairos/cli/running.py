@@ -8,8 +8,8 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project, recorded
-from kairos.cli.output import moment, say, show_json, table
-from kairos.errors import UsageError
+from kairos.cli.output import fail, moment, say, show_json, table
+from kairos.errors import StepFailed, UsageError
 from kairos.values import Json, VersionRef, Window
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def run(args: Namespace) -> int:
             show_json(
                 {**body, "metrics": trained.metrics, "versions": trained.versions, "unchanged": trained.unchanged}
             )
+            _report_json(result)
         else:
             _report(result)
             for name, value in trained.metrics.items():
@@ -149,6 +150,13 @@ def _report(result: RunResult) -> None:
     done = [step.step for step in result.steps if step.outputs]
     if done:
         print(f"  Kept: {', '.join(done)}. The next run goes on from there.", file=sys.stderr)
+
+
+def _report_json(result: RunResult) -> None:
+    """Beside the facts on stdout: what went wrong, as every error is told to a machine."""
+    if result.failure is not None:
+        failures = (result.failure, *result.also_failed)
+        fail(StepFailed(" ".join(failure.message for failure in failures)), as_json=True)
 
 
 def _metrics(record: RunRecord) -> str:

@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Any
 
-from kairos.errors import GraphError, StepFailed
+from kairos.errors import GraphError, StepFailed, without_addresses
 
-__all__ = ["PipelineSource", "load_module", "own_traceback", "project_files", "unload_module"]
+__all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "project_files", "unload_module"]
 
 _LOADING = threading.RLock()  # sys.modules and sys.path belong to the whole process
+_OURS = str(Path(__file__).parents[1])
+"""Its frames are in no traceback of the project's code."""
 _SKIPPED = {"__pycache__", "site-packages", "node_modules"}
 
 
@@ -110,10 +114,45 @@ def unload_module(source: PipelineSource) -> None:
 
 def own_traceback(error: BaseException, root: Path) -> str:
     """An error's traceback as text, from the first frame in the project's own files on."""
-    start: TracebackType | None = error.__traceback__
-    while start is not None and not _is_own(root, start.tb_frame.f_code.co_filename):
-        start = start.tb_next
-    return "".join(traceback.format_exception(type(error), error, start or error.__traceback__))
+    start = _first(error.__traceback__, lambda file: _is_own(root, file))
+    if start is None:  # a library's own error: from its first frame on
+        start = _first(error.__traceback__, lambda file: not file.startswith(f"{_OURS}{os.sep}"))
+    lines = traceback.format_exception(type(error), error, start)
+    return without_addresses("".join(lines if start else traceback.format_exception_only(error)))
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether Kairos raised it itself: no line of the project, and none of a library, was running."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(f"{_OURS}{os.sep}")
+
+
+def own_place(error: BaseException, root: Path, *, otherwise: Callable[..., Any] | None = None) -> str:
+    """The last line of the project's own files on the way to an error, as ``pipeline.py, line 12``.
+
+    Args:
+        error: That was raised.
+        root: The project's folder.
+        otherwise: A function that stands for it where none of the project's lines was on the way.
+
+    Returns:
+        The place; empty if there is none.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(root, frame.filename)]
+    if frames:
+        file, line = frames[-1].filename, frames[-1].lineno
+    elif otherwise is not None and hasattr(inspect.unwrap(otherwise), "__code__"):
+        code = inspect.unwrap(otherwise).__code__
+        file, line = code.co_filename, code.co_firstlineno
+    else:
+        return ""
+    return f"{Path(file).relative_to(root).as_posix()}, line {line}" if _is_own(root, file) else ""
+
+
+def _first(frame: TracebackType | None, is_wanted: Callable[[str], bool]) -> TracebackType | None:
+    while frame is not None and not is_wanted(frame.tb_frame.f_code.co_filename):
+        frame = frame.tb_next
+    return frame
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.declare import StepSpec, find_spec
 from kairos.pipeline.engine.messages import read_message, write_message
 from kairos.pipeline.ports import FinishRequest, Task
-from kairos.pipeline.project import PipelineSource, load_module, own_traceback, unload_module
+from kairos.pipeline.project import PipelineSource, is_ours, load_module, own_place, own_traceback, unload_module
 from kairos.store import Store
 
 __all__ = ["execute", "main"]
@@ -65,8 +65,7 @@ def execute(task: Task) -> tuple[Artifact, ...]:
             returned = _call(spec, task, inputs)
             if spec.kind == "model":
                 request = _request(spec, task, inputs, returned, workdir, given=given, also=also)
-                assert task.finish is not None  # every model task has one
-                return (encode_package(store, task.finish(request), name=task.outputs[0]),)
+                return (encode_package(store, _finished(spec, task, request), name=task.outputs[0]),)
         return _encoded(store, task, returned)
 
 
@@ -127,12 +126,31 @@ def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:
     try:
         return spec.function(*arguments, **params)
     except BaseException as error:  # sys.exit() in a step must not end the worker without a word
-        raise StepFailed(
-            f"Step {task.step!r} failed: {type(error).__name__}: {error}",
-            step=task.step,
-            type=type(error).__name__,
-            traceback=own_traceback(error, task.source.root),
-        ) from error
+        raise _failed(spec, task, "failed", error) from error
+
+
+def _finished(spec: StepSpec, task: Task, request: FinishRequest) -> Path:
+    """Makes the package; what its estimator raises while it learns or predicts is the project's own error."""
+    assert task.finish is not None  # every model task has one
+    try:
+        return task.finish(request)
+    except KairosError:
+        raise
+    except BaseException as error:
+        if is_ours(error):
+            raise
+        how = f"failed with the {type(request.returned).__name__} that it returned"
+        raise _failed(spec, task, how, error) from error
+
+
+def _failed(spec: StepSpec, task: Task, how: str, error: BaseException) -> StepFailed:
+    place = own_place(error, task.source.root, otherwise=spec.function)
+    return StepFailed(
+        f"Step {task.step!r} {how}{place and f' ({place})'}: {type(error).__name__}: {error}",
+        step=task.step,
+        type=type(error).__name__,
+        traceback=own_traceback(error, task.source.root),
+    )
 
 
 def _request(
