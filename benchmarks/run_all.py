@@ -14,6 +14,7 @@ BENCHMARKS = (
     "decisions.guarantees",
     "decisions.gates",
     "decisions.rollout",
+    "decisions.worth",
     "decisions.dependence",
     "decisions.error_rates",
     "decisions.power",

@@ -9,14 +9,20 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from time import process_time
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from benchmarks.decisions.report import Row, main
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.gates.losses import loss_named
+from kairos.monitor.checks.quality import loss_reference
+from kairos.monitor.rollout.pairs import paired_loss
+from kairos.stats.arms import ArmValues, arms_log_e
 from kairos.stats.badevents import harm_log_e, ratio_interval, safety_log_e
 from kairos.stats.betting import BettingState
 from kairos.stats.bindetector import BinState, bin_limits
@@ -55,6 +61,27 @@ def bins(values: Sequence[float]) -> object:
     return state
 
 
+def losses(values: Sequence[float]) -> object:
+    """Paired losses of a rollout of four weeks, read anew at each turn of the loop: no state but the log itself."""
+    began, n = datetime(2012, 1, 1, tzinfo=UTC), len(values)
+    ended, fine = began + timedelta(days=28), np.ones(n, dtype=bool)
+    label, outputs = np.zeros(n), np.asarray(values)
+    requests = pl.DataFrame(
+        {
+            "at": pl.datetime_range(began, ended, (ended - began) / (n + 1), time_zone="UTC", eager=True)[:n],
+            "label": label,
+            "output_champion": outputs,
+            "output_challenger": outputs[::-1],
+            "has_champion": fine,
+            "has_challenger": fine,
+        }
+    )
+    reference = loss_reference(outputs)
+    assert reference is not None  # some of these losses are above 0
+    paired_loss(requests, loss=loss_named("absolute_error"), reference=reference, alpha=0.05, mature_until=ended)
+    return ()
+
+
 def counts(decision: Callable[[int, int], float]) -> Callable[[Sequence[float]], object]:
     """A job whose state is counts: of the values below 1 %, and of all."""
 
@@ -80,6 +107,7 @@ JOBS: dict[str, Callable[[Sequence[float]], object]] = {
     "is a running mean below a limit (MeanState)": stream(
         MeanState(lower=0, upper=1), lambda state: state.log_e_below(0.6, alpha=0.1)
     ),
+    "paired losses of a rollout (all of them, a turn)": losses,
     "has a mean risen (DetectorState)": stream(DetectorState(tolerated=0.6), lambda state: state.log_sr),
     "has a distribution changed, 20 bins (BinState)": bins,
     "whose bad events, harm, three shares": counts(lambda k, n: harm_log_e(shares(k, n))),
@@ -87,6 +115,34 @@ JOBS: dict[str, Callable[[Sequence[float]], object]] = {
     "a rate and its cap": counts(lambda k, n: rate_log_e(k, n, 0.01, "greater")),
     "a quantile and its limit": counts(lambda k, n: rate_log_e(k, n, 0.01, "less")),
     "the split of requests": counts(lambda k, n: srm_log_e([k, n - k], [0.01, 0.99])),
+}
+
+
+def brought(reach: float | None) -> Callable[[Sequence[float]], object]:
+    """A job whose state is what both arms brought, at three shares."""
+    past = {
+        share: ArmValues(
+            requests=(900, 900), events=(90, 90), totals=(45.0, 45.0), sizes=(45.0, 45.0), squares=(30.0, 30.0)
+        )
+        for share in (0.01, 0.05)
+    }
+
+    def job(values: Sequence[float]) -> object:
+        total, squares, now, alarms = 90.0, 90.0, ArmValues(), 0
+        for n, value in enumerate(values, start=1):
+            total, squares = total + value, squares + value * value
+            now = ArmValues(
+                requests=(n, n), events=(n, n), totals=(total, 90.0), sizes=(total, 90.0), squares=(squares, 90.0)
+            )
+            alarms += arms_log_e({**past, 0.25: now}, null=0.0, side="less", reach=reach) >= ALARM
+        return now
+
+    return job
+
+
+JOBS |= {
+    "what requests are worth, with a range, three shares": brought(1.0),
+    "what requests are worth, without one, three shares": brought(None),
 }
 
 LOOKS: dict[str, Callable[[], object]] = {

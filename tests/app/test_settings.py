@@ -13,7 +13,7 @@ from kairos.app.place import find_root
 from kairos.app.reporting import story_of
 from kairos.app.serving import _Wiring
 from kairos.app.settings import Settings, load_settings, read_settings
-from kairos.delivery.rollout import RolloutPolicy, StageStep
+from kairos.delivery.rollout import RolloutPolicy, StageStep, ValueRule
 from kairos.errors import NotFound, SettingsError, UsageError
 from kairos.examples import copy_example
 from kairos.gates.policy import Margin
@@ -43,14 +43,19 @@ def test_what_a_rollout_watches_is_read() -> None:
     delivery = {
         "guards": ["p99_latency < 50ms", "error_rate < 0.1%"],
         "events": {"complaint": "2%"},
-        "critical": ["error_rate < 0.1%", "event:complaint"],
+        "values": {"revenue": {"range": [0, 500], "margin": 0.5}, "minutes": {"better": "lower"}},
+        "critical": ["error_rate < 0.1%", "event:complaint", "value:revenue"],
         "min_dwell": "1h",
         "timeout": "2s",
     }
     found = settings({"delivery": delivery}).model("demand").delivery
     assert [(rule.kind, rule.cap) for rule in found.guards] == [("over_50000us", 0.01), ("errors", 0.001)]
     assert [(event.kind, event.usual) for event in found.events] == [("event:complaint", 0.02)]
-    assert found.critical == ("error_rate < 0.1%", "event:complaint")
+    assert found.values == (
+        ValueRule(name="revenue", better="higher", range=(0.0, 500.0), margin=0.5),
+        ValueRule(name="minutes", better="lower"),
+    )
+    assert found.critical == ("error_rate < 0.1%", "event:complaint", "value:revenue")
     assert (found.min_dwell, found.timeout) == (timedelta(hours=1), timedelta(seconds=2))
     assert settings().model("demand").delivery == RolloutPolicy()
 
@@ -97,6 +102,16 @@ def test_when_a_day_counts_is_set_or_learnt(
         ({"delivery": {"critical": ["eror"]}}, {}, "delivery.critical names an unknown guard"),
         ({"delivery": {"events": {"complaint": 2}}}, {}, "model.demand.delivery.events: .*complaint"),
         ({"delivery": {"events": ["complaint"]}}, {}, "model.demand.delivery.events is no table"),
+        ({"delivery": {"values": {"revenue": {"range": [1, 5]}}}}, {}, "values.revenue.range: .*cannot be used"),
+        ({"delivery": {"values": {"revenue": {"range": [5]}}}}, {}, "values.revenue.range is no range"),
+        ({"delivery": {"values": {"revenue": {"margin": -1}}}}, {}, "values.revenue.margin: .*out of range"),
+        ({"delivery": {"values": {"revenue": {"better": "more"}}}}, {}, "values.revenue.better is not one"),
+        ({"delivery": {"values": {"re venue": {}}}}, {}, "values.re venue.margin: .*has no name"),
+        (
+            {"delivery": {"values": {"revenue": {"margin": 1}}, "stages": ["shadow", "live"]}},
+            {},
+            "needs a canary before live",
+        ),
         ({"delivery": {"harm_margin": 3}}, {}, "harm_margin is a share"),
         ({"control": {"approvals": 3}}, {}, "model.demand.control: Approvals are asked of that many people.*0, 1 or 2"),
         ({"control": {"freeze": ["friday"]}}, {}, "model.demand.control.freeze: .*friday.*fri 16:00"),

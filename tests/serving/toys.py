@@ -189,12 +189,13 @@ def make_server(
     capture: CapturePolicy = KEEP_ALL,
     events: frozenset[str] = frozenset(),
     truths: Truths = ANY,
+    values: frozenset[str] = frozenset(),
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
     seed: int = 0,
 ) -> ModelServer:
     """A server of that registry."""
-    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events, truths=truths)
+    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events, values=values, truths=truths)
     return ModelServer(
         registry.source,
         load=registry.load,
@@ -271,6 +272,7 @@ def serving(
     capture: CapturePolicy = KEEP_ALL,
     events: frozenset[str] = frozenset(),
     truths: Truths = ANY,
+    values: frozenset[str] = frozenset(),
     sink: FullDisk | None = None,
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
@@ -286,6 +288,7 @@ def serving(
         capture=capture,
         events=events,
         truths=truths,
+        values=values,
         counts=counts,
         limits=limits,
         seed=seed,

@@ -21,6 +21,7 @@ from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
+from kairos.delivery.rollout.worth import worth_of
 from kairos.delivery.state import ModelState, VersionState
 from kairos.delivery.versions import Stage
 from kairos.errors import KairosError
@@ -60,6 +61,8 @@ class Waiting:
     """Whether its time is over, so that only a person takes it further."""
     obstacles: tuple[str, ...] = ()
     """Freezes, approvals and rehearsals that its next step waits for, whatever the evidence says."""
+    worth: tuple[str, ...] = ()
+    """What requests are worth with it, less what they are worth with the other version; a line for each kind."""
     path: Path | None = None
     """``None`` where the evidence could not be gathered."""
 
@@ -240,6 +243,7 @@ def _waiting(
         due=decision.due,
         is_overdue=version.is_overdue,
         obstacles=obstacles,
+        worth=tuple(str(each) for each in worth_of(policy, evidence)),
         path=path,
     )
 

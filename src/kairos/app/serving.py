@@ -19,7 +19,7 @@ from kairos.monitor.latency import latency_limits
 from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
-from kairos.store.counts import Comparison
+from kairos.store.counts import PARTS, Comparison, range_names
 from kairos.values import Digest
 
 __all__ = ["make_server"]
@@ -68,14 +68,21 @@ class _Wiring:
         return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
 
     def limits(self, comparison: Comparison) -> dict[str, int]:
-        """What is too slow beside that champion, in microseconds: by its own past, and as the settings say."""
+        """What is too slow beside that champion, in microseconds, by its own past and as the settings say; ranges of
+        values, in parts."""
         known = self._project.settings.models.get(comparison.model)
         if known is None:
             return {}
         stated = {rule.kind: rule.limit_us for rule in known.delivery.guards if rule.limit_us is not None}
         timeout_us = round(known.delivery.timeout.total_seconds() * 1e6)
         past = latency_limits(self._project.predictions, comparison.model, comparison.base, before=comparison.since)
-        return {"timeouts": timeout_us, **past, **stated}
+        ranges = {
+            name: round(end * PARTS)
+            for rule in known.delivery.values
+            if rule.range is not None
+            for name, end in zip(range_names(rule.kind), rule.range, strict=True)
+        }
+        return {"timeouts": timeout_us, **past, **stated, **ranges}
 
     def policy(self, live: Live, signature: Signature) -> ModelPolicy:
         """What may leave and what may be kept of a version, as it was deployed.
@@ -93,8 +100,16 @@ class _Wiring:
         if now is not None:
             capture = capture.narrowed(self._capture(now.privacy, signature))
         tolerance = timedelta(0) if known is None else known.monitor.label_tolerance
-        events = frozenset(event.name for event in known.delivery.events) if known is not None else frozenset()
-        return ModelPolicy(guard=then.output, capture=capture, events=events, truths=truths, label_tolerance=tolerance)
+        rules = () if known is None else known.delivery.events
+        worth = () if known is None else known.delivery.values
+        return ModelPolicy(
+            guard=then.output,
+            capture=capture,
+            events=frozenset(rule.name for rule in rules),
+            values=frozenset(rule.name for rule in worth),
+            truths=truths,
+            label_tolerance=tolerance,
+        )
 
     def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
         keep = privacy.keep

@@ -61,6 +61,7 @@ def _tell(each: Waiting) -> None:
     overdue = ", overdue" if each.is_overdue else ""
     say(f"  {each.version} is {where} since {moment(each.since)}{overdue}")
     say(*(f"    {sentence}" for sentence in each.words))
+    say(*(f"    worth: {line}" for line in each.worth))
     say(*(f"    waits: {sentence}" for sentence in each.obstacles))
     if each.is_overdue:
         say(f"    Type: kairos deploy {each.version} --to STAGE --override REASON")

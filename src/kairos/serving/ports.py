@@ -125,6 +125,8 @@ class ModelPolicy:
     """Names of what may happen to users and is counted."""
     truths: Truths = field(default_factory=Truths)
     """What a label can be."""
+    values: frozenset[str] = frozenset()
+    """Names of events that tell what a request was worth."""
     label_tolerance: timedelta = timedelta(0)
     """How far the time of a label by entity may be from the time of the prediction that it is about."""
 
@@ -139,4 +141,5 @@ PolicySource = Callable[[Live, Signature], ModelPolicy]
 """The rules for a version as it was deployed, given its signature."""
 
 LimitSource = Callable[[Comparison], "Mapping[str, int]"]
-"""What is too slow in a comparison, in microseconds by name; the same whenever and in whichever process it is asked."""
+"""What is too slow in a comparison, in microseconds by name, and between which numbers amounts are kept, in parts
+(``kairos.store.counts``); the same whenever and in whichever process it is asked."""

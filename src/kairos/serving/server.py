@@ -243,8 +243,10 @@ class ModelServer:
             UsageError: the request is not JSON, or an event is malformed, or none that is counted; none was.
         """
         routes = self.follower.deployment.routes.values()
-        known = frozenset[str]().union(*(route.champion.policy.events for route in routes))
-        events = read_events(read_json(data), known=known)
+        policies = [route.champion.policy for route in routes]
+        known = frozenset[str]().union(*(policy.events for policy in policies))
+        valued = frozenset[str]().union(*(policy.values for policy in policies))
+        events = read_events(read_json(data), known=known, valued=valued)
         return len(events), self._tally.note(events)
 
     def _by_entity(self, row: int, label: LabelBody, now: datetime) -> EntityLabel:

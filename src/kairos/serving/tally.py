@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from kairos.clock import Clock
@@ -19,7 +19,8 @@ from kairos.serving.deployment import Compared, Deployment, compared
 from kairos.serving.event_body import EventBody
 from kairos.serving.layers import Outcome, Request
 from kairos.serving.ports import CountSink, LimitSource
-from kairos.store.counts import Comparison, FailedLoad, Sheet
+from kairos.serving.recent import Asked, Recent
+from kairos.store.counts import PARTS, Comparison, FailedLoad, Sheet, range_names
 
 __all__ = ["FLUSH_S", "Nowhere", "Tally"]
 
@@ -28,11 +29,8 @@ _log = logging.getLogger("kairos.serving")
 FLUSH_S = 1.0
 """The longest time for which a count is only in memory."""
 
-_MOST_REMEMBERED = 200_000
-"""Bad events of entities that are remembered per comparison; beyond that no more of entities are counted, of either."""
-
-_MOST_RECENT = 200_000
-"""Requests and entities about which an event may still come; of older ones it is not counted, of either version."""
+_VALUE = "value:"
+"""How the names of what is counted of values begin."""
 
 _SCHEMA = ("InputRefused", "PackageError")
 """Errors that say that a version and the requests do not fit each other."""
@@ -63,9 +61,9 @@ class Tally:
         self._lock = threading.Lock()  # protects what follows
         self._sheets: dict[Compared, Counter[str]] = {}
         self._limits: dict[Comparison, Mapping[str, int]] = {}
-        self._seen: dict[Comparison, set[tuple[str, str]]] = {}
-        self._recent: OrderedDict[tuple[str, str], tuple[Compared, str, str]] = OrderedDict()
-        """Of a prediction id, or a model and an entity: what was counted then, who was asked, and whose event it is."""
+        self._slow: dict[Comparison, Mapping[str, int]] = {}
+        """Of the limits those of time, in microseconds."""
+        self._recent = Recent()
         self._failed: tuple[FailedLoad, ...] = ()
         self._is_told = True
         """Whether all counts are written."""
@@ -79,13 +77,13 @@ class Tally:
         expected = [each for route in routes for each in compared(route)]
         for each in expected:
             if each.comparison not in self._limits:
-                self._limits[each.comparison] = self._ask_limits(each.comparison)
+                limits = self._ask_limits(each.comparison)
+                self._limits[each.comparison] = limits
+                self._slow[each.comparison] = {k: v for k, v in limits.items() if not k.startswith(_VALUE)}
         with self._lock:
             for each in expected:
                 self._sheets.setdefault(each, Counter())
-                self._seen.setdefault(each.comparison, set())
-            going_on = {each.comparison for each in expected}
-            self._seen = {comparison: seen for comparison, seen in self._seen.items() if comparison in going_on}
+            self._recent.expect({each.comparison for each in expected})
             self._is_told = False
         self.flush()
 
@@ -127,10 +125,10 @@ class Tally:
         with self._lock:
             for each in request.route.compared:
                 sheet = self._sheets.setdefault(each, Counter())
-                limits = self._limits.get(each.comparison, {})
+                limits = self._slow.get(each.comparison, {})
                 arm = self._count_row(sheet, each, limits, request.entities[row], mine)
                 if arm is not None:
-                    self._remember(each, arm, request.ids[row], request.entities[row])
+                    self._recent.remember(Asked(each, arm, request.ids[row], request.entities[row]))
                 _count_hard(sheet, each.comparison, outcomes)
             self._is_told = False
         if self._at_once:
@@ -140,16 +138,31 @@ class Tally:
         """Counts events of users for the version that was asked on their behalf; returns how many were counted.
 
         ``asked.event:NAME.ARM`` is the number of entities, or of requests without one, to whom it happened at all. An
-        event counts while both versions answer users, and if its request was looked at not too long ago.
+        event counts while both versions answer users, and if its request was looked at not too long ago. Of those with
+        a value, the first of an entity or of such a request counts:
+
+        ===========================  =======================================================================
+        ``value:NAME.events.ARM``    how many they are
+        ``value:NAME.total.ARM``     their sum in parts (``PARTS``), each of them kept in the range of its kind
+        ``value:NAME.size.ARM``      the same without their signs
+        ``value:NAME.squares.ARM``   the sum of their squares, in parts of parts
+        ``value:NAME.clipped``       how many lay outside of the range
+        ===========================  =======================================================================
         """
         counted = 0
         with self._lock:
             for event in events:
-                about = ("", event.prediction_id) if event.prediction_id is not None else (event.model, event.entity)
-                each, arm, whose = self._recent.get(about, (None, "", ""))
-                if each is not None and self._is_new(each.comparison, whose, f"event:{event.name}"):
-                    self._sheets[each][f"asked.event:{event.name}.{arm}"] += 1
-                    counted += 1
+                asked = self._recent.find(event)
+                if asked is None:
+                    continue
+                is_new = self._recent.is_first(asked, f"event:{event.name}")
+                if is_new:
+                    self._sheets[asked.compared][f"asked.event:{event.name}.{asked.arm}"] += 1
+                kind = f"{_VALUE}{event.name}"
+                if event.value is not None and self._recent.is_first(asked, kind):
+                    is_new = True
+                    self._count_value(asked.compared, kind, asked.arm, event.value)
+                counted += is_new
             self._is_told = self._is_told and not counted
         if self._at_once:
             self.flush()
@@ -218,34 +231,27 @@ class Tally:
         if base is not None and test is not None:
             sheet["paired"] += 1
             for kind in _bad(test) ^ _bad(base):
-                if self._is_new(comparison, entity, f"pairs.{kind}"):
+                if self._recent.is_new(comparison, entity, f"pairs.{kind}"):
                     sheet[f"pairs.{kind}.{'test' if kind in _bad(test) else 'base'}"] += 1
         if not 0 < each.share < 1 or first is None or first not in (base, test):
             return None
         arm = "test" if first is test else "base"
         sheet[f"asked.{arm}"] += 1
         for kind in _bad(first) | _slow(first, limits):
-            if self._is_new(comparison, entity, f"asked.{kind}"):
+            if self._recent.is_new(comparison, entity, f"asked.{kind}"):
                 sheet[f"asked.{kind}.{arm}"] += 1
         return arm
 
-    def _remember(self, each: Compared, arm: str, prediction_id: str, entity: str | None) -> None:
-        whose = prediction_id if entity is None else entity
-        self._recent["", prediction_id] = (each, arm, whose)
-        if entity is not None:
-            self._recent[each.comparison.model, entity] = (each, arm, whose)
-        while len(self._recent) > _MOST_RECENT:
-            self._recent.popitem(last=False)
-
-    def _is_new(self, comparison: Comparison, entity: str | None, what: str) -> bool:
-        """Whether this entity has not had such an event; of a request without an entity nothing is remembered."""
-        if entity is None:
-            return True
-        seen = self._seen.setdefault(comparison, set())
-        if (entity, what) in seen or len(seen) >= _MOST_REMEMBERED:
-            return False
-        seen.add((entity, what))
-        return True
+    def _count_value(self, each: Compared, kind: str, arm: str, value: float) -> None:
+        """Adds a value to the sums, in whole parts: so they are the same in whatever order values come."""
+        limits, sheet, told = self._limits.get(each.comparison, {}), self._sheets[each], round(value * PARTS)
+        lowest, highest = (limits.get(name, told) for name in range_names(kind))
+        kept = min(max(told, lowest), highest)
+        sheet[f"{kind}.events.{arm}"] += 1
+        sheet[f"{kind}.total.{arm}"] += kept
+        sheet[f"{kind}.size.{arm}"] += abs(kept)
+        sheet[f"{kind}.squares.{arm}"] += kept * kept
+        sheet[f"{kind}.clipped"] += kept != told
 
 
 def _bad(outcome: Outcome) -> set[str]:

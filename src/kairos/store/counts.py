@@ -22,12 +22,29 @@ from kairos.errors import StoreError
 from kairos.store.files import make_folder
 from kairos.values import Json, canonical_json, parse_moment, plain
 
-__all__ = ["Comparison", "CountLog", "CountWriter", "FailedLoad", "Process", "Sheet", "merged"]
+__all__ = [
+    "LOWEST",
+    "PARTS",
+    "Comparison",
+    "CountLog",
+    "CountWriter",
+    "FailedLoad",
+    "Process",
+    "Sheet",
+    "merged",
+    "range_names",
+]
 
 _SUFFIX = ".json"
 _FORMAT = 1
 _KEPT = timedelta(days=90)
 """Files of processes that ended longer ago are removed; a trial and its bake are over by then."""
+
+PARTS = 1_000_000
+"""Into so many parts a unit is cut where amounts are added up: whole numbers have one sum, in whatever order."""
+
+LOWEST = ".lowest"
+"""How the name of a limit ends that nothing is below; what others limit is not above them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +68,7 @@ class Sheet:
     share: float
     """The part of requests that the test version answers, in [0, 1]."""
     counts: Mapping[str, int]
-    """Counters by name, 0 or more; what the names mean is up to whoever counts."""
+    """Counters by name; what the names mean is up to whoever counts. Sums of amounts may be negative."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """What was compared with, by name; the same for all processes of a trial."""
 
@@ -178,6 +195,11 @@ class CountLog:
                     process = _process(json.loads(path.read_bytes()), is_gone=is_gone)
                 self._known[path.name] = (face, process)
                 yield process
+
+
+def range_names(kind: str) -> tuple[str, str]:
+    """The names of the two limits that amounts of a kind are kept between, in parts."""
+    return f"{kind}{LOWEST}", f"{kind}.highest"
 
 
 def merged(processes: Sequence[Process], comparison: Comparison) -> dict[float, dict[str, int]]:

@@ -6,7 +6,7 @@ from functools import partial
 
 from kairos.app.settings.margins import read_margin, read_share
 from kairos.app.toml import Reader
-from kairos.delivery.rollout import EventRule, GuardRule, RolloutPolicy, StageStep
+from kairos.delivery.rollout import EventRule, GuardRule, RolloutPolicy, StageStep, ValueRule
 from kairos.errors import SettingsError, did_you_mean
 from kairos.gates.policy import Margin
 
@@ -35,6 +35,7 @@ def read_delivery(reader: Reader) -> RolloutPolicy:
         cap=read_share(reader, "cap", default.cap),
         bad_answers=reader.number("bad_answers", default.bad_answers),
         events=_events(reader),
+        values=tuple(_value(name, table) for name, table in reader.tables("values").items()),
         timeout=reader.length("timeout", default.timeout),
     )
     reader.done()
@@ -49,9 +50,28 @@ def _events(reader: Reader) -> tuple[EventRule, ...]:
     return tuple(reader.parsed("events", partial(EventRule.parse, name), usual) for name, usual in found.items())
 
 
+def _value(name: str, reader: Reader) -> ValueRule:
+    ends = reader.numbers("range")
+    if ends is not None and len(ends) != 2:
+        raise SettingsError(f"{reader.name('range')} is no range.", given=list(ends), accepted="such as [0, 500]")
+    better = reader.choice("better", ("higher", "lower"), "higher")
+    margin = reader.optional_number("margin")
+    reader.done()
+
+    def rule(written: str) -> ValueRule:
+        return ValueRule(
+            name=written,
+            better="lower" if better == "lower" else "higher",
+            range=None if ends is None else (ends[0], ends[1]),
+            margin=margin,
+        )
+
+    return reader.parsed("range" if ends is not None else "margin", rule, name)
+
+
 def _check_critical(reader: Reader, policy: RolloutPolicy) -> None:
     known = ("loss", "errors", "impossible", "timeouts", "slow_p95", "slow_p99", *(rule.text for rule in policy.guards))
-    known = (*known, *(event.kind for event in policy.events))
+    known = (*known, *(event.kind for event in policy.events), *(rule.kind for rule in policy.values))
     for name in policy.critical:
         if name not in known:
             raise SettingsError(

@@ -2,16 +2,16 @@
 
     steps ──► policy ─┐
     rules ──►         ├─► harm ──┐
-    evidence ─────────┴─► proof ─┴─► deciding ──► words
+    evidence ─────────┴─► proof ─┴─► deciding ──► words     (worth: what requests are worth, for both)
 
 What decides is imported from ``deciding``: it loads the statistics, which the settings do without.
 """
 
 from __future__ import annotations
 
-from kairos.delivery.rollout.evidence import Guard, LabelFree, PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.evidence import Guard, LabelFree, PairedLoss, RolloutEvidence, Valued
 from kairos.delivery.rollout.policy import RolloutPolicy
-from kairos.delivery.rollout.rules import EventRule, GuardRule
+from kairos.delivery.rollout.rules import EventRule, GuardRule, ValueRule
 from kairos.delivery.rollout.steps import StageStep
 
 __all__ = [
@@ -23,4 +23,6 @@ __all__ = [
     "RolloutEvidence",
     "RolloutPolicy",
     "StageStep",
+    "ValueRule",
+    "Valued",
 ]

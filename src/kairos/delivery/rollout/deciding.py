@@ -22,6 +22,7 @@ from kairos.delivery.rollout.policy import RolloutPolicy
 from kairos.delivery.rollout.power import Power, power
 from kairos.delivery.rollout.proof import Missing, missing
 from kairos.delivery.rollout.steps import StageStep
+from kairos.delivery.rollout.worth import worth_of
 from kairos.delivery.state import Stage
 from kairos.values import Json, Verdict, duration_text
 
@@ -145,10 +146,12 @@ def _rollback(policy: RolloutPolicy, evidence: RolloutEvidence, found: Sequence[
     if evidence.unusable is not None:
         sentence = evidence.unusable
     elif proven is not None:
-        sentence = f"{_harm(evidence, proven.name)} (e = {_e_text(proven.log_e)} >= {_e_text(proven.log_limit)})"
+        sentence = (
+            f"{_harm(policy, evidence, proven.name)} (e = {_e_text(proven.log_e)} >= {_e_text(proven.log_limit)})"
+        )
     else:
         return None
-    reason = sentence if proven is None or evidence.unusable is not None else _harm(evidence, proven.name)
+    reason = sentence if proven is None or evidence.unusable is not None else _harm(policy, evidence, proven.name)
     return RolloutDecision(
         verdict="fail",
         action="rollback",
@@ -158,7 +161,7 @@ def _rollback(policy: RolloutPolicy, evidence: RolloutEvidence, found: Sequence[
     )
 
 
-def _harm(evidence: RolloutEvidence, name: str) -> str:
+def _harm(policy: RolloutPolicy, evidence: RolloutEvidence, name: str) -> str:
     """What was proven, with the counts."""
     loss = evidence.loss
     if name == LOSS and loss is not None:
@@ -166,6 +169,9 @@ def _harm(evidence: RolloutEvidence, name: str) -> str:
             f"worse on {loss.pairs} requests that both answered: mean loss {loss.challenger_mean:.4g} against "
             f"{loss.champion_mean:.4g}"
         )
+    for worth in worth_of(policy, evidence):
+        if worth.rule.kind == name:
+            return f"requests are worth less: {worth}"
     guard = next(guard for guard in evidence.guards if guard.name == name)
     if guard.by == ("cap",) and guard.cap is not None:
         return f"{guard.own[0]} of {guard.own[1]} are {guard.what}, where {guard.cap:.3g} of all are allowed"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kairos.values import Json, parse_duration, parse_moment, unplain
 
-__all__ = ["Guard", "LabelFree", "PairedLoss", "RolloutEvidence", "Scheme"]
+__all__ = ["Guard", "LabelFree", "PairedLoss", "RolloutEvidence", "Scheme", "Valued"]
 
 Scheme = Literal["pairs", "shares", "cap"]
 """How a bad event speaks: on requests that both predicted, by who was asked, or against a stated rate."""
@@ -64,6 +64,35 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Valued:
+    """What requests were worth afterwards, in sums that add up over processes and steps.
+
+    All by the challenger's design share, written as text, ``(challenger's, champion's)``.
+    """
+
+    name: str
+    reach: float | None = None
+    """Length of the range in which the servers kept the values; ``None``: they have none."""
+    events: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests with a value; of an entity the first one only."""
+    totals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Sums of the values without their signs."""
+    squares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Sums of the squares of the values."""
+    clipped: int = 0
+    """Values that lay outside the range, and count as its nearer end."""
+
+    @classmethod
+    def from_plain(cls, value: Json) -> Valued:
+        """Undoes ``plain``."""
+        known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls)}
+        for name in ("events", "totals", "sizes", "squares"):
+            known[name] = {share: tuple(pair) for share, pair in value[name].items()}
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFree:
     """How alike two versions are, before any label: for people, nothing is decided by it."""
 
@@ -102,6 +131,7 @@ class RolloutEvidence:
     share_labelled: float = 1.0
     """The part of the requests that ever get a label."""
     guards: tuple[Guard, ...] = ()
+    values: tuple[Valued, ...] = ()
     requests: int = 0
     """Requests since the trial began, of a batch one."""
     pairs: int = 0
@@ -129,12 +159,13 @@ class RolloutEvidence:
     def from_plain(cls, value: Json) -> RolloutEvidence:
         """Undoes ``plain``."""
         value = unplain(value)
-        known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls)}
+        known: dict[str, Any] = {f.name: value[f.name] for f in fields(cls) if f.name in value}
         known["as_of"], known["since"] = parse_moment(value["as_of"]), parse_moment(value["since"])
         known["on_trial_since"] = None if value["on_trial_since"] is None else parse_moment(value["on_trial_since"])
         known["labels_after"] = parse_duration(value["labels_after"])
         known["loss"] = None if value["loss"] is None else PairedLoss(**value["loss"])
         known["label_free"] = None if value["label_free"] is None else LabelFree(**value["label_free"])
         known["guards"] = tuple(Guard.from_plain(guard) for guard in value["guards"])
+        known["values"] = tuple(Valued.from_plain(each) for each in value.get("values", ()))  # since 0.1
         known["asked"] = {share: tuple(pair) for share, pair in value["asked"].items()}
         return cls(**known)

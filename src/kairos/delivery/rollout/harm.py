@@ -15,6 +15,7 @@ import numpy as np
 
 from kairos.delivery.rollout.evidence import Guard, RolloutEvidence
 from kairos.delivery.rollout.policy import RolloutPolicy
+from kairos.delivery.rollout.worth import harm_of_values
 from kairos.stats.badevents import Counts, harm_log_e
 from kairos.stats.rates import rate_log_e
 
@@ -45,10 +46,11 @@ class Alarm:
 
 def alarms(policy: RolloutPolicy, evidence: RolloutEvidence) -> tuple[Alarm, ...]:
     """What every guard says, the paired loss first; it has its part of alpha even while there are no labels."""
-    names = [LOSS, *(guard.name for guard in evidence.guards)]
+    worth = harm_of_values(policy, evidence)
+    names = [LOSS, *(guard.name for guard in evidence.guards), *worth]
     limits = log_limits(names, policy.critical, policy.alpha)
     log_es = {LOSS: 0.0 if evidence.loss is None else evidence.loss.harm_log_e}
-    log_es |= {guard.name: guard_log_e(guard, tolerance=policy.tolerance) for guard in evidence.guards}
+    log_es |= {guard.name: guard_log_e(guard, tolerance=policy.tolerance) for guard in evidence.guards} | worth
     return tuple(Alarm(name=name, log_e=log_es[name], log_limit=limits[name]) for name in names)
 
 

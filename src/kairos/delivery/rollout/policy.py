@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from kairos.delivery.rollout.rules import EventRule, GuardRule
+from kairos.delivery.rollout.rules import EventRule, GuardRule, ValueRule
 from kairos.delivery.rollout.steps import DEFAULT_STAGES, Demand, StageStep, demand
 from kairos.delivery.state import Stage
 from kairos.errors import SettingsError
@@ -49,6 +49,8 @@ class RolloutPolicy:
     """What a step may cost before it can be taken back."""
     events: tuple[EventRule, ...] = ()
     """What may happen to users; a guard each."""
+    values: tuple[ValueRule, ...] = ()
+    """What requests are worth afterwards; a guard each."""
     timeout: timedelta = timedelta(seconds=1)
     """A prediction that takes longer is a bad event, however slow the champion is."""
     loss_is_proven: bool = False
@@ -61,6 +63,13 @@ class RolloutPolicy:
         shares = [s.share for s in self.stages]
         if shares != sorted(set(shares)):
             raise SettingsError("A rollout's shares have to grow.", given=str(shares))
+        has_canary = [step.stage for step in self.stages[-2:]] == ["canary", "live"]
+        if not has_canary and any(rule.margin is not None for rule in self.values):
+            raise SettingsError(
+                "A margin of values needs a canary before live, where the values of both versions can be told apart.",
+                given=", ".join(str(step) for step in self.stages),
+                accepted="stages that end with 'canary:N%', 'live'",
+            )
         if not self.tolerance >= 0 or not 0 < self.cap < 1 or not self.bad_answers > 0:
             raise SettingsError(
                 "A rollout's tolerance, cap or bad_answers is out of range.",
@@ -92,8 +101,13 @@ class RolloutPolicy:
         known["stages"] = tuple(StageStep(**step) for step in value["stages"])
         known["guards"] = tuple(GuardRule(**rule) for rule in value["guards"])
         known["events"] = tuple(EventRule(**event) for event in value["events"])
+        known["values"] = tuple(_value_rule(rule) for rule in value.get("values", ()))
         known["critical"] = tuple(value["critical"])
         for name in ("max_wait", "bake", "timeout"):
             known[name] = parse_duration(value[name])
         known["min_dwell"] = None if value["min_dwell"] is None else parse_duration(value["min_dwell"])
         return cls(**known)
+
+
+def _value_rule(value: Json) -> ValueRule:
+    return ValueRule(**{**value, "range": None if value["range"] is None else tuple(value["range"])})

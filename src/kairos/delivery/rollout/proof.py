@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kairos.delivery.rollout.evidence import Guard, RolloutEvidence
+from kairos.delivery.rollout.evidence import Guard, RolloutEvidence, Valued
 from kairos.delivery.rollout.harm import EVEN, log_mean, share_counts
 from kairos.delivery.rollout.policy import RolloutPolicy
+from kairos.delivery.rollout.rules import ValueRule
 from kairos.delivery.rollout.steps import demand
+from kairos.delivery.rollout.worth import valued, worth_of, worth_safety
 from kairos.delivery.state import Stage
 from kairos.stats.badevents import safety_log_e
 from kairos.stats.rates import rate_log_e
@@ -42,6 +45,7 @@ def missing(policy: RolloutPolicy, stage: Stage, share: float, evidence: Rollout
         _loss(policy, evidence) if stage != "live" and not policy.loss_is_proven else None,
         _requests(policy, share, evidence) if stage != "live" else None,
         *((_guard if share > 0 else _aside)(policy, share, evidence, guard) for guard in evidence.guards),
+        *(_value(policy, evidence, rule, each) for rule, each in _owed_values(policy, stage, share, evidence)),
         _dwell(policy, stage, share, evidence),
     ]
     return [each for each in found if each is not None]
@@ -125,6 +129,24 @@ def _guard(policy: RolloutPolicy, share: float, evidence: RolloutEvidence, guard
     per_day = evidence.requests_per_day * (1.0 if "pairs" in guard.by else share)
     needed = _predictions_for(bad / predictions if predictions else 0.0, rate, policy.alpha)
     return Missing(text=text, due=_due(evidence, needed - predictions, per_day), words=said)
+
+
+def _owed_values(
+    policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutEvidence
+) -> Iterator[tuple[ValueRule, Valued]]:
+    """Values with a margin. It is asked for before live, where both versions have been compared best."""
+    if stage == "canary" and policy.after(stage, share).stage == "live":
+        yield from ((rule, each) for rule, each in valued(policy, evidence) if rule.margin is not None)
+
+
+def _value(policy: RolloutPolicy, evidence: RolloutEvidence, rule: ValueRule, each: Valued) -> Missing | None:
+    margin = rule.margin or 0.0
+    if worth_safety(rule, each, evidence, margin) >= math.log(1 / policy.alpha):
+        return None
+    less = "lower" if rule.better == "higher" else "higher"
+    known = next((str(worth) for worth in worth_of(policy, evidence) if worth.rule == rule), f"{rule.name} unknown yet")
+    text = f"{rule.name} may still be more than {margin:.4g} {less} a request: {known}"
+    return Missing(text=text, words=f"proof that {rule.name} is at most {margin:.4g} {less} a request")
 
 
 def _aside(policy: RolloutPolicy, share: float, evidence: RolloutEvidence, guard: Guard) -> Missing | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from kairos.errors import SettingsError
 
-__all__ = ["EventRule", "GuardRule"]
+__all__ = ["EventRule", "GuardRule", "ValueRule"]
 
 _RULE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_.]*)\s*<\s*(\d+(?:\.\d+)?)\s*(us|ms|s|%)\s*")
 _LATENCY = re.compile(r"p(\d{2}(?:\.\d+)?)_latency")
@@ -86,3 +88,39 @@ class EventRule:
 
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueRule:
+    """What a request is worth afterwards, told with an event of that name: revenue, clicks, minutes of waiting."""
+
+    name: str
+    better: Literal["higher", "lower"]
+    range: tuple[float, float] | None = None
+    """Between which numbers a value lies, 0 among them, since a request without the event is worth 0; what lies outside
+    counts as the nearer end. ``None``: there are no such numbers."""
+    margin: float | None = None
+    """By how much a request may be worth less before the challenger goes live, in the unit of the values, above 0;
+    ``None``: values take a challenger back, and hold none up."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SettingsError("A value has no name.", given=self.name, accepted="a letter, then letters and digits")
+        if self.better not in ("higher", "lower"):
+            raise SettingsError("Which values are better?", given=self.better, accepted="'higher' or 'lower'")
+        low, high = (0.0, 1.0) if self.range is None else self.range
+        if not (-math.inf < low <= 0 <= high < math.inf and low < high):
+            accepted = "two numbers with 0 between them, or at an end: a request without the event is worth 0"
+            raise SettingsError("A range of values cannot be used.", given=self.range, accepted=accepted)
+        if self.margin is not None and not 0 < self.margin < math.inf:
+            raise SettingsError("A margin of values is out of range.", given=self.margin, accepted="a number above 0")
+
+    @property
+    def kind(self) -> str:
+        """What is counted; the name among the guards."""
+        return f"value:{self.name}"
+
+    @property
+    def reach(self) -> float | None:
+        """Length of the range."""
+        return None if self.range is None else self.range[1] - self.range[0]

@@ -9,6 +9,7 @@ from kairos.delivery.rollout.evidence import RolloutEvidence
 from kairos.delivery.rollout.policy import RolloutPolicy
 from kairos.delivery.rollout.proof import Missing
 from kairos.delivery.rollout.steps import StageStep
+from kairos.delivery.rollout.worth import worth_of
 from kairos.delivery.state import Stage
 from kairos.values import duration_text
 
@@ -27,11 +28,12 @@ def due_date(missing: Sequence[Missing]) -> datetime | None:
 def proof(policy: RolloutPolicy, evidence: RolloutEvidence) -> str:
     """What lets a challenger go on, for the statistician."""
     loss = evidence.loss
+    worth = "".join(f"; {each}" for each in worth_of(policy, evidence))
     if policy.loss_is_proven or loss is None:
-        return f"its twin passed the gate, and no harm shows in {evidence.pairs} requests that both predicted"
+        return f"its twin passed the gate, and no harm shows in {evidence.pairs} requests that both predicted{worth}"
     return (
         f"mean loss {loss.challenger_mean:.4g} against {loss.champion_mean:.4g} on {loss.pairs} requests; the "
-        f"difference is below {loss.upper:.4g} at any time with {1 - policy.alpha:.0%}"
+        f"difference is below {loss.upper:.4g} at any time with {1 - policy.alpha:.0%}{worth}"
     )
 
 
@@ -48,18 +50,20 @@ def taken_back(policy: RolloutPolicy, reason: str, *, by_proof: bool) -> Words:
 def advanced(policy: RolloutPolicy, evidence: RolloutEvidence, to: StageStep) -> Words:
     """Of a step forward."""
     loss = evidence.loss
+    known = ", ".join(str(each) for each in worth_of(policy, evidence))
+    worth = f" With it, so far: {known}." if known else ""
     whom = "every request" if to.stage == "live" else f"{_percent(to.share)} of the requests"
     if policy.loss_is_proven or loss is None:
         return (
             f"The new version may answer {whom}: it learnt as one that passed the gate did, only from newer rows as "
             f"well, and in {evidence.pairs} requests nothing speaks against it.",
-            "If it does harm after all, it is taken back as soon as that is proven.",
+            f"If it does harm after all, it is taken back as soon as that is proven.{worth}",
         )
     return (
         f"The new version may answer {whom}: on {loss.pairs} labelled requests its mean loss was "
         f"{loss.challenger_mean:.4g} against {loss.champion_mean:.4g}, and nothing else speaks against it.",
         f"Were its mean loss more than {_percent(policy.harm_margin)} worse, it would get this far in less than "
-        f"{_odds(policy)} rollouts.",
+        f"{_odds(policy)} rollouts.{worth}",
     )
 
 

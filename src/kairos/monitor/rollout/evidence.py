@@ -19,7 +19,7 @@ from kairos.monitor.days import day_number, day_start
 from kairos.monitor.judgeable import LossOf, proper
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.rollout.alike import label_free
-from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable
+from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable, values
 from kairos.monitor.rollout.pairs import paired_loss, requests_of, split_log_e
 from kairos.store.counts import Comparison, Process, merged
 from kairos.store.predictions import PredictionLog
@@ -138,11 +138,12 @@ def count(
     policy: RolloutPolicy,
 ) -> RolloutEvidence:
     """The evidence with the present counts; what the log tells stays as it was when it was gathered."""
-    counts = merged(processes, comparison)
+    counts, limits = merged(processes, comparison), limits_of(processes, comparison)
     return replace(
         evidence,
         as_of=as_of,
-        guards=guards(counts, limits_of(processes, comparison), policy.guards, policy.events),
+        guards=guards(counts, limits, policy.guards, policy.events),
+        values=values(counts, limits, policy.values),
         requests=sum(counters.get("requests", 0) for counters in counts.values()),
         pairs=sum(counters.get("paired", 0) for counters in counts.values()),
         asked=asked(counts),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from kairos.delivery.rollout import EventRule, Guard, GuardRule
-from kairos.store.counts import Comparison, Process
+from kairos.delivery.rollout import EventRule, Guard, GuardRule, Valued, ValueRule
+from kairos.store.counts import LOWEST, PARTS, Comparison, Process, range_names
 
-__all__ = ["Counts", "asked", "guards", "limits_of", "unusable"]
+__all__ = ["Counts", "asked", "guards", "limits_of", "unusable", "values"]
 
 Counts = Mapping[float, Mapping[str, int]]
 """Counters by share, as ``kairos.store.counts.merged`` gives them."""
@@ -59,12 +59,31 @@ def guards(
 
 def asked(counts: Counts, kind: str | None = None) -> dict[str, tuple[int, int]]:
     """Requests, or bad events, of the version that was asked first: ``(challenger's, champion's)`` by share as text."""
-    name = "asked" if kind is None else f"asked.{kind}"
+    return _arms(counts, "asked" if kind is None else f"asked.{kind}")
+
+
+def _arms(counts: Counts, name: str) -> dict[str, tuple[int, int]]:
     return {
         str(share): (counters.get(f"{name}.test", 0), counters.get(f"{name}.base", 0))
         for share, counters in sorted(counts.items())
         if 0 < share < 1
     }
+
+
+def values(counts: Counts, limits: Mapping[str, int], rules: Iterable[ValueRule]) -> tuple[Valued, ...]:
+    """What requests were worth, of each kind that the owner names."""
+    return tuple(
+        Valued(
+            name=rule.name,
+            reach=_reach(limits, rule),
+            events=_arms(counts, f"{rule.kind}.events"),
+            totals={share: _parts(pair) for share, pair in _arms(counts, f"{rule.kind}.total").items()},
+            sizes={share: _parts(pair) for share, pair in _arms(counts, f"{rule.kind}.size").items()},
+            squares={share: _parts(pair, 2) for share, pair in _arms(counts, f"{rule.kind}.squares").items()},
+            clipped=sum(counters.get(f"{rule.kind}.clipped", 0) for counters in counts.values()),
+        )
+        for rule in rules
+    )
 
 
 def limits_of(processes: Sequence[Process], comparison: Comparison) -> dict[str, int]:
@@ -73,7 +92,9 @@ def limits_of(processes: Sequence[Process], comparison: Comparison) -> dict[str,
     for process in processes:
         for sheet in process.sheets:
             if sheet.comparison == comparison:
-                found |= {name: max(limit, found.get(name, 0)) for name, limit in sheet.limits.items()}
+                for name, limit in sheet.limits.items():
+                    lenient = min if name.endswith(LOWEST) else max
+                    found[name] = lenient(limit, found.get(name, limit))
     return found
 
 
@@ -143,6 +164,19 @@ def _own(counts: Counts, kind: str) -> tuple[int, int]:
 def _sums(counts: Counts, *names: str) -> tuple[int, int]:
     first, second = (sum(counters.get(name, 0) for counters in counts.values()) for name in names)
     return first, second
+
+
+def _reach(limits: Mapping[str, int], rule: ValueRule) -> float | None:
+    """Length of the range that the servers kept values in; before any server has told, that of the rule."""
+    ends = [limits.get(name) for name in range_names(rule.kind)]
+    if ends[0] is None or ends[1] is None:
+        return rule.reach
+    return (ends[1] - ends[0]) / PARTS
+
+
+def _parts(pair: tuple[int, int], power: int = 1) -> tuple[float, float]:
+    """Sums in the unit of the values; dividing whole numbers rounds once, so the order of counting cannot matter."""
+    return pair[0] / PARTS**power, pair[1] / PARTS**power
 
 
 def _time(limit_us: int) -> str:
