@@ -242,8 +242,7 @@ class ModelServer:
         Raises:
             UsageError: the request is not JSON, or an event is malformed, or none that is counted; none was.
         """
-        routes = self.follower.deployment.routes.values()
-        policies = [route.champion.policy for route in routes]
+        policies = [route.champion.policy for route in self.follower.deployment.routes.values()]
         known = frozenset[str]().union(*(policy.events for policy in policies))
         valued = frozenset[str]().union(*(policy.values for policy in policies))
         events = read_events(read_json(data), known=known, valued=valued)
