@@ -47,6 +47,7 @@ __all__ = [
     "GraphError",
     "InputRefused",
     "KairosError",
+    "Late",
     "LedgerBroken",
     "LedgerBusy",
     "LedgerError",
@@ -238,6 +239,12 @@ class Overloaded(KairosError):
     """More requests wait than can be answered in time."""
 
     http_status = 503
+
+
+class Late(KairosError):
+    """The answer took longer than its client waits."""
+
+    http_status = 504
 
 
 class Unavailable(KairosError):

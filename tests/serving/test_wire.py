@@ -397,7 +397,7 @@ def test_a_fault_of_ours_shows_nothing(tmp_path: Path, caplog: pytest.LogCapture
         raise ZeroDivisionError(f"the secret of {user}")
 
     with serving(Registry({1: adds(0)}, route(1)), tmp_path) as served:
-        served.server.predict = broken  # type: ignore[method-assign,assignment]
+        served.server.read = broken  # type: ignore[method-assign,assignment]
         response = served.client.post("/predict/demand", json=FINE)
         assert (response.status_code, error(response)["code"]) == (500, "internal_error")
         assert user not in response.text

@@ -20,12 +20,12 @@ from tests.serving.toys import Columns, Registry, Rule, adds, make_server, route
 
 
 def slow(folder: Path) -> Rule:
-    """A model that takes its time once it is warm, and says in ``FOLDER/busy`` that it has begun."""
+    """A model that takes its time once it is warm, and says in ``FOLDER/busy`` with how many rows it has begun."""
 
     def rule(columns: Columns) -> Any:
         if columns["temperature"][0] != 0.0:
             with (folder / "busy").open("a") as file:
-                file.write("x")
+                file.write("x" * len(columns["temperature"]))
             time.sleep(0.5)
         return columns["temperature"] + 8000.0
 

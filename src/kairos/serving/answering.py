@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kairos.errors import NotFound, Unavailable
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
-from kairos.serving.layers import Reply, Request
+from kairos.serving.layers import Outcome, Reply, Request
 from kairos.serving.rows import Answers, Intake
 
 __all__ = ["answers_of", "intake_of", "named", "only"]
@@ -37,24 +39,25 @@ def only(route: LoadedRoute, version: LoadedVersion) -> LoadedRoute:
     )
 
 
-def answers_of(request: Request, reply: Reply) -> Answers:
-    """What leaves of a reply.
-
-    Raises:
-        Unavailable: a row has no answer that may leave.
-    """
+def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
+    """What leaves of a reply to each of its clients: her rows, all of them, or that there is no answer."""
     answers = {outcome.row: outcome for outcome in reply.outcomes if outcome.answered and outcome.output is not None}
-    outputs = []
-    for row in range(len(request.rows)):
-        outcome = answers.get(row)
-        if outcome is None or outcome.output is None:
-            raise Unavailable("No version gave an answer that may leave.", row=row, hint="See the server's log.")
-        outputs.append(outcome.output)
+    return [_answers(request, span, answers, captured=reply.captured) for span in request.spans]
+
+
+def _answers(
+    request: Request, span: range, answers: Mapping[int, Outcome], *, captured: bool
+) -> Answers | Unavailable:
+    mine = [answers.get(row) for row in span]
+    if None in mine:
+        row = mine.index(None)
+        return Unavailable("No version gave an answer that may leave.", row=row, hint="See the server's log.")
+    given = [outcome for outcome in mine if outcome is not None]
     return Answers(
         model=request.route.model,
-        outputs=outputs,
-        ids=request.ids,
-        versions=[answers[row].version.ref.number for row in range(len(outputs))],
-        actions=[answers[row].action for row in range(len(outputs))],
-        captured=reply.captured,
+        outputs=[outcome.output for outcome in given if outcome.output is not None],
+        ids=request.ids[span.start : span.stop],
+        versions=[outcome.version.ref.number for outcome in given],
+        actions=[outcome.action for outcome in given],
+        captured=captured,
     )

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +25,7 @@ from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.deployment import Deployment, Divergence
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.faults import Faults
+from kairos.serving.lane import Lanes
 from kairos.serving.protocols import Plain
 from kairos.serving.rows import Codec
 from kairos.serving.server import ModelServer
@@ -67,6 +67,7 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
     async def life(app: Starlette) -> AsyncIterator[None]:
         await asyncio.get_running_loop().run_in_executor(pool, server.start)
         yield
+        endpoints.close()
         pool.shutdown()
         page_pool.shutdown()
         server.close()
@@ -108,6 +109,19 @@ class _Endpoints:
         self._server = server
         self._pool = pool
         self._waiting = 0
+        self._made: Lanes | None = None
+
+    @property
+    def _lanes(self) -> Lanes:
+        """The lanes of this event loop, which is there once a request is."""
+        if self._made is None:
+            self._made = Lanes(self._server.answer, clock=self._server.clock)
+        return self._made
+
+    def close(self) -> None:
+        """Lets go of all threads."""
+        if self._made is not None:
+            self._made.close()
 
     async def predict(self, request: Request) -> Response:
         """``POST /predict/{model}``."""
@@ -115,14 +129,14 @@ class _Endpoints:
 
     async def answer(self, request: Request, model: str, codec: Codec, version: int | None) -> Response:
         """A prediction request in any protocol; see ``doors.Predict``."""
-        headers = request.headers
-        answer = await self._work(
-            request, lambda data: self._server.predict(model, data, codec=codec, headers=headers, version=version)
-        )
-        response = respond(answer.written, request)
-        if answer.after is not None:
-            response.background = _Now(answer.after)
-        return response
+        server, headers = self._server, request.headers
+        data = await read_body(request)
+        server.move_clock(headers.get("kairos-at"))
+        if server.is_replay:  # one after the other, in the order in which they came
+            return respond(server.predict(model, data, codec=codec, headers=headers, version=version).written, request)
+        ask = server.read(model, data, codec=codec, headers=headers, version=version)
+        answers = await self._lanes.of(model).submit(ask, within_s=_patience_s(headers))
+        return respond(server.write(ask, answers), request)
 
     async def labels(self, request: Request) -> Response:
         """``POST /labels``."""
@@ -223,6 +237,22 @@ class _Endpoints:
         return deployment.seq
 
 
+def _patience_s(headers: Mapping[str, str]) -> float | None:
+    """How long a client waits, by its header ``timeout-ms``; ``None``: it does not say.
+
+    Raises:
+        UsageError: it is no positive number.
+    """
+    told = headers.get("timeout-ms")
+    if told is None:
+        return None
+    if not told.isascii() or not told.isdigit() or not 0 < len(told) < 10 or int(told) == 0:
+        raise UsageError(
+            "The header 'timeout-ms' cannot be read.", given=repr(told[:40]), accepted="milliseconds, 1 or more"
+        )
+    return int(told) / 1000
+
+
 class _NoFaultLeaves:
     """Answers what nobody foresaw with 500. Left to itself it would end in uvicorn's log, with what it quotes."""
 
@@ -248,18 +278,6 @@ class _NoFaultLeaves:
             self._faults.tell(f"A {scope['method']} request failed", error, at_s=self._clock.elapsed_s())
             if not has_begun:
                 await json_response(_FAULT, status=500)(scope, receive, send)
-
-
-class _Now(BackgroundTask):
-    """Work for after the answer that does not wait, so it needs no thread of its own."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__(work)
-        self._work = work
-
-    async def __call__(self) -> None:
-        """Hands the work over."""
-        self._work()
 
 
 def _divergence_body(divergence: Divergence) -> Json:

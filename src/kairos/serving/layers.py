@@ -7,17 +7,20 @@
              └─ Live ─ the champion answers
 
 A layer is given the request and the rows to answer, and gives back a ``Reply``. It keeps no state of its own; which
-versions are loaded is part of the request.
+versions are loaded is part of the request. Requests that waited for the same model go this way together, as one;
+``Request.spans`` says which rows belong to which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from kairos.clock import Clock
 from kairos.errors import KairosError
@@ -45,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
-    """One request, parsed, with the versions it met at the door."""
+    """One request, parsed, with the versions it met at the door; or several that go one way, one after the other."""
 
     route: LoadedRoute
     rows: Sequence[Mapping[str, Json]]
@@ -59,10 +62,11 @@ class Request:
     times: Sequence[datetime | None]
     """When each row is about; ``None`` where the request did not say."""
     at: datetime
+    spans: Sequence[range]
+    """The rows of each client's request, in order; together all rows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one version gave for one row."""
 
     row: int
@@ -81,8 +85,7 @@ class Outcome:
     latency_us: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
     """A version that has not predicted these rows yet, and should once the answer is out."""
 
     version: LoadedVersion
@@ -90,8 +93,7 @@ class Owed:
     rows: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a request so far. Of the outcomes of a row at most one is ``answered``."""
 
     outcomes: tuple[Outcome, ...]
@@ -119,7 +121,21 @@ def stack(layers: Sequence[Callable[[Layer], Layer]], innermost: Layer) -> Layer
 def predict(
     version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock, *, answers: bool
 ) -> tuple[Outcome, ...]:
-    """Lets one version predict rows of a request; if it fails, every row says so."""
+    """Lets one version predict rows of a request, in one call; if it fails, each client's rows are tried alone.
+
+    So nobody's request fails because of what somebody else sent at the same moment.
+    """
+    outcomes = _predict(version, role, request, rows, clock, answers=answers)
+    if outcomes[0].error is None or len(request.spans) == 1:
+        return outcomes
+    parts = [[row for row in rows if row in span] for span in request.spans]
+    alone = [_predict(version, role, request, part, clock, answers=answers) for part in parts if part]
+    return tuple(outcome for part in alone for outcome in part) if len(alone) > 1 else outcomes
+
+
+def _predict(
+    version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock, *, answers: bool
+) -> tuple[Outcome, ...]:
     start = clock.elapsed_s()
     values: Sequence[float | None]
     error: str | None = None
@@ -202,6 +218,8 @@ class Shadow:
     def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
         """The reply of the next layer, with what is owed."""
         reply = self._next(request, rows)
+        if len(request.route.versions) == 1 and len(reply.outcomes) == len(rows):
+            return reply
         owed = []
         for role, version in request.route.versions:
             done = {outcome.row for outcome in reply.outcomes if outcome.version is version}
@@ -214,7 +232,7 @@ class Shadow:
 class Guard:
     """Keeps what leaves in range. Where nothing of a version may leave, champion and previous are asked in turn.
 
-    A request is answered as a whole: if nothing may leave for one row, no row is answered.
+    A client's request is answered as a whole: if nothing may leave for one row, no row of it is answered.
     """
 
     def __init__(self, following: Layer, *, clock: Clock) -> None:
@@ -233,8 +251,10 @@ class Guard:
                 saved = any(found.answered for found in rescue)
                 outcomes[index] = replace(outcome, answered=False, action="fallback" if saved else "refuse")
                 outcomes += rescue
-        if sum(outcome.answered for outcome in outcomes) < len(rows):
-            outcomes = [_withheld(outcome) if outcome.answered else outcome for outcome in outcomes]
+        answered = {outcome.row for outcome in outcomes if outcome.answered}
+        if len(answered) < len(rows):
+            lost = [span for span in request.spans if not answered.issuperset(span)]
+            outcomes = [_withheld(o) if o.answered and any(o.row in span for span in lost) else o for o in outcomes]
         if not asked:
             return replace(reply, outcomes=tuple(outcomes))
         return replace(reply, outcomes=tuple(outcomes), owed=_without(reply.owed, asked))
@@ -257,6 +277,8 @@ def judge(outcome: Outcome) -> Outcome:
     if outcome.raw is None:
         return replace(outcome, action="fallback" if outcome.answered else None)
     judged = outcome.version.policy.guard.judge(outcome.raw)
+    if judged.violation is None:
+        return replace(outcome, output=outcome.raw)
     action = judged.action if outcome.answered or judged.action in ("clip", "flag") else None
     return replace(outcome, output=judged.output, violation=judged.violation, action=action)
 

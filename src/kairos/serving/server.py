@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import uuid
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -24,13 +24,13 @@ from kairos.serving.layers import Canary, Guard, Layer, Live, Named, Reply, Requ
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.protocols import Plain
-from kairos.serving.rows import Codec, Rows, Written, told_rows
+from kairos.serving.rows import Answers, Codec, Rows, Written, join, told_rows
 from kairos.serving.sticky import prediction_id
 from kairos.serving.tally import Nowhere, Tally
 from kairos.store.records import EntityLabel, Label
 from kairos.values import parse_moment
 
-__all__ = ["Answer", "ModelServer"]
+__all__ = ["Answer", "Ask", "Given", "ModelServer"]
 
 _PLAIN = Plain()
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -45,6 +45,35 @@ class Answer:
 
     written: Written
     after: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ask:
+    """A client's request, read, with the versions that it met at the door."""
+
+    route: LoadedRoute
+    role: Role | None
+    """The role of the version that she names, which is then the route's only one; ``None``: she names none."""
+    rows: Rows
+    codec: Codec
+    start_s: float
+    """When it came, by the server's clock."""
+
+    def goes_with(self, other: Ask) -> bool:
+        """Whether both are answered by the same versions, and so in one call."""
+        return self.role is None and other.role is None and self.route is other.route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Given:
+    """What came of asks that were answered together."""
+
+    answers: Sequence[Answers | Unavailable]
+    """One an ask, in their order."""
+    after: Callable[[], None] | None = None
+    """What is to be done once all of them are out."""
+    slowest_us: int = 0
+    """The longest call of a version among them."""
 
 
 class ModelServer:
@@ -173,32 +202,72 @@ class ModelServer:
             UsageError: the request cannot be read, or does not fit the model.
             Unavailable: no version gave an answer that may leave.
         """
-        start_s = self.clock.elapsed_s()
-        status = 500
-        route = self.follower.deployment.route(model)
-        handle = self._handle
-        if version is not None:
-            role, chosen = named(route, version)
-            route, handle = only(route, chosen), self._handle_named[role]
+        ask = self.read(model, data, codec=codec, headers=headers, version=version)
+        given = self.answer([ask])
         try:
+            written = self.write(ask, given.answers[0])
+        except Unavailable:  # the others predict all the same, or only requests that went well would be compared
+            if given.after is not None:
+                given.after()
+            raise
+        return Answer(written=written, after=given.after)
+
+    def read(
+        self,
+        model: str,
+        data: bytes,
+        *,
+        codec: Codec = _PLAIN,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        version: int | None = None,
+    ) -> Ask:
+        """Reads one request; takes the arguments of ``predict`` and raises what that does, but for ``Unavailable``."""
+        start_s = self.clock.elapsed_s()
+        route, role = self.follower.deployment.route(model), None
+        try:
+            if version is not None:
+                role, chosen = named(route, version)
+                route = only(route, chosen)
             rows = codec.decode(headers, data, intake_of(route.champion))
-            request = self._request(route, rows)
-            reply = handle(request, range(rows.count))
-            self.metrics.outcomes(request, reply.outcomes)
-            after = self._rest_of(request, reply)
-            try:
-                written = codec.encode(rows, answers_of(request, reply))
-            except Unavailable:  # the others predict all the same, or only requests that went well would be compared
-                if after is not None:
-                    after()
-                raise
-            status = written.status
         except Exception as error:
             status = getattr(error, "http_status", 500)
-            raise
-        finally:
             self.metrics.request(model, status, self.clock.elapsed_s() - start_s)
-        return Answer(written=written, after=after)
+            raise
+        return Ask(route=route, role=role, rows=rows, codec=codec, start_s=start_s)
+
+    def answer(self, asks: Sequence[Ask]) -> Given:
+        """Answers asks that go with each other, in one call of the model; all of it is on record before this returns.
+
+        Args:
+            asks: At least one.
+        """
+        first = asks[0]
+        request = self._request(first.route, asks)
+        handle = self._handle if first.role is None else self._handle_named[first.role]
+        reply = handle(request, range(len(request.ids)))
+        self.metrics.outcomes(request, reply.outcomes)
+        return Given(
+            answers=answers_of(request, reply),
+            after=self._rest_of(request, reply),
+            slowest_us=max((outcome.latency_us for outcome in reply.outcomes), default=0),
+        )
+
+    def write(self, ask: Ask, answers: Answers | Unavailable) -> Written:
+        """Writes an answer as its client reads it.
+
+        Raises:
+            Unavailable: that is the answer.
+        """
+        status = 500
+        try:
+            if isinstance(answers, Unavailable):
+                status = answers.http_status
+                raise answers
+            written = ask.codec.encode(ask.rows, answers)
+            status = written.status
+        finally:
+            self.metrics.request(ask.route.model, status, self.clock.elapsed_s() - ask.start_s)
+        return written
 
     def _rest_of(self, request: Request, reply: Reply) -> Callable[[], None] | None:
         """What is left to do once a request is answered; in a replay, and if nobody owes anything, it is done now."""
@@ -269,23 +338,34 @@ class ModelServer:
             within_s=policy.label_tolerance.total_seconds(),
         )
 
-    def _request(self, route: LoadedRoute, rows: Rows) -> Request:
-        ids = self._ids(route.model, rows)
-        entities = rows.entities or [None] * rows.count
+    def _request(self, route: LoadedRoute, asks: Sequence[Ask]) -> Request:
+        rows = join([ask.rows for ask in asks])
+        spans, ids, keys, end = [], [], [], 0
+        for ask in asks:
+            mine = self._ids(route.model, ask.rows)
+            spans.append(range(end, end + ask.rows.count))
+            end += ask.rows.count
+            ids += mine
+            whole, entities = ask.rows.request_id, ask.rows.entities
+            if entities is None:
+                keys += mine if whole is None else [whole] * len(mine)
+            else:
+                keys += [entity or whole or name for entity, name in zip(entities, mine, strict=True)]
         return Request(
             route=route,
             rows=told_rows(rows, route.champion.signature),
             columns=rows.columns,
             ids=ids,
-            keys=[entity or rows.request_id or name for entity, name in zip(entities, ids, strict=True)],
-            entities=entities,
-            times=rows.times or [None] * rows.count,
+            keys=keys,
+            entities=rows.entities or [None] * end,
+            times=rows.times or [None] * end,
             at=self.clock.now(),
+            spans=spans,
         )
 
     def _ids(self, model: str, rows: Rows) -> list[str]:
         if not self.is_replay:
-            return [f"p{uuid.uuid4().hex}" for _ in range(rows.count)]
+            return [f"p{secrets.token_hex(16)}" for _ in range(rows.count)]
         name = rows.request_id if rows.request_id is not None else f"#{next(self._unnamed)}"
         names = [name] if rows.count == 1 else [f"{name}/{row}" for row in range(rows.count)]
         return [prediction_id(str(self._seed), model, each) for each in names]

@@ -99,7 +99,7 @@ class Tally:
         self.flush()
 
     def count(self, request: Request, outcomes: Sequence[Outcome]) -> None:
-        """Counts a request, once all versions that will predict it have done so.
+        """Counts the requests of clients, once all versions that will predict them have done so.
 
         For each comparison of its route and its present share:
 
@@ -120,19 +120,27 @@ class Tally:
         """
         if not request.route.compared:
             return
-        row = zlib.crc32(request.ids[0].encode()) % len(request.rows)
-        mine = [outcome for outcome in outcomes if outcome.row == row]
+        of_row: dict[int, list[Outcome]] = {}
+        for outcome in outcomes:
+            of_row.setdefault(outcome.row, []).append(outcome)
         with self._lock:
-            for each in request.route.compared:
-                sheet = self._sheets.setdefault(each, Counter())
-                limits = self._slow.get(each.comparison, {})
-                arm = self._count_row(sheet, each, limits, request.entities[row], mine)
-                if arm is not None:
-                    self._recent.remember(Asked(each, arm, request.ids[row], request.entities[row]))
-                _count_hard(sheet, each.comparison, outcomes)
+            for span in request.spans:
+                self._count_one(request, span, of_row)
             self._is_told = False
         if self._at_once:
             self.flush()
+
+    def _count_one(self, request: Request, span: range, of_row: Mapping[int, Sequence[Outcome]]) -> None:
+        """Counts one client's request: one row of it, drawn by its id; what needs no statistics, of all."""
+        row = span.start + zlib.crc32(request.ids[span.start].encode()) % len(span)
+        mine = of_row.get(row, [])
+        for each in request.route.compared:
+            sheet = self._sheets.setdefault(each, Counter())
+            limits = self._slow.get(each.comparison, {})
+            arm = self._count_row(sheet, each, limits, request.entities[row], mine)
+            if arm is not None:
+                self._recent.remember(Asked(each, arm, request.ids[row], request.entities[row]))
+            _count_hard(sheet, each.comparison, [outcome for at in span for outcome in of_row.get(at, [])])
 
     def note(self, events: Sequence[EventBody]) -> int:
         """Counts events of users for the version that was asked on their behalf; returns how many were counted.
