@@ -381,7 +381,7 @@ def test_too_many_at_once_are_told_to_come_back(tmp_path: Path, monkeypatch: pyt
     """What waits is bounded: one more is refused at once with 503, and the server goes on."""
     with serving(Registry({1: adds(1000)}, route(1)), tmp_path) as served:
         with monkeypatch.context() as now:
-            now.setattr("kairos.serving.app.MOST_WAITING", 0)
+            now.setattr("kairos.serving.lane.MOST_WAITING", 0)
             response = served.client.post("/predict/demand", json=FINE)
         assert (response.status_code, error(response)["code"]) == (503, "overloaded")
         assert response.headers["retry-after"] == "1"

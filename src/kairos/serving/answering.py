@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from kairos.errors import NotFound, Unavailable
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
@@ -42,17 +42,19 @@ def only(route: LoadedRoute, version: LoadedVersion) -> LoadedRoute:
 def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
     """What leaves of a reply to each of its clients: her rows, all of them, or that there is no answer."""
     answers = {outcome.row: outcome for outcome in reply.outcomes if outcome.answered and outcome.output is not None}
-    return [_answers(request, span, answers, captured=reply.captured) for span in request.spans]
+    usable: Set[int] = answers.keys()
+    if len(answers) < len(request.ids):  # rows are withheld for another row's sake, which is the one to be told
+        usable |= {outcome.row for outcome in reply.outcomes if outcome.output is not None}
+    return [_answers(request, span, answers, usable, captured=reply.captured) for span in request.spans]
 
 
 def _answers(
-    request: Request, span: range, answers: Mapping[int, Outcome], *, captured: bool
+    request: Request, span: range, answers: Mapping[int, Outcome], usable: Set[int], *, captured: bool
 ) -> Answers | Unavailable:
-    mine = [answers.get(row) for row in span]
-    if None in mine:
-        row = mine.index(None)
-        return Unavailable("No version gave an answer that may leave.", row=row, hint="See the server's log.")
-    given = [outcome for outcome in mine if outcome is not None]
+    given = [answers[row] for row in span if row in answers]
+    if len(given) < len(span):
+        lost = next((row for row in span if row not in usable), span.start) - span.start
+        return Unavailable("No version gave an answer that may leave.", row=lost, hint="See the server's log.")
     return Answers(
         model=request.route.model,
         outputs=[outcome.output for outcome in given if outcome.output is not None],

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -16,20 +17,18 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kairos.clock import Clock
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
 from kairos.serving.bodies import read_body, respond
-from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.deployment import Deployment, Divergence
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
-from kairos.serving.faults import Faults
+from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.lane import Lanes
 from kairos.serving.protocols import Plain
-from kairos.serving.rows import Codec
+from kairos.serving.quick import Quick
+from kairos.serving.rows import Codec, Written
 from kairos.serving.server import ModelServer
-from kairos.serving.wire_errors import error_body, error_response, json_response
+from kairos.serving.wire_errors import error_body, json_response
 from kairos.values import Json, plain
 
 __all__ = ["make_app"]
@@ -41,6 +40,9 @@ THREADS = 4
 
 MOST_WAITING = 256
 """Requests that are worked on or wait for it; one more is refused, so that it can go to another instance."""
+
+LARGEST_QUICK_BYTES = 64 << 10
+"""Bodies up to this are read in the event loop; reading a larger one would hold up everybody else."""
 
 LONGEST_WAIT_S = 5.0
 """How long ``/state`` waits for a ledger entry to be followed."""
@@ -88,13 +90,16 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
         *(Route(path, _page(page, page_pool), methods=["GET"]) for path, page in (pages or {}).items()),
     ]
     handlers = {
-        HTTPException: _http_error,
-        KairosError: _known_error,
-        ClientDisconnect: _gone,
+        HTTPException: http_error,
+        KairosError: known_error,
+        ClientDisconnect: gone,
     }
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_NoFaultLeaves, clock=server.clock)],
+        middleware=[
+            Middleware(NoFaultLeaves, clock=server.clock),
+            Middleware(Quick, answer=endpoints.answer),
+        ],
         exception_handlers=handlers,  # type: ignore[arg-type]
         lifespan=life,
     )
@@ -134,9 +139,14 @@ class _Endpoints:
         server.move_clock(headers.get("kairos-at"))
         if server.is_replay:  # one after the other, in the order in which they came
             return respond(server.predict(model, data, codec=codec, headers=headers, version=version).written, request)
-        ask = server.read(model, data, codec=codec, headers=headers, version=version)
-        answers = await self._lanes.of(model).submit(ask, within_s=_patience_s(headers))
-        return respond(server.write(ask, answers), request)
+        within_s = _patience_s(headers)
+        loop, is_large = asyncio.get_running_loop(), len(data) > LARGEST_QUICK_BYTES
+        reads = partial(server.read, model, data, codec=codec, headers=headers, version=version)
+        ask = await loop.run_in_executor(self._pool, reads) if is_large else reads()
+        answers = await self._lanes.of(ask.route.model).submit(ask, within_s=within_s)
+        writes = partial(server.write, ask, answers)
+        written: Written = await loop.run_in_executor(self._pool, writes) if is_large else writes()
+        return respond(written, request)
 
     async def labels(self, request: Request) -> Response:
         """``POST /labels``."""
@@ -253,33 +263,6 @@ def _patience_s(headers: Mapping[str, str]) -> float | None:
     return int(told) / 1000
 
 
-class _NoFaultLeaves:
-    """Answers what nobody foresaw with 500. Left to itself it would end in uvicorn's log, with what it quotes."""
-
-    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
-        self._app = app
-        self._clock = clock
-        self._faults = Faults()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets the request through."""
-        has_begun = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_on)
-        except Exception as error:
-            if scope["type"] != "http":
-                raise
-            self._faults.tell(f"A {scope['method']} request failed", error, at_s=self._clock.elapsed_s())
-            if not has_begun:
-                await json_response(_FAULT, status=500)(scope, receive, send)
-
-
 def _divergence_body(divergence: Divergence) -> Json:
     answers = None if divergence.answers is None else str(divergence.answers)
     return {
@@ -308,37 +291,3 @@ def _page(page: Page, pool: ThreadPoolExecutor) -> Endpoint:
         return HTMLResponse(await asyncio.get_running_loop().run_in_executor(pool, page))
 
     return show
-
-
-_HTTP_ERRORS = {
-    404: ("not_found", "There is nothing at this path."),
-    405: ("method_not_allowed", "This path does not take this method."),
-    413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
-    415: ("unknown_coding", "The content-encoding of the request is not read; gzip and deflate are."),
-}
-_PATHS = (
-    "POST /predict/MODEL, POST /labels, POST /events, GET /models, /models/MODEL, /health/live, /health/ready, "
-    "/metrics, /state; POST /v2/models/MODEL/infer, POST /invocations"
-)
-
-
-async def _http_error(request: Request, error: HTTPException) -> Response:
-    code, message = _HTTP_ERRORS.get(error.status_code, ("http_error", str(error.detail)))
-    accepted = _PATHS if error.status_code in (404, 405) else None
-    headers = dict(error.headers or {})
-    if error.status_code == 413:
-        headers["connection"] = "close"  # there may be a rest that was not read
-    return json_response(error_body(code, message, accepted=accepted), status=error.status_code, headers=headers)
-
-
-async def _known_error(request: Request, error: KairosError) -> Response:
-    if error.http_status >= 500:
-        _log.error("%s %s: %s", request.method, request.url.path, error)
-    return error_response(error) if error.http_status != 500 else json_response(_FAULT, status=500)
-
-
-_FAULT = error_body("internal_error", "The server failed; its log says why.")
-
-
-async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # nobody reads it

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from kairos.clock import Clock
 from kairos.errors import Late, Overloaded, Unavailable
+from kairos.serving.asks import Ask, Given
 from kairos.serving.rows import Answers
-from kairos.serving.server import Ask, Given
 
 __all__ = ["LONGEST_WAIT_S", "MOST_ROWS", "MOST_WAITING", "Lane", "Lanes"]
 

@@ -5,75 +5,37 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import get_args
 
 from kairos.clock import Clock, ReplayClock
 from kairos.errors import Unavailable, UsageError
 from kairos.serving.answering import answers_of, intake_of, named, only
+from kairos.serving.asks import Answer, Ask, Given, together
 from kairos.serving.backlog import Backlog
-from kairos.serving.body import read_json, refuse
+from kairos.serving.body import read_json
 from kairos.serving.capture import Capture, Recorder, settle
-from kairos.serving.deployment import LoadedRoute, Role
+from kairos.serving.deployment import Role
 from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
-from kairos.serving.label_body import LabelBody, read_labels, refuse_untrue
+from kairos.serving.label_body import read_labels, refuse_untrue
+from kairos.serving.label_kept import kept_labels
 from kairos.serving.layers import Canary, Guard, Layer, Live, Named, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.protocols import Plain
-from kairos.serving.rows import Answers, Codec, Rows, Written, join, told_rows
+from kairos.serving.rows import Answers, Codec, Rows, Written
 from kairos.serving.sticky import prediction_id
 from kairos.serving.tally import Nowhere, Tally
-from kairos.store.records import EntityLabel, Label
 from kairos.values import parse_moment
 
-__all__ = ["Answer", "Ask", "Given", "ModelServer"]
+__all__ = ["ModelServer"]
 
 _PLAIN = Plain()
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 MOST_WAITING = 1_000
 """Requests whose shadow predictions may wait; what comes on top is skipped and counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a client gets, and what to do once she has it."""
-
-    written: Written
-    after: Callable[[], None] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ask:
-    """A client's request, read, with the versions that it met at the door."""
-
-    route: LoadedRoute
-    role: Role | None
-    """The role of the version that she names, which is then the route's only one; ``None``: she names none."""
-    rows: Rows
-    codec: Codec
-    start_s: float
-    """When it came, by the server's clock."""
-
-    def goes_with(self, other: Ask) -> bool:
-        """Whether both are answered by the same versions, and so in one call."""
-        return self.role is None and other.role is None and self.route is other.route
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Given:
-    """What came of asks that were answered together."""
-
-    answers: Sequence[Answers | Unavailable]
-    """One an ask, in their order."""
-    after: Callable[[], None] | None = None
-    """What is to be done once all of them are out."""
-    slowest_us: int = 0
-    """The longest call of a version among them."""
 
 
 class ModelServer:
@@ -242,7 +204,8 @@ class ModelServer:
             asks: At least one.
         """
         first = asks[0]
-        request = self._request(first.route, asks)
+        ids = [self._ids(first.route.model, ask.rows) for ask in asks]
+        request = together(asks, ids, at=self.clock.now())
         handle = self._handle if first.role is None else self._handle_named[first.role]
         reply = handle(request, range(len(request.ids)))
         self.metrics.outcomes(request, reply.outcomes)
@@ -290,15 +253,8 @@ class ModelServer:
             StoreError: they could not be kept; none was.
         """
         now, found = self.clock.now(), read_labels(read_json(data))
-        by_id = [
-            Label(prediction_id=label.prediction_id, value=label.value, at=now)
-            for label in found
-            if label.prediction_id is not None
-        ]
-        by_entity = [self._by_entity(row, label, now) for row, label in enumerate(found) if label.prediction_id is None]
-        if by_id and by_entity:
-            raise refuse("Labels of both kinds are in one request.", field="labels", accepted="one kind a request")
         deployment = self.follower.deployment
+        by_id, by_entity = kept_labels(found, deployment, at=now)
         refuse_untrue(found, deployment.truths, is_all=deployment.wanted <= deployment.routes.keys())
         self._sink.append_labels(by_id)
         self._sink.append_entity_labels(by_entity)
@@ -316,52 +272,6 @@ class ModelServer:
         valued = frozenset[str]().union(*(policy.values for policy in policies))
         events = read_events(read_json(data), known=known, valued=valued)
         return len(events), self._tally.note(events)
-
-    def _by_entity(self, row: int, label: LabelBody, now: datetime) -> EntityLabel:
-        """The label with its entity as the prediction log keeps it."""
-        policy = self.follower.deployment.route(label.model).champion.policy
-        key = policy.capture.apply({}, label.entity).key
-        if label.entity is not None and key is None:
-            raise refuse(
-                f"Label {row} names an entity, and those of {label.model!r} are not kept.",
-                field="entity",
-                row=row,
-                accepted="a prediction_id",
-            )
-        assert label.time is not None  # of a label without a prediction id
-        return EntityLabel(
-            model=label.model,
-            key=key,
-            about=label.time,
-            value=label.value,
-            at=now,
-            within_s=policy.label_tolerance.total_seconds(),
-        )
-
-    def _request(self, route: LoadedRoute, asks: Sequence[Ask]) -> Request:
-        rows = join([ask.rows for ask in asks])
-        spans, ids, keys, end = [], [], [], 0
-        for ask in asks:
-            mine = self._ids(route.model, ask.rows)
-            spans.append(range(end, end + ask.rows.count))
-            end += ask.rows.count
-            ids += mine
-            whole, entities = ask.rows.request_id, ask.rows.entities
-            if entities is None:
-                keys += mine if whole is None else [whole] * len(mine)
-            else:
-                keys += [entity or whole or name for entity, name in zip(entities, mine, strict=True)]
-        return Request(
-            route=route,
-            rows=told_rows(rows, route.champion.signature),
-            columns=rows.columns,
-            ids=ids,
-            keys=keys,
-            entities=rows.entities or [None] * end,
-            times=rows.times or [None] * end,
-            at=self.clock.now(),
-            spans=spans,
-        )
 
     def _ids(self, model: str, rows: Rows) -> list[str]:
         if not self.is_replay:
