@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from kairos.models.compiled import CompiledRunner
+from kairos.models.compiling.prove import compile_model
 from kairos.models.frames import frame_kind, read_column
 from kairos.models.ports import Runner
 from kairos.models.runner import SklearnRunner, choose_form
@@ -47,13 +50,14 @@ CASES: dict[str, tuple[Any, Any]] = {
 }
 
 
-class TestSklearnRunner(RunnerContract):
-    """The one that every package has."""
+class TestRunners(RunnerContract):
+    """Each form of the native runner, and the compiled form of the same model."""
 
-    @pytest.fixture(params=CASES)
+    @pytest.fixture(params=[(case, is_compiled) for is_compiled in (False, True) for case in CASES], ids=str)
     def case(self, request: pytest.FixtureRequest) -> tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]:
         """A runner of each form, and the rows that it was fitted on."""
-        estimator, frame = CASES[request.param]
+        name, is_compiled = request.param
+        estimator, frame = CASES[name]
         estimator.fit(frame, USERS)
         read = [read_column(frame, name) for name in frame.columns]
         signature = Signature(
@@ -62,8 +66,15 @@ class TestSklearnRunner(RunnerContract):
         values = {c.name: c.values for c in read}
         dtypes = {c.name: c.dtype for c in read}
         form = choose_form(estimator, frame, frame_kind(frame), values, dtypes, signature, "predict")
-        assert form.kind == request.param
-        return SklearnRunner(estimator, signature=signature, form=form, method="predict"), values
+        assert form.kind == name
+        native = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method="predict")
+        if not is_compiled:
+            return native, values
+        compilation, data = compile_model(
+            estimator, native, signature=signature, form=form, method="predict", train=values, holdout=None
+        )
+        assert compilation.is_proven, compilation.why
+        return CompiledRunner(data, signature=signature, compilation=compilation), values
 
     @pytest.fixture
     def runner(self, case: tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]) -> Runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -56,9 +57,20 @@ def test_what_was_written_is_read(pristine: Path) -> None:
     assert package.lineage == {"inputs": {"train": "0" * 32}}
     assert package.example.keys() == set(package.spec.signature.names)
     assert package.spec.libraries.keys() >= {"numpy", "scikit-learn", "skops"}
+    assert package.compilation.is_proven
 
 
-READ = ["kairos/spec.json", "kairos/profile.json", "kairos/lineage.json", "input_example.json", "model.skops"]
+def load(folder: Path) -> None:
+    """Opens a package and reads all of it, in both forms."""
+    package = open_package(folder)
+    package.native_runner()
+    package.compiled_runner()
+
+
+READ = [
+    "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json", "kairos/compiled.json", "kairos/compiled.onnx",
+    "input_example.json", "model.skops",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", READ)
@@ -68,7 +80,7 @@ def test_a_changed_byte_is_found(folder: Path, name: str) -> None:
     data[len(data) // 2] ^= 1
     (folder / name).write_bytes(data)
     with pytest.raises(PackageError, match=f"'{name}' of a model package is not as it was written") as caught:
-        open_package(folder).runner()
+        load(folder)
     assert caught.value.facts["file"] == name
 
 
@@ -77,7 +89,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     """A folder that another tool made has no ``kairos/files.json``."""
     (folder / name).unlink()
     with pytest.raises(PackageError, match=f"lacks '{name}'") as caught:
-        open_package(folder).runner()
+        load(folder)
     assert caught.value.facts["file"] == name
 
 
@@ -96,7 +108,7 @@ def test_a_forged_estimator_runs_nothing(folder: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     rewrite(folder, "model.skops", skops.io.dumps(functools.partial(os.system, f"touch {made}")))
     with pytest.raises(PackageError, match=r"'model.skops' .* not trusted; nothing of it was loaded"):
-        open_package(folder).runner()
+        load(folder)
     assert not made.exists()
 
 
@@ -108,6 +120,8 @@ def test_a_forged_estimator_runs_nothing(folder: Path, tmp_path: Path) -> None:
         ("kairos/profile.json", b"[]", "not a JSON object"),
         ("kairos/profile.json", b"{", "'kairos/profile.json' in a model package is not JSON"),
         ("kairos/profile.json", b"{}", "profile cannot be read"),
+        ("kairos/compiled.json", b"{}", "What a package says of its compiled form cannot be read"),
+        ("kairos/compiled.onnx", b"PK", "'kairos/compiled.onnx' of a model package cannot be loaded"),
         ("model.skops", b"PK", "'model.skops' of a model package cannot be read"),
     ],
 )
@@ -115,7 +129,7 @@ def test_files_of_another_format_are_a_package_error(folder: Path, name: str, da
     """Never an error from somewhere inside."""
     rewrite(folder, name, data)
     with pytest.raises(PackageError, match=words):
-        open_package(folder).runner()
+        load(folder)
 
 
 class Own(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -167,3 +181,31 @@ def test_opening_a_package_loads_no_scikit_learn(pristine: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, pristine], check=True, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["demand", "set()"]
+
+
+def test_a_package_of_an_older_version_answers_natively(folder: Path) -> None:
+    """It has no compiled form, and does not say why."""
+    listed = folder / "kairos/files.json"
+    files = json.loads(listed.read_text())
+    for name in ("kairos/compiled.json", "kairos/compiled.onnx"):
+        del files[name]
+        (folder / name).unlink()
+    listed.write_text(json.dumps(files))
+    package = open_package(folder)
+    assert package.answering == "native"
+    assert package.compilation.why is not None
+    with pytest.raises(PackageError, match="no compiled form"):
+        package.compiled_runner()
+    assert package.runner() is package.native_runner()
+
+
+def test_the_compiled_form_predicts_without_scikit_learn(pristine: Path) -> None:
+    """Nor pandas, Polars, scipy or MLflow: a server of compiled models holds none of them."""
+    program = (
+        "import sys, pathlib; from kairos.models.package import open_package;"
+        "package = open_package(pathlib.Path(sys.argv[1]));"
+        "print(package.runner().predict(package.spec.signature.parse_rows([package.example])).shape);"
+        "print({'sklearn', 'skops', 'pandas', 'polars', 'mlflow', 'onnx', 'skl2onnx', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, pristine], check=True, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["(1,)", "set()"]

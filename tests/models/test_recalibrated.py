@@ -64,7 +64,7 @@ def test_one_row_is_answered_like_many(tmp_path: Path) -> None:
     """The trees inside still walk at once."""
     _, right, table, _ = made(tmp_path, "trees")
     np.testing.assert_array_equal(score_table(right, table.head(1)), score_table(right, table)[:1])
-    assert right.runner()._trees is not None  # type: ignore[attr-defined]
+    assert right.native_runner()._trees is not None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,7 +14,8 @@ import numpy as np
 
 from kairos.errors import DataRefused, PackageError
 from kairos.models.baseline import simple_baseline
-from kairos.models.frames import FrameColumn, FrameKind, column_names, select
+from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
+from kairos.models.frames import FrameColumn, FrameKind, column_names, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.package import write_package
@@ -109,8 +110,17 @@ class FinishModel:
         )
         runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
-        unseen = request.inputs.get("holdout") if learn.artifact is None else None
-        profile = _profile(estimator, data, method, unseen, table, importances)
+        unseen = _unseen(request.inputs.get("holdout") if learn.artifact is None else None, data, table)
+        profile = _profile(estimator, data, method, unseen, importances)
+        compilation, compiled = compile_model(
+            estimator,
+            runner,
+            signature=signature,
+            form=form,
+            method=method,
+            train=data.arrays,
+            holdout=None if unseen is None else {name: read_column(unseen, name).values for name in data.columns},
+        )
         folder = request.workdir / "package"
         write_package(
             folder,
@@ -120,6 +130,8 @@ class FinishModel:
             lineage=request.lineage,
             example={column.name: _typical(column, profile.columns[column.name]) for column in signature.columns},
             allow_pickle=options.allow_pickle,
+            compilation=compilation,
+            compiled=compiled,
         )
         return folder
 
@@ -144,10 +156,11 @@ class FinishModel:
         return prepared(learn, inputs, also, target=goal, time=options.time, step=step)
 
     def facts(self, step: str) -> Json:
-        """What a package of this step depends on beside its request: the settings of its model."""
+        """What a package depends on beside its request: its model's settings, and whether models are compiled here."""
         model, options = self._options(step)
         learn = {"learn": plain(self.learn[model])} if model in self.learn else {}
-        return {"model": model, **plain(options), **learn}
+        compiler = {"compiler": COMPILER} if can_compile() else {}
+        return {"model": model, **plain(options), **learn, **compiler}
 
     def _options(self, step: str) -> tuple[str, ModelOptions]:
         for model, options in self.settings.items():
@@ -232,23 +245,24 @@ def _answers_unseen(runner: SklearnRunner, row: Mapping[str, np.ndarray[Any, Any
     return bool(np.isfinite(answer).all())
 
 
+def _unseen(holdout: Any, data: TrainingData, table: Any) -> Any:
+    """The features of the step's holdout, if it takes one that has rows and is not what the model learnt from."""
+    names = list(data.columns)
+    if holdout is None or holdout is table or not set(names) <= set(column_names(holdout)) or not len(holdout):
+        return None
+    return select(holdout, names)
+
+
 def _profile(
-    estimator: Any, data: TrainingData, method: Method, holdout: Any, table: Any, importances: Mapping[str, float]
+    estimator: Any, data: TrainingData, method: Method, unseen: Any, importances: Mapping[str, float]
 ) -> Profile:
-    frame, used = data.features, "train"
-    if (
-        holdout is not None
-        and holdout is not table
-        and set(data.columns) <= set(column_names(holdout))
-        and len(holdout)
-    ):
-        frame, used = select(holdout, list(data.columns)), "holdout"
+    frame = data.features if unseen is None else unseen
     answer = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
         target=data.target,
         prediction=answer,
-        prediction_on=used,
+        prediction_on="train" if unseen is None else "holdout",
         importances=importances,
     )
 

@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kairos.errors import PackageError
+from kairos.models.compiled import COMPILED_FILE, NOT_TRIED, Compilation, CompiledRunner, can_run
 from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
 from kairos.models.ports import Runner
 from kairos.models.profile import Profile
@@ -24,6 +25,7 @@ from kairos.values import Json, canonical_json, plain, unplain
 __all__ = ["Package", "open_package", "read_package", "write_package"]
 
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
+_COMPILATION = "kairos/compiled.json"
 _FILES = "kairos/files.json"
 
 
@@ -40,8 +42,10 @@ class Package:
     read: Callable[[str], bytes] = field(repr=False, compare=False)
     """Returns one of the package's files by its relative path."""
     allow_pickle: bool = False
+    compilation: Compilation = NOT_TRIED
+    """Whether there is a compiled form, with its proof, or why there is none."""
     loaded: dict[str, Runner] = field(default_factory=dict, repr=False, compare=False)
-    """The runner, once it was asked for."""
+    """Runners by form, once they were asked for."""
 
     def estimator(self) -> Any:
         """Loads the estimator.
@@ -54,15 +58,45 @@ class Package:
         data = self.read(MODEL_FILES[self.spec.serialization])
         return read_estimator(data, self.spec.serialization, allow_pickle=self.allow_pickle)
 
-    def runner(self) -> Runner:
-        """What predicts with the estimator, which is loaded the first time."""
-        if "runner" not in self.loaded:
-            from kairos.models.runner import SklearnRunner  # the same
+    @property
+    def answering(self) -> Literal["compiled", "native"]:
+        """Which form answers in this installation: the compiled one where it is proven and ONNX Runtime is there."""
+        return "compiled" if self.compilation.is_proven and can_run() else "native"
 
-            self.loaded["runner"] = SklearnRunner(
+    def runner(self) -> Runner:
+        """What predicts; loaded the first time. It is the compiled form where there is one that can be run.
+
+        Raises:
+            PackageError: what it is loaded from is damaged or not allowed.
+        """
+        return self.native_runner() if self.answering == "native" else self.compiled_runner()
+
+    def compiled_runner(self) -> Runner:
+        """What predicts with the compiled form; it loads no scikit-learn.
+
+        Raises:
+            PackageError: there is none, it is damaged, or ONNX Runtime is not installed.
+        """
+        if not self.compilation.is_proven:
+            raise PackageError("A model package has no compiled form.", given=self.compilation.why)
+        if "compiled" not in self.loaded:
+            data = self.read(COMPILED_FILE)
+            self.loaded["compiled"] = CompiledRunner(data, signature=self.spec.signature, compilation=self.compilation)
+        return self.loaded["compiled"]
+
+    def native_runner(self) -> Runner:
+        """What predicts with the estimator.
+
+        Raises:
+            PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
+        """
+        if "native" not in self.loaded:
+            from kairos.models.runner import SklearnRunner  # it loads scikit-learn
+
+            self.loaded["native"] = SklearnRunner(
                 self.estimator(), signature=self.spec.signature, form=self.spec.form, method=self.spec.method
             )
-        return self.loaded["runner"]
+        return self.loaded["native"]
 
 
 def write_package(
@@ -74,10 +108,13 @@ def write_package(
     lineage: Mapping[str, Json],
     example: Mapping[str, Json],
     allow_pickle: bool = False,
+    compilation: Compilation = NOT_TRIED,
+    compiled: bytes = b"",
 ) -> PackageSpec:
     """Writes a package into ``folder``, which must be empty or not there; returns the spec as written.
 
-    The list of files is written last: a folder without it is not a package.
+    The list of files is written last: a folder without it is not a package. ``compiled`` is the ONNX file, if
+    ``compilation`` says that it is proven.
 
     Raises:
         PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
@@ -95,6 +132,9 @@ def write_package(
     files[_PROFILE] = canonical_json(profile)
     files[_LINEAGE] = canonical_json(lineage)
     files[_SPEC] = canonical_json({"format": FORMAT, **plain(spec)})
+    files[_COMPILATION] = canonical_json(compilation)
+    if compilation.is_proven:
+        files[COMPILED_FILE] = compiled
     (folder / "kairos").mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -137,7 +177,7 @@ def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) ->
     Raises:
         PackageError: the files are not a package that this version reads, or not as they were written.
     """
-    read = _Verified(read)
+    verified = read = _Verified(read)
     spec = _read_json(read, _SPEC)
     found = spec.pop("format", None)
     if found != FORMAT:
@@ -150,6 +190,7 @@ def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) ->
         example=dict(zip(split["columns"], split["data"][0], strict=True)),
         read=read,
         allow_pickle=allow_pickle,
+        compilation=Compilation.from_plain(_read_json(read, _COMPILATION)) if verified.has(_COMPILATION) else NOT_TRIED,
     )
 
 
@@ -159,6 +200,10 @@ class _Verified:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._expected = _read_json(read, _FILES)
+
+    def has(self, name: str) -> bool:
+        """Whether the package was written with this file; packages of older versions lack some."""
+        return name in self._expected
 
     def __call__(self, name: str) -> bytes:
         data = self._read(name)

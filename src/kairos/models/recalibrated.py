@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from kairos.errors import PackageError
+from kairos.models.compiled import COMPILED_FILE
 from kairos.models.package import Package, write_package
 from kairos.models.profile import ColumnProfile
 from kairos.models.spec import PackageSpec
@@ -97,6 +98,7 @@ def recalibrated_package(
         train_until=train_until,
         libraries={**base.spec.libraries, "kairos-ml": metadata.version("kairos-ml")},
     )
+    compilation = base.compilation.put_right(recalibration)
     mended = ColumnProfile.fit("number", recalibration(answers))
     return write_package(
         folder,
@@ -106,4 +108,6 @@ def recalibrated_package(
         lineage={**base.lineage, "recalibration": {**plain(recalibration), **lineage}},
         example=base.example,
         allow_pickle=base.allow_pickle,
+        compilation=compilation,
+        compiled=base.read(COMPILED_FILE) if compilation.is_proven else b"",
     )

@@ -1,0 +1,137 @@
+"""LightGBM's and XGBoost's trees, read from the libraries' own descriptions of a model as an ``Ensemble``.
+
+Neither library is imported here: an estimator of theirs brings its library along.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.compiling.trees import Ensemble, Link, Tree
+
+__all__ = ["read_booster"]
+
+_IDENTITY = {
+    "regression", "regression_l1", "huber", "fair", "quantile", "mape",
+    "reg:squarederror", "reg:absoluteerror", "reg:quantileerror", "reg:pseudohubererror", "reg:squaredlogerror",
+}  # fmt: skip
+_EXP = {"poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie"}
+_SIGMOID = {"binary", "cross_entropy", "binary:logistic", "reg:logistic"}
+
+
+def read_booster(estimator: Any) -> Ensemble | None:
+    """Returns the trees of an estimator of LightGBM or XGBoost, or ``None`` if it is of another library.
+
+    Raises:
+        NotCompiled: its trees are of a kind that is not written.
+    """
+    library = type(estimator).__module__.partition(".")[0]
+    if library == "lightgbm":
+        return _lightgbm(estimator.booster_, estimator._best_iteration or None)
+    if library == "xgboost":
+        return _xgboost(estimator)
+    return None
+
+
+def _link(objective: str) -> Link:
+    for link, names in (("identity", _IDENTITY), ("exp", _EXP), ("sigmoid", _SIGMOID)):
+        if objective in names:
+            return link  # type: ignore[return-value]  # the tuple's first items are links
+    raise NotCompiled(f"Its objective {objective!r} is not compiled.")
+
+
+def _lightgbm(booster: Any, best: int | None) -> Ensemble:
+    model = booster.dump_model(num_iteration=best)
+    if model["num_tree_per_iteration"] != 1:
+        raise NotCompiled("It tells more than two classes apart.")
+    objective, *options = model["objective"].split()
+    if "sqrt" in options:
+        raise NotCompiled("Its answers are squared, which is not compiled.")
+    settings = dict(option.split(":") for option in options if ":" in option)
+    trees = tuple(_lightgbm_tree(each["tree_structure"]) for each in model["tree_info"])
+    link = _link(objective)
+    factor = float(settings.get("sigmoid", 1.0)) if link == "sigmoid" else 1.0
+    return Ensemble(
+        trees=trees,
+        divisor=float(len(trees)) if model.get("average_output") else None,
+        factor=None if factor == 1.0 else factor,
+        link=link,
+    )
+
+
+def _lightgbm_tree(root: dict[str, Any]) -> Tree:
+    nodes: list[dict[str, Any]] = [root]
+    for node in nodes:  # it grows while it is walked
+        if "leaf_value" not in node or "left_child" in node:
+            nodes += [node["left_child"], node["right_child"]]
+    place = {id(node): index for index, node in enumerate(nodes)}
+    is_leaf = np.array(["left_child" not in node for node in nodes])
+    if not all(leaf or node["decision_type"] == "<=" for leaf, node in zip(is_leaf, nodes, strict=True)):
+        raise NotCompiled("Its trees ask about sets of categories, which are not compiled.")
+    if any("leaf_coeff" in node for node in nodes):
+        raise NotCompiled("Its leaves are linear models, which are not compiled.")
+    return Tree(
+        feature=np.array([node.get("split_feature", 0) for node in nodes]),
+        threshold=np.array([node.get("threshold", 0.0) for node in nodes], dtype=np.float64),
+        left=np.array([place[id(node["left_child"])] if "left_child" in node else 0 for node in nodes]),
+        right=np.array([place[id(node["right_child"])] if "left_child" in node else 0 for node in nodes]),
+        missing_left=np.array([_missing_left(node) if "left_child" in node else False for node in nodes]),
+        is_leaf=is_leaf,
+        value=np.array([node.get("leaf_value", 0.0) for node in nodes], dtype=np.float64),
+    )
+
+
+def _missing_left(node: dict[str, Any]) -> bool:
+    """Where LightGBM sends a missing value: by default, or where it sends 0."""
+    zero_left = node["threshold"] >= 0.0
+    if node["missing_type"] == "None":
+        return bool(zero_left)
+    if node["missing_type"] == "Zero" and node["default_left"] != zero_left:
+        raise NotCompiled("Its trees take 0 for a missing value, which is not compiled.")
+    return bool(node["default_left"])
+
+
+def _xgboost(estimator: Any) -> Ensemble:
+    booster = estimator.get_booster()
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    gradient = learner["gradient_booster"]
+    if gradient["name"] != "gbtree":
+        raise NotCompiled(f"Its booster {gradient['name']!r} is not compiled.")
+    if estimator.missing is not None and not math.isnan(estimator.missing):
+        raise NotCompiled(f"It takes {estimator.missing!r} for a missing value, which is not compiled.")
+    param = learner["learner_model_param"]
+    if int(param["num_class"]) > 2 or int(param.get("num_target", 1)) != 1:
+        raise NotCompiled("It tells more than two classes apart, or has several outputs.")
+    link = _link(learner["objective"]["name"])
+    trees = tuple(_xgboost_tree(tree) for tree in gradient["model"]["trees"])
+    best = getattr(booster, "best_iteration", None) if booster.attr("best_iteration") else None
+    if best is not None:
+        per_round = int(gradient["model"]["gbtree_model_param"].get("num_parallel_tree", 1))
+        trees = trees[: (best + 1) * per_round]
+    start = np.float32(float(param["base_score"].strip("[]")))
+    if link == "sigmoid":
+        start = -np.log(np.float32(1.0) / start - np.float32(1.0))
+    elif link == "exp":
+        start = np.log(start)
+    return Ensemble(trees=trees, start=float(start), below="<", precision="float32", link=link)
+
+
+def _xgboost_tree(tree: dict[str, Any]) -> Tree:
+    if any(tree["split_type"]):
+        raise NotCompiled("Its trees ask about sets of categories, which are not compiled.")
+    left = np.array(tree["left_children"])
+    conditions = np.array(tree["split_conditions"], dtype=np.float32)
+    return Tree(
+        feature=np.array(tree["split_indices"]),
+        threshold=conditions,
+        left=left,
+        right=np.array(tree["right_children"]),
+        missing_left=np.array(tree["default_left"]),
+        is_leaf=left < 0,
+        value=conditions,  # XGBoost keeps a leaf's value where a node has its threshold
+    )

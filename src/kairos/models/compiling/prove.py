@@ -1,0 +1,157 @@
+"""Compiling a model and proving that the file answers as the native runner does, or saying in a sentence why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kairos.errors import PackageError
+from kairos.models.compiled import Compilation, CompiledRunner, Layout, Proof
+from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.ports import Runner
+from kairos.models.signature import Signature
+from kairos.models.spec import Method, TrainingForm
+
+if TYPE_CHECKING:
+    from kairos.models.compiling.trees import Ensemble
+
+__all__ = ["COMPILER", "TOLERANCES", "can_compile", "compile_model", "prove"]
+
+Columns = Mapping[str, np.ndarray[Any, Any]]
+
+COMPILER = 1
+"""Raised when the files that come out are others: packages are then made anew."""
+
+TOLERANCES = {"float64": 1e-12, "float32": 1e-6}
+"""Largest difference, relative to the largest answer, by the precision in which the library of the model computes."""
+
+
+def can_compile() -> bool:
+    """Whether all that compiles a model is installed."""
+    return all(find_spec(name) is not None for name in ("onnx", "skl2onnx", "onnxruntime"))
+
+
+def compile_model(
+    estimator: Any,
+    native: Runner,
+    *,
+    signature: Signature,
+    form: TrainingForm,
+    method: Method,
+    train: Columns,
+    holdout: Columns | None,
+) -> tuple[Compilation, bytes]:
+    """Returns what is to be said of the compiled form, and its file, which is empty if there is none.
+
+    It never fails, whatever the estimator is: a model without a compiled form is served natively.
+
+    Args:
+        estimator: Fitted; it is not changed.
+        native: Runs it; what the file has to answer.
+        signature: Of the model.
+        form: How the estimator wants its input.
+        method: Of the estimator, that answers.
+        train: Rows of training, one array a column.
+        holdout: Rows kept back; ``None`` if the step takes none.
+    """
+    if not can_compile():
+        return Compilation(why="What compiles a model is not installed: pip install 'kairos-ml[compile]'."), b""
+    from kairos.models.compiling.graph import convert, read_ensemble  # it loads onnx
+
+    layout: Layout = "matrix" if form.kind == "matrix" else "columns"
+    try:
+        ensemble = read_ensemble(estimator)
+        data = convert(estimator, signature, layout=layout, method=method)
+        compiled = CompiledRunner(data, signature=signature, compilation=Compilation(layout=layout))
+        # Of a pipeline the trees ask about what the steps before them give, not about columns.
+        direct = ensemble if ensemble is not None and not hasattr(estimator, "steps") else None
+        proof = prove(
+            native,
+            compiled,
+            signature=signature,
+            rows=train if holdout is None else holdout,
+            rows_from="train" if holdout is None else "holdout",
+            train=train,
+            ensemble=direct,
+            relative=TOLERANCES["float64" if ensemble is None else ensemble.precision],
+        )
+    except NotCompiled as refusal:
+        return Compilation(why=str(refusal)), b""
+    except PackageError as error:
+        return Compilation(why=f"ONNX Runtime does not run it: {_first_line(error.facts.get('given', error))}"), b""
+    except Exception as error:  # converters fail in ways of their own; the model is none the worse
+        name = f"{type(error).__module__.partition('.')[0]}.{type(error).__name__}"
+        return Compilation(why=f"It cannot be converted: {name}: {_first_line(error)}"), b""
+    return Compilation(proof=proof, layout=layout), data
+
+
+def prove(
+    native: Runner,
+    compiled: Runner,
+    *,
+    signature: Signature,
+    rows: Columns,
+    rows_from: Literal["holdout", "train"],
+    train: Columns,
+    ensemble: Ensemble | None,
+    relative: float,
+) -> Proof:
+    """Compares two runners on all ``rows``, and on rows made to part them.
+
+    Args:
+        native: What is right.
+        compiled: What has to answer the same.
+        signature: Of the model.
+        rows: All rows that are kept to judge the model.
+        rows_from: Where they are from.
+        train: Rows from whose values others are made.
+        ensemble: Trees that ask about the columns themselves.
+        relative: Tolerance, as a share of the largest answer on these rows.
+
+    Raises:
+        NotCompiled: a difference is larger.
+    """
+    from kairos.models.compiling.made_rows import far_rows, near_rows
+
+    difference, worst, scale = _compare(native, compiled, rows, relative, f"row {{}} of the {rows_from}")
+    made = 0.0
+    near, far = near_rows(signature, train, ensemble), far_rows(signature, train)
+    for what, others in (("at its thresholds, nulls and levels", near), ("at the ends of its numbers", far)):
+        largest, _, size = _compare(native, compiled, others, relative, f"made row {{}} {what}")
+        made = max(made, largest / size if largest else 0.0)
+    return Proof(
+        rows=_count(rows),
+        rows_from=rows_from,
+        difference=difference,
+        worst_row=worst,
+        made_rows=_count(near) + _count(far),
+        made_difference=made,
+        tolerance=relative * scale,
+    )
+
+
+def _count(rows: Columns) -> int:
+    return len(next(iter(rows.values())))
+
+
+def _compare(native: Runner, compiled: Runner, rows: Columns, relative: float, where: str) -> tuple[float, int, float]:
+    """The largest difference, its row, and the largest answer."""
+    expected, answer = native.predict(rows), compiled.predict(rows)
+    scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
+    same = (expected == answer) | (np.isnan(expected) & np.isnan(answer))
+    with np.errstate(invalid="ignore"):
+        differences = np.where(same, 0.0, np.abs(answer - expected))
+    differences = np.where(np.isnan(differences), np.inf, differences)
+    worst = int(np.argmax(differences)) if len(differences) else 0
+    largest = float(differences[worst]) if len(differences) else 0.0
+    if largest > relative * scale:
+        given = f"{answer[worst]:.17g} instead of {expected[worst]:.17g}"
+        raise NotCompiled(f"The compiled form answers {where.format(worst)} with {given}.")
+    return largest, worst, scale
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,284 @@
+"""A compiled form is kept only if it answers as the estimator does, wherever a conversion is known to go astray."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+from xgboost import XGBClassifier, XGBRegressor
+
+from kairos.models.compiled import Compilation, Proof
+from kairos.models.compiling import graph
+from kairos.models.compiling import prove as proving
+from kairos.models.compiling.graph import read_ensemble
+from kairos.models.compiling.prove import compile_model, prove
+from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.finish import ModelOptions
+from kairos.models.package import Package, open_package
+from kairos.models.ports import Runner
+from kairos.models.score import score_columns
+from kairos.stats.recalibration import Recalibration
+from tests.models.trainings import finish, hours, seasons, to_pandas
+
+NUMBERS = ModelOptions(time="hour", allow_pickle=True)
+CHANCES = replace(NUMBERS, loss="log_loss")
+BUSY = hours().with_columns(users=(pl.col("users") > 80).cast(pl.Int64))
+FULL = hours().drop_nulls()
+
+
+def encoded(encoder: Any, estimator: Any) -> Any:
+    """A pipeline for ``seasons``."""
+    columns = make_column_transformer((encoder, ["season"]), ("passthrough", ["hour_of_day", "temperature"]))
+    return make_pipeline(columns, estimator)
+
+
+def made(folder: Path, returned: object, options: ModelOptions, train: Any, **inputs: Any) -> Package:
+    """Finished, and opened in both forms."""
+    return open_package(finish(folder, returned, options, train=train, **inputs), allow_pickle=True)
+
+
+one_hot = OneHotEncoder(handle_unknown="ignore")
+codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+EXACT: dict[str, tuple[Any, ModelOptions, Any]] = {
+    "histograms": (HistGradientBoostingRegressor(max_iter=20), NUMBERS, hours()),
+    "boosted": (GradientBoostingRegressor(n_estimators=20), NUMBERS, FULL),
+    "forest": (RandomForestRegressor(20), NUMBERS, hours()),
+    "forest of chances": (RandomForestClassifier(20), CHANCES, BUSY),
+    "extra trees": (ExtraTreesRegressor(20), NUMBERS, hours()),
+    "one tree": (DecisionTreeRegressor(), NUMBERS, hours()),
+    "one node": (DecisionTreeRegressor(max_depth=1), NUMBERS, hours()),
+    "one leaf": (DecisionTreeRegressor(min_samples_leaf=390), NUMBERS, hours()),
+    "scaled trees": (make_pipeline(StandardScaler(), HistGradientBoostingRegressor(max_iter=20)), NUMBERS, hours()),
+    "trees on one-hot text": (
+        encoded(OneHotEncoder(handle_unknown="ignore", sparse_output=False), HistGradientBoostingRegressor()),
+        NUMBERS,
+        seasons(),
+    ),
+    "trees on codes of text": (encoded(codes, RandomForestRegressor(10)), NUMBERS, seasons()),
+    "lightgbm": (LGBMRegressor(n_estimators=20, verbose=-1), NUMBERS, hours()),
+    "xgboost": (XGBRegressor(n_estimators=20), NUMBERS, hours()),
+}
+CLOSE: dict[str, tuple[Any, ModelOptions, Any]] = {
+    "histograms of counts": (HistGradientBoostingRegressor(loss="poisson", max_iter=20), NUMBERS, hours()),
+    "histograms of chances": (HistGradientBoostingClassifier(max_iter=20), CHANCES, BUSY),
+    "boosted chances": (GradientBoostingClassifier(n_estimators=9), CHANCES, BUSY.drop("weather")),
+    "boosted, exponential loss": (
+        GradientBoostingClassifier(loss="exponential", n_estimators=9), CHANCES, BUSY.drop("weather"),
+    ),
+    "a line": (LinearRegression(), NUMBERS, FULL),
+    "ridge": (make_pipeline(SimpleImputer(), StandardScaler(), Ridge()), NUMBERS, hours()),
+    "logistic": (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()), CHANCES, BUSY),
+    "one-hot text": (encoded(one_hot, Ridge()), NUMBERS, seasons()),
+    "one-hot text of pandas": (encoded(one_hot, Ridge()), NUMBERS, to_pandas(seasons())),
+    "lightgbm of chances": (LGBMClassifier(n_estimators=20, verbose=-1), CHANCES, BUSY),
+    "xgboost of chances": (XGBClassifier(n_estimators=20), CHANCES, BUSY),
+    "xgboost of counts": (XGBRegressor(objective="count:poisson", n_estimators=20), NUMBERS, hours()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_trees_agree_to_the_last_bit(tmp_path: Path, case: str) -> None:
+    """On every row, on thresholds and beside them, with missing values and text never seen."""
+    package = made(tmp_path, *EXACT[case])
+    proof = package.compilation.proof
+    assert proof is not None, package.compilation.why
+    assert (proof.difference, proof.made_difference) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("case", CLOSE)
+def test_sums_and_links_agree_within_the_tolerance(tmp_path: Path, case: str) -> None:
+    """Of doubles 1e-12 of the largest answer, of XGBoost's float32 1e-6."""
+    package = made(tmp_path, *CLOSE[case])
+    proof = package.compilation.proof
+    assert proof is not None, package.compilation.why
+    assert proof.difference <= proof.tolerance
+    assert package.answering == "compiled"
+
+
+class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A step that no converter knows."""
+
+    def fit(self, frame: object, target: object = None) -> Doubled:
+        """Learns nothing."""
+        self.fitted_ = True
+        return self
+
+    def transform(self, frame: Any) -> Any:
+        """Twice of each."""
+        return 2.0 * np.asarray(frame)
+
+
+LEVELS = seasons().with_columns(pl.col("season").cast(pl.Enum(["spring", "summer", "winter"])))
+WITHOUT: dict[str, tuple[Any, ModelOptions, Any, str]] = {
+    "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "cannot be converted"),
+    "classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, BUSY, "a class, not"),
+    "categories": (HistGradientBoostingRegressor(categorical_features="from_dtype"), NUMBERS, LEVELS, "sets of cat"),
+    "another start": (GradientBoostingRegressor(init=LinearRegression()), NUMBERS, FULL, "another estimator"),
+    "dart": (XGBRegressor(booster="dart", n_estimators=3), NUMBERS, hours(), "booster 'dart'"),
+    "linear leaves": (LGBMRegressor(linear_tree=True, n_estimators=3, verbose=-1), NUMBERS, FULL, "linear models"),
+    "zero is missing": (LGBMRegressor(zero_as_missing=True, n_estimators=3, verbose=-1), NUMBERS, hours(), "0 for a"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_without_a_proof_the_package_says_why_and_answers_natively(tmp_path: Path, case: str) -> None:
+    """In one sentence; the run goes on, and no file is kept."""
+    *model, words = WITHOUT[case]
+    package = made(tmp_path, *model)
+    assert package.compilation.proof is None
+    assert words in str(package.compilation.why)
+    assert package.answering == "native"
+    assert not (tmp_path / "package/kairos/compiled.onnx").exists()
+
+
+def test_the_whole_holdout_is_compared(tmp_path: Path) -> None:
+    """Where the step takes one; else all rows of training."""
+    trees = HistGradientBoostingRegressor(max_iter=3)
+    with_one = made(tmp_path / "one", trees, NUMBERS, hours(), holdout=hours(seed=1).head(123)).compilation.proof
+    assert with_one is not None
+    assert (with_one.rows, with_one.rows_from) == (123, "holdout")
+    without = made(tmp_path / "none", trees, NUMBERS, hours()).compilation.proof
+    assert without is not None
+    assert (without.rows, without.rows_from) == (400, "train")
+
+
+def compiled_with(package: Package, table: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Compilation:
+    """Compiles a package's estimator anew, its trees read wrongly as told."""
+    estimator, spec = package.estimator(), package.spec
+    trees = read_ensemble(estimator)
+    assert trees is not None
+    if changed.pop("turn_missing", False):
+        changed["trees"] = tuple(replace(tree, missing_left=~tree.missing_left.astype(bool)) for tree in trees.trees)
+    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: replace(trees, **changed))
+    columns = score_columns(package, table)
+    found, _ = compile_model(
+        estimator, package.native_runner(), signature=spec.signature, form=spec.form, method=spec.method,
+        train=columns, holdout=None,
+    )  # fmt: skip
+    return found
+
+
+def test_thresholds_that_float32_cannot_hold_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers beside 2^24 are apart as doubles; written in float32 the same trees are refused, by a row."""
+    random = np.random.default_rng(0)
+    account = random.integers(2**24, 2**24 + 64, 600)
+    table = pl.DataFrame({"account": account, "other": random.random(600), "users": account % 3 * 5.0})
+    package = made(tmp_path, HistGradientBoostingRegressor(max_iter=20), ModelOptions(), table)
+    assert compiled_with(package, table, monkeypatch).is_proven
+    rounded = compiled_with(package, table, monkeypatch, precision="float32")
+    assert re.search(r"answers row \d+ of the train with \S+ instead of", str(rounded.why))
+
+
+@pytest.mark.parametrize("wrong", [{"below": "<"}, {"rounds_inputs": True}, {"turn_missing": True}])
+def test_a_form_that_differs_at_thresholds_or_nulls_only_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    """Rows are made there, as the holdout may hold none."""
+    package = made(tmp_path, HistGradientBoostingRegressor(max_iter=20), NUMBERS, hours())
+    found = compiled_with(package, hours(), monkeypatch, **wrong)
+    assert not found.is_proven
+    assert "instead of" in str(found.why)
+
+
+class Guessing:
+    """The native runner, but text never seen is taken for a level."""
+
+    def __init__(self, native: Runner) -> None:
+        self.native = native
+
+    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        """As of the first level."""
+        known = {"spring", "summer", "winter"}
+        season = np.array([text if text in known else "spring" for text in columns["season"]], dtype=object)
+        return self.native.predict({**columns, "season": season})
+
+
+def test_a_form_that_differs_on_levels_never_seen_is_refused(tmp_path: Path) -> None:
+    """No row of a holdout holds one."""
+    package = made(tmp_path, encoded(one_hot, Ridge()), NUMBERS, seasons())
+    native, columns = package.native_runner(), score_columns(package, seasons())
+    with pytest.raises(NotCompiled, match=r"answers made row \d+ at its thresholds, nulls and levels"):
+        prove(
+            native, Guessing(native), signature=package.spec.signature, rows=columns, rows_from="train",
+            train=columns, ensemble=None, relative=1e-12,
+        )  # fmt: skip
+
+
+def test_missing_text_is_a_level_of_its_own(tmp_path: Path) -> None:
+    """As scikit-learn's encoders have it."""
+    table = seasons().with_columns(season=pl.when(pl.int_range(pl.len()) % 5 > 0).then("season"))
+    package = made(tmp_path, encoded(one_hot, Ridge()), NUMBERS, table)
+    assert package.compilation.is_proven, package.compilation.why
+    columns = score_columns(package, table)
+    np.testing.assert_allclose(package.runner().predict(columns), package.native_runner().predict(columns))
+
+
+def test_equal_trainings_give_the_same_file(tmp_path: Path) -> None:
+    """What skl2onnx writes as well."""
+    for name in ("one", "two"):
+        made(tmp_path / name, encoded(one_hot, Ridge()), NUMBERS, seasons())
+    one, two = ((tmp_path / name / "package/kairos/compiled.onnx").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_a_converter_that_breaks_down_does_not_fail_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it raises."""
+
+    def broken(*args: Any, **options: Any) -> bytes:
+        raise RuntimeError("it broke\nin two lines")
+
+    monkeypatch.setattr(graph, "convert", broken)
+    package = made(tmp_path, HistGradientBoostingRegressor(max_iter=3), NUMBERS, hours())
+    assert package.compilation.why == "It cannot be converted: builtins.RuntimeError: it broke"
+    assert package.answering == "native"
+
+
+def test_without_the_libraries_a_package_is_made_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are extras: for compiling and, apart from it, for running what was compiled."""
+    trees = HistGradientBoostingRegressor(max_iter=3)
+    monkeypatch.setattr(proving, "can_compile", lambda: False)
+    assert "kairos-ml[compile]" in str(made(tmp_path / "no", trees, NUMBERS, hours()).compilation.why)
+    monkeypatch.undo()
+    package = made(tmp_path / "yes", trees, NUMBERS, hours())
+    monkeypatch.setattr("kairos.models.package.can_run", lambda: False)
+    assert package.answering == "native"
+    assert package.runner() is package.native_runner()
+
+
+def test_a_model_put_right_keeps_the_form_where_the_proof_carries() -> None:
+    """A line carries a difference with it; between log-odds only no difference stays none."""
+    proof = Proof(
+        rows=9, rows_from="train", difference=1e-15, worst_row=3, made_rows=9, made_difference=0.0, tolerance=1e-12
+    )
+    base = Compilation(proof=proof)
+    right = base.put_right(Recalibration(level=1.0, slope=-2.0))
+    assert right.proof == replace(proof, difference=2e-15, tolerance=2e-12)
+    assert right.recalibration == Recalibration(level=1.0, slope=-2.0)
+    odds = Recalibration(level=1.0, scale="log_odds")
+    assert not base.put_right(odds).is_proven
+    assert Compilation(proof=replace(proof, difference=0.0)).put_right(odds).is_proven
+    nothing = Compilation(why="No.")
+    assert nothing.put_right(odds) is nothing
