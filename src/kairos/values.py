@@ -27,6 +27,7 @@ __all__ = [
     "canonical_json",
     "duration_text",
     "is_model_name",
+    "length_words",
     "parse_duration",
     "parse_moment",
     "plain",
@@ -85,6 +86,21 @@ def duration_text(length: timedelta) -> str:
         if seconds >= _UNITS_S[unit] and seconds % _UNITS_S[unit] == 0:
             return f"{int(seconds // _UNITS_S[unit])}{unit}"
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def length_words(length: timedelta) -> str:
+    """A length of time as a person says it: its two largest units, and no fraction.
+
+    >>> length_words(timedelta(minutes=72)), length_words(timedelta(days=1)), length_words(timedelta(seconds=3))
+    ('1 hour 12 minutes', '1 day', 'less than a minute')
+    """
+    minutes = int(length.total_seconds() // 60)
+    counts = (("day", minutes // 1440), ("hour", minutes // 60 % 24), ("minute", minutes % 60))
+    told = [f"{count} {unit}{'' if count == 1 else 's'}" for unit, count in counts]
+    first = next((i for i, (_, count) in enumerate(counts) if count), None)
+    if first is None:
+        return "less than a minute"
+    return " ".join(told[i] for i in range(first, min(first + 2, 3)) if counts[i][1])
 
 
 def parse_moment(text: str) -> datetime:

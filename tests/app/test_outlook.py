@@ -130,7 +130,7 @@ def test_a_new_version_that_is_asked_for_says_what_it_waits_for_and_until_when(
     head = world.project.ledger.head()
     found = outlook(world.project, model)
     assert found.learning is not None
-    assert found.learning.waits == "the last training was less than 7d ago"
+    assert found.learning.waits == "the last training was less than 7 days ago"
     assert found.due == found.learning.due == clock + 7 * DAY
     page = status_page(world.project)
     assert "due 13 Jan 2012, 00:00 UTC" in " ".join(page.split())

@@ -378,3 +378,8 @@ def test_two_sentences_and_a_table() -> None:
     assert cause_sentences(causes(since=None, before=None, after=None)) == (
         "demand: no rise of the mean absolute error is to be seen in 3 days. What else changed is not known to do harm."
     )
+    calm = causes(since=None, before=None, after=None)
+    assert "is to be seen in 1 day." in cause_sentences(replace(calm, days=1))
+    assert cause_sentences(replace(calm, days=0, rows=0)).startswith(
+        "demand: there is no answer yet that the mean absolute error can be told of."
+    )

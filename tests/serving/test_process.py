@@ -144,6 +144,32 @@ def test_killed_in_the_middle_of_traffic_it_has_every_answer_on_record(start: Ca
     assert log.find(answered[0][1]["prediction_id"])
 
 
+def takes_connections(toy: Toy) -> bool:
+    """Whether it still listens."""
+    try:
+        with closing(toy.connect()) as other:
+            other.connect()
+    except OSError:
+        return False
+    return True
+
+
+def test_ctrl_c_once_more_ends_it_at_once(start: Callable[..., Toy], tmp_path: Path) -> None:
+    """With 130, whatever is on its way; what was answered before is on record."""
+    toy = start()
+    toy.get(f"/state?seq={toy.follow('8 1 0 -')}")
+    with ThreadPoolExecutor(1) as pool, closing(toy.connect()) as connection:
+        lost = pool.submit(post, connection, COLUMNS)
+        while not (tmp_path / "busy").exists():
+            time.sleep(0.001)
+        toy.process.send_signal(signal.SIGINT)
+        while takes_connections(toy):  # it has seen the first signal once it takes no one else
+            time.sleep(0.001)
+        toy.process.send_signal(signal.SIGINT)
+        assert toy.process.wait(timeout=60) == 130
+        assert lost.exception() is not None
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_it_answers_what_is_on_its_way(
     start: Callable[..., Toy], tmp_path: Path, sign: signal.Signals

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import timedelta
 
 from kairos.app.controller import Controller
 from kairos.app.evidence import Gathered
 from kairos.app.glancing import Glance
 from kairos.app.project import Project
-from kairos.app.reading import READING
 from kairos.app.recording import Record
+from kairos.app.telling import is_trouble, log_line
 from kairos.errors import AdapterError, KairosError
 from kairos.ledger import Entry
+from kairos.pipeline.result import RunStopped
 
 __all__ = ["Loop"]
 
@@ -21,6 +23,8 @@ _log = logging.getLogger("kairos.loop")
 
 _GATHER_EVERY = timedelta(minutes=10)
 """How often, between two ticks, the log is read for what is on trial."""
+_PATIENCE_S = 2.0
+"""How long an end waits for what a thread is at; a training ends within a tenth of it."""
 
 
 class Loop:
@@ -51,10 +55,22 @@ class Loop:
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
+        until_s = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join(timeout=max(until_s - time.monotonic(), 0.0))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs any more; what does holds nothing that is half-written, and may be cut off."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _tick(self) -> None:
+        try:
+            self._ticks()
+        except RunStopped as stop:  # told in the ledger, and begun again by the next loop
+            _log.info("%s", stop)
+
+    def _ticks(self) -> None:
         every_s = self._outer.settings.every.total_seconds()
         gather_s = min(every_s, _GATHER_EVERY.total_seconds())
         trouble = _Trouble("finish its turn", repeats=True)
@@ -85,7 +101,8 @@ class Loop:
                     glance.look()
 
     def _project(self) -> Project:
-        return Project(self._outer.root, home=self._outer.home, clock=self._outer.clock, actor="kairos")
+        outer = self._outer
+        return Project(outer.root, home=outer.home, clock=outer.clock, actor="kairos", stopping=self._stop)
 
     def _record(self, project: Project) -> None:
         """Brings the experiment record up to the ledger, if there is something new for it."""
@@ -105,9 +122,7 @@ class Loop:
             if entry.seq in self._told:
                 return
             self._told.add(entry.seq)
-        sentence = entry.body.get("sentence") or "; ".join(map(str, entry.body.get("reasons") or ()))
-        level = logging.INFO if entry.kind == READING else logging.WARNING
-        _log.log(level, "%s %s %s %s", entry.kind, entry.subject, entry.body.get("to", ""), sentence)
+        _log.log(logging.WARNING if is_trouble(entry) else logging.INFO, "%s", log_line(entry))
 
 
 class _Trouble:

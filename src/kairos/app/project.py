@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -34,6 +35,7 @@ class Project:
         clock: Tells the time.
         actor: Who acts, for the ledger; ``None``: the user's login name.
         workers: Processes that steps run in.
+        stopping: Set by whoever wants what runs to end, where Ctrl-C does not reach; ``None``: nobody does.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Project:
         clock: Clock | None = None,
         actor: str | None = None,
         workers: int = 2,
+        stopping: threading.Event | None = None,
     ) -> None:
         self.root = root.absolute()
         self.home = (home or self.root / ".kairos").absolute()
         self.clock = clock or SystemClock()
         self.actor = actor or _login()
+        self.stopping = stopping or threading.Event()
         self._workers = workers
         self._closers: list[Callable[[], None]] = []
         self._folded = DeliveryState()

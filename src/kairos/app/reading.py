@@ -251,6 +251,7 @@ def _run(project: Project, window: Window, targets: list[str], finish: ModelFini
         clock=project.clock,
         finish_model=finisher(project) if finish is None else finish,
         targets=targets,
+        should_stop=project.stopping.is_set,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kairos.app.story import DecisionLine
+from kairos.delivery.retrain import Reading
 from kairos.ledger import Entry
 from kairos.values import Json
 
-__all__ = ["DECISIONS", "decision_line"]
+__all__ = ["DECISIONS", "decision_line", "is_trouble", "log_line"]
 
 DECISIONS = (
     "run.failed",
@@ -42,6 +43,24 @@ def decision_line(entry: Entry) -> DecisionLine:
     )
 
 
+def log_line(entry: Entry) -> str:
+    """The fact as the log of a loop has it: about what, what was decided, and why."""
+    line = decision_line(entry)
+    what = f"{line.kind} {line.verdict}" if line.verdict and entry.kind == "gate.decided" else line.kind
+    return f"{line.subject} {what}: {line.sentence}"
+
+
+def is_trouble(entry: Entry) -> bool:
+    """Whether a person may have to look: an alarm, a failed run, a version that was taken back, broken data."""
+    body = entry.body
+    return (
+        entry.kind == "run.failed"
+        or body.get("level") == "alarm"
+        or body.get("to") == "rolled_back"
+        or body.get("action") == "investigate"
+    )
+
+
 def _run(body: Json) -> str:
     ran = sum(step["status"] == "ran" for step in body["steps"])
     made = ", ".join(sorted(body["models"])) or "no model"
@@ -58,6 +77,16 @@ def _run(body: Json) -> str:
 def _failed_run(body: Json) -> str:
     failures = [body["failure"], *body.get("also_failed", ())]
     return "; ".join(f"stopped at {failure['step']}: {failure['message']}" for failure in failures)
+
+
+def _read(body: Json) -> str:
+    if "failure" in body:
+        return f"of {_days(body['window'])} none could be taken: {body['failure']}"
+    reading = Reading.from_plain(body)
+    return (
+        f"of {_days(body['window'])}: on {reading.n} rows the live version lost {reading.champion_mean:.4g}, a fresh "
+        f"one {reading.fresh_mean:.4g}"
+    )
 
 
 def _registered(body: Json) -> str:
@@ -110,6 +139,7 @@ def _days(window: str) -> str:
 _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
     {
         "run.finished": ("run", _run),
+        "reading.taken": ("reading", _read),
         "run.failed": ("run", _failed_run),
         "version.registered": ("version", _registered),
         "gate.decided": ("gate", _gated),

@@ -88,6 +88,7 @@ def train(
             force=force,
             check=partial(_check_names, project.settings.models.values()),
             on_event=on_event,
+            should_stop=project.stopping.is_set,
         )
     except RunStopped as stop:
         project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})

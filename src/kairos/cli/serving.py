@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from kairos.app.retrying import decide_again
+from kairos.cli.logs import log_to_stderr
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
@@ -46,7 +48,12 @@ def up(args: Namespace) -> int:
     from kairos.app.looping import Loop
 
     with open_project(args) as project, project.predictions.rolling(), ExitStack() as stack:
-        _serve(args, project, on_ready=lambda: stack.enter_context(Loop(project)))
+        loop = Loop(project)
+        _serve(args, project, on_ready=lambda: stack.enter_context(loop))
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+    if not loop.has_ended:  # at something that takes longer; all that it writes is whole or not there
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 
@@ -168,7 +175,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     from kairos.serving.process import serve as run
     from kairos.web.live import status_page
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     port = project.settings.port if args.port is None else args.port
     if not 0 <= port <= 65535:
         raise UsageError("A port cannot be used.", given=port, accepted="0 to 65535")

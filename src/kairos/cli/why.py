@@ -28,5 +28,6 @@ def why(args: Namespace) -> int:
         if found.causes.causes:
             say("")
             table(("share", "95 %", "since", "what"), cause_lines(found.causes))
-            say("", f"{found.causes.rows} rows of {found.causes.days} days up to {moment(found.causes.as_of)}")
+            days = "1 day" if found.causes.days == 1 else f"{found.causes.days} days"
+            say("", f"{found.causes.rows} rows of {days} up to {moment(found.causes.as_of)}")
     return 0

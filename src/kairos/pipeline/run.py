@@ -37,6 +37,7 @@ def run(
     force: Collection[str] = (),
     check: Callable[[Graph], None] = lambda graph: None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """Runs the steps of a project.
 
@@ -55,13 +56,14 @@ def run(
         force: Steps that run whatever was made before.
         check: Shown the graph before anything runs; what it raises, ``run`` raises.
         on_event: Told how the steps get on.
+        should_stop: Asked ten times a second; a thread that Ctrl-C does not reach is stopped by it.
 
     Raises:
         GraphError: the pipeline cannot run as written; nothing ran.
         StepFailed: the project's file cannot be loaded; nothing ran.
         UsageError: a step, param or target is unknown; nothing ran.
         PipelineError: the project's files changed while they were read; nothing ran.
-        RunStopped: Ctrl-C; it has the result so far. Steps that ran go on until the engine is closed.
+        RunStopped: Ctrl-C, or ``should_stop``; it has the result so far. Steps go on until the engine is closed.
     """
     project = replace(project, root=project.root.absolute())  # workers have folders of their own
     files = project.code_digest()
@@ -83,6 +85,7 @@ def run(
         finish_model=finish_model,
         force=frozenset(force),
         on_event=on_event,
+        should_stop=should_stop,
         settings=settings,
         reached=reached,
         files=files,

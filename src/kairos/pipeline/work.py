@@ -77,6 +77,7 @@ class Work:
     finish_model: ModelFinisher
     force: frozenset[str]
     on_event: Callable[[StepEvent], None]
+    should_stop: Callable[[], bool]
     settings: Mapping[str, Setting]
     reached: Mapping[str, Reached]
     files: str
@@ -101,6 +102,8 @@ class Work:
             self._start_ready()
             while self.running:
                 done, _ = wait(self.running, timeout=_BEAT_S, return_when=FIRST_COMPLETED)
+                if self.should_stop():
+                    raise KeyboardInterrupt
                 for future in sorted(done, key=lambda each: self.running[each][0].name):
                     self._finished(future, *self.running.pop(future))
                 self._start_ready()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -32,7 +34,8 @@ def serve(
 ) -> None:
     """Serves until the process is told to stop (SIGTERM or Ctrl-C); requests on their way are answered first.
 
-    Returns normally then, so that the caller can end what is her own.
+    Ctrl-C once more ends the process at once, with 130. Else it returns normally, so that the caller can end what is
+    her own.
 
     Args:
         server: What answers; closed at the end.
@@ -71,7 +74,11 @@ def _stop_signals_end_here(running: uvicorn.Server) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, running.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(number: int, frame: object) -> None:
+        running.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -85,6 +92,12 @@ class _Announcing(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal ends it in order; Ctrl-C once more ends it at once."""
+        if self.should_exit and sig == signal.SIGINT:
+            os._exit(130)
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts, then tells."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.retrain.reasons import Reason, waiting_cost
-from kairos.values import duration_text
+from kairos.values import length_words
 
 __all__ = ["held_back", "held_until", "new_rows_lacking"]
 
@@ -23,7 +23,7 @@ def held_back(policy: RetrainPolicy, facts: RetrainFacts, reasons: tuple[Reason,
         return "a challenger is on trial"
     pause = _pause(policy, facts)
     if facts.trained_at and facts.now - facts.trained_at[-1] < pause:
-        return f"the last training was less than {duration_text(pause)} ago"
+        return f"the last training was less than {length_words(pause)} ago"
     since = facts.now - timedelta(days=policy.budget_days)
     finished = facts.trained_at[: len(facts.trained_at) - facts.unfinished_in_a_row]
     spent = sum(at > since for at in finished)

@@ -16,7 +16,7 @@ from kairos.delivery.rollout.worth import valued, worth_of, worth_safety
 from kairos.delivery.state import Stage
 from kairos.stats.badevents import safety_log_e
 from kairos.stats.rates import rate_log_e
-from kairos.values import duration_text
+from kairos.values import length_words
 
 __all__ = ["Missing", "allowed_rate", "exposure", "missing", "safety"]
 
@@ -24,6 +24,7 @@ _FEWEST = 20
 """Requests that both predicted before a refit goes on at all: of any other version the labels ask for more."""
 
 _FAR_DAYS = 365
+_JUST_BEGUN = timedelta(minutes=1)
 """What is due later is not promised."""
 
 
@@ -164,7 +165,8 @@ def _dwell(policy: RolloutPolicy, stage: Stage, share: float, evidence: RolloutE
     if waited >= needed:
         return None
     where = "live beside the former champion" if stage == "live" else "in this stage"
-    return Missing(text=f"{duration_text(waited)} of {duration_text(needed)} {where}", due=evidence.since + needed)
+    over = "which have just begun" if waited < _JUST_BEGUN else f"of which {length_words(waited)} are over"
+    return Missing(text=f"{length_words(needed)} {where}, {over}", due=evidence.since + needed)
 
 
 def _due_pairs(evidence: RolloutEvidence, count: float) -> datetime | None:

@@ -23,7 +23,10 @@ def cause_lines(causes: Causes) -> list[tuple[str, str, str, str]]:
 
 def _rise(causes: Causes) -> str:
     if causes.since is None or causes.before is None or causes.after is None:
-        return f"{causes.model}: no rise of the {causes.named} is to be seen in {causes.days} days."
+        if not causes.rows:
+            return f"{causes.model}: there is no answer yet that the {causes.named} can be told of."
+        days = "1 day" if causes.days == 1 else f"{causes.days} days"
+        return f"{causes.model}: no rise of the {causes.named} is to be seen in {days}."
     before = "on its holdout" if causes.reference == "holdout" else "before"
     return (
         f"{causes.model}: the {causes.named} rose to {causes.after:.4g} on {causes.since:%Y-%m-%d} "
