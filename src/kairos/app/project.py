@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kairos.clock import Clock, SystemClock
 from kairos.delivery.state import DeliveryState
 from kairos.ledger import Entry, Fact, SqliteLedger
+from kairos.ledger.sqlite import may_write
 from kairos.values import Json
 
 if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
@@ -111,6 +112,11 @@ class Project:
         from kairos.store.predictions import PredictionLog
 
         return PredictionLog(self.home / "predictions")
+
+    def roll(self) -> None:
+        """Rolls what was predicted into tables, which makes it quick to read; where nothing may be written, not."""
+        if may_write(self.home / "predictions" / "any"):
+            self.predictions.roll()
 
     @cached_property
     def counts(self) -> CountLog:

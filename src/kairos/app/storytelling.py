@@ -98,7 +98,7 @@ def tell_story(
 
 def answered(project: Project, model: ModelSettings, window: Window) -> pl.DataFrame:
     """What users got in a window, with the truth where it is known, in the order of time."""
-    project.predictions.roll()
+    project.roll()
     rows = project.predictions.labelled(model.name, window, as_of=project.clock.now())
     return rows.filter(pl.col("answered"))
 

@@ -21,7 +21,7 @@ def status(args: Namespace) -> int:
     from kairos.app.outlook import outlook
 
     with open_project(args) as project:
-        project.predictions.roll()
+        project.roll()
         models = [m for m in project.settings.models.values() if m.name in project.state().models]
         found = [outlook(project, model) for model in models]
         if args.json:

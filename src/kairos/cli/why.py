@@ -29,5 +29,6 @@ def why(args: Namespace) -> int:
             say("")
             table(("share", "95 %", "since", "what"), cause_lines(found.causes))
             days = "1 day" if found.causes.days == 1 else f"{found.causes.days} days"
-            say("", f"{found.causes.rows} rows of {days} up to {moment(found.causes.as_of)}")
+            if found.causes.rows:
+                say("", f"{found.causes.rows} rows of {days} up to {moment(found.causes.as_of)}")
     return 0

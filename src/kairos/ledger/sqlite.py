@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from kairos.ledger.entry import GENESIS, Entry, entry_hash
 from kairos.ledger.ports import Fact, Verification
 from kairos.values import Json, canonical_json, parse_moment, plain
 
-__all__ = ["SqliteLedger"]
+__all__ = ["SqliteLedger", "may_write"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -38,10 +39,20 @@ CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
 _COLUMNS = "seq, at, kind, subject, actor, body, prev, hash"
 
 
+def may_write(path: Path) -> bool:
+    """Whether the ledger at that place may be written, or made, by whoever runs this."""
+    if path.exists() and not os.access(path, os.W_OK):
+        return False
+    folder = next(each for each in path.absolute().parents if each.exists())
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 class SqliteLedger:
     """A ledger in one file; see :class:`kairos.ledger.ports.Ledger` for what it promises.
 
     Every append is a durable transaction of its own: when it returns, the fact survives a power failure.
+
+    Where the folder may only be read, what is there is read, and nothing is written.
 
     Args:
         path: The file; made, with its folder, when it is not there.
@@ -52,7 +63,9 @@ class SqliteLedger:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()  # SQLite connections stay in the thread that made them
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._is_read_only = not may_write(path)
+        if not self._is_read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             connection = self._connection()
             exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'no_delete'").fetchone()
@@ -86,6 +99,8 @@ class SqliteLedger:
             raise UsageError(f"The fact {first.kind!r} about {first.subject!r} needs an aware time.", given=str(at))
         moment = parse_moment(at.isoformat())
         bodies = [plain(dict(fact.body)) for fact in facts]
+        if self._is_read_only:
+            raise LedgerError(f"The ledger {self.path.name} may only be read here.", given=str(self.path.parent))
         connection = self._connection()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -176,12 +191,30 @@ class SqliteLedger:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            if self._is_read_only:
+                self._local.connection = connection = _reading(self.path, self._busy_timeout_s)
+                return connection
             connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
             with closing(connection.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = WAL")
                 cursor.execute("PRAGMA synchronous = FULL")
             self._local.connection = connection
         return connection
+
+
+def _reading(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """A connection for reading alone; to an empty ledger if there is none.
+
+    What a writer has not yet brought from its log into the file is read with it. Without such a log SQLite would make
+    one, which it may not; so it is told that the file does not change.
+    """
+    if not path.exists():
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(_SCHEMA)
+        return connection
+    log = path.with_name(f"{path.name}-wal")
+    how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=timeout_s, isolation_level=None)
 
 
 def _link(fact: Fact, body: Json, *, seq: int, at: datetime, actor: str, prev: str) -> Entry:
