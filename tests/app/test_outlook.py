@@ -19,7 +19,7 @@ from kairos.delivery.rollout import StageStep
 from kairos.web.live import status_page
 from tests.app.test_control import FOUR_EYES, days, of
 from tests.app.test_controller import RETRAIN, find_harm
-from tests.app.worlds import DAY, Stock, World
+from tests.app.worlds import DAY, SETTINGS, Stock, World
 
 
 @pytest.fixture
@@ -46,6 +46,23 @@ def test_a_trial_says_what_is_missing_until_when_and_who_has_to_approve(world: W
     assert found.due == found.trial.due
     assert f"{found.trial.due:%B %Y}" in found.trial.words[1]
     assert [sentence for sentence in found.trial.obstacles if "waits for approval by one person" in sentence]
+
+
+def test_freezes_of_the_settings_are_told_before_they_begin(tmp_path: Path, stock: Stock) -> None:
+    """On the page and by the command, the next one first; one that holds is told as such, and not twice."""
+    windows = '\n[control]\nfreeze = ["sat 00:00..mon 00:00", "fri 16:00..fri 18:00"]\n'
+    world = World(tmp_path / "toy", stock, SETTINGS + windows)
+    world.live(200.0)
+    found = outlook(world.project, world.project.settings.model("demand"))
+    assert found.freezes == ()
+    assert found.freezes_ahead == (
+        "From 2012-01-06 16:00 to 2012-01-06 18:00 UTC nothing will go forward: 'fri 16:00..fri 18:00'.",
+        "From 2012-01-07 00:00 to 2012-01-09 00:00 UTC nothing will go forward: 'sat 00:00..mon 00:00'.",
+    )
+    assert "From 2012-01-06 16:00 to 2012-01-06 18:00 UTC nothing will go forward" in status_page(world.project)
+    world.clock.move_to(world.clock.now() + 5 * DAY)
+    found = outlook(world.project, world.project.settings.model("demand"))
+    assert [len(found.freezes), len(found.freezes_ahead)] == [1, 1]
 
 
 def test_a_freeze_is_told_with_its_person(world: World) -> None:

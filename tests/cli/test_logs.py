@@ -70,6 +70,19 @@ def test_a_line_has_its_time_in_utc_and_is_one_line(monkeypatch: pytest.MonkeyPa
             "demand reading: of 2012-01-01..2012-01-08 none could be taken: no rows",
             False,
         ),
+        (
+            entry(
+                "reading.taken",
+                "demand",
+                window="2012-01-01..2012-01-03",
+                rows=[10, 20],
+                champion=[60.0],
+                tried={"all": [1.0, 40.0]},
+                chosen="all",
+            ),
+            "demand reading: of 2012-01-01..2012-01-03: on 20 rows the live version lost 3 a row, a fresh one 2",
+            False,
+        ),
     ],
     ids=lambda value: value.kind if isinstance(value, Entry) else "",
 )

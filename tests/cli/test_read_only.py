@@ -13,8 +13,8 @@ import pytest
 
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
-from tests.cli.test_labels import prediction
 from tests.e2e.commands import COMMAND
+from tests.monitor.logs import prediction
 
 NO_PRIVILEGE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 """Before a command of the superuser, whom no permission stops otherwise."""

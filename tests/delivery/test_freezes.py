@@ -52,6 +52,27 @@ def test_a_window_holds_what_its_text_says(text: str, now: str, ends: str | None
 
 
 @pytest.mark.parametrize(
+    ("text", "now", "begins"),
+    [
+        ("fri 16:00..mon 08:00", "2026-12-04T15:59Z", "2026-12-04 16:00"),
+        ("fri 16:00..mon 08:00", "2026-12-04T16:00Z", "2026-12-11 16:00"),
+        ("fri 16:00..mon 08:00 Europe/Berlin", "2026-12-04T12:00Z", "2026-12-04 15:00"),
+        ("daily 18:00..08:00", "2026-12-07T18:00Z", "2026-12-08 18:00"),
+        ("daily 18:00..08:00", "2026-12-07T07:00Z", "2026-12-07 18:00"),
+        ("2026-12-20..2027-01-06", "2026-11-01T00:00Z", "2026-12-20 00:00"),
+        ("2026-12-20..2027-01-06", "2026-12-20T00:00Z", None),
+        ("2026-12-20..2027-01-06", "2028-01-01T00:00Z", None),
+    ],
+)
+def test_when_a_window_holds_next_is_known(text: str, now: str, begins: str | None) -> None:
+    """The one that holds now is not the next one; a window of dates comes once."""
+    found = FreezeWindow(text=text).next_after(parse_moment(now))
+    assert (None if found is None else found[0].strftime("%Y-%m-%d %H:%M")) == begins
+    if found is not None:
+        assert FreezeWindow(text=text).end_of(found[0]) == found[1]
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("friday", "cannot be read"),

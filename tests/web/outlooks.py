@@ -34,5 +34,8 @@ def with_outlook(page: StatusPage) -> StatusPage:
         quality=quality(20.0, 25.0),
         trial=trial,
         freezes=trial.obstacles,
+        freezes_ahead=(
+            "From 2012-03-09 16:00 to 2012-03-12 08:00 UTC nothing will go forward: 'fri 16:00..mon 08:00'.",
+        ),
     )
     return replace(page, models=(replace(page.models[0], outlook=outlook), *page.models[1:]))

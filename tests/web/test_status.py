@@ -102,5 +102,6 @@ def test_it_says_what_a_trial_waits_for_and_what_a_person_may_do() -> None:
         "demand@9 on trial: overdue The new version stays at 5 % of the requests, and still missing is: a day." in text
     )
     assert "frozen freeze ann froze demand until somebody unfreezes it: <b>the move</b>." in text
+    assert "freeze to come From 2012-03-09 16:00 to 2012-03-12 08:00 UTC nothing will go forward" in text
     assert "kairos deploy demand@9 --to STAGE --override" in text
     assert "kairos rollback demand" in text

@@ -16,7 +16,7 @@ from kairos.app.settings import ModelSettings
 from kairos.app.triaging import open_trouble, trainings
 from kairos.app.trials import owed_proof
 from kairos.app.watching import Watch
-from kairos.delivery.control import frozen
+from kairos.delivery.control import freezes_ahead, frozen
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
@@ -109,6 +109,8 @@ class Outlook:
     bake: Waiting | None = None
     freezes: tuple[str, ...] = ()
     """Those of the settings and those that people have begun, a sentence each."""
+    freezes_ahead: tuple[str, ...] = ()
+    """Those of the settings that come next, a sentence each."""
     trouble: tuple[str, str] | None = None
     """Why nothing is learnt until somebody has looked, in two sentences; ``None``: nothing is in the way."""
     learning: Learning | None = None
@@ -142,6 +144,7 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
         retrained=_retrained(project, model.name),
         quality=None if champion is None else _quality(project, model, champion, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
+        freezes_ahead=freezes_ahead(model.control, project.clock.now()),
         trouble=None if trouble is None else plain_words(trouble),
         learning=learning_of(project, model, found, watch),
     )

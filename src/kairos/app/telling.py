@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kairos.app.story import DecisionLine
-from kairos.delivery.retrain import Reading
 from kairos.ledger import Entry
 from kairos.values import Json
 
@@ -82,11 +81,13 @@ def _failed_run(body: Json) -> str:
 def _read(body: Json) -> str:
     if "failure" in body:
         return f"of {_days(body['window'])} none could be taken: {body['failure']}"
-    reading = Reading.from_plain(body)
-    return (
-        f"of {_days(body['window'])}: on {reading.n} rows the live version lost {reading.champion_mean:.4g}, a fresh "
-        f"one {reading.fresh_mean:.4g}"
-    )
+    own, fresh, rows = body["champion"], body["tried"][body["chosen"]], body["rows"]
+    compared = sum(rows[len(rows) - len(own) :])  # the last days, of which the live version has seen no row
+    if not compared:
+        return f"of {_days(body['window'])}: the live version has seen all of its {sum(rows)} rows"
+    mine, others = sum(own) / compared, sum(fresh[len(rows) - len(own) :]) / compared
+    said = f"on {compared} rows the live version lost {mine:.4g} a row, a fresh one {others:.4g}"
+    return f"of {_days(body['window'])}: {said}"
 
 
 def _registered(body: Json) -> str:

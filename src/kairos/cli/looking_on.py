@@ -33,6 +33,7 @@ def status(args: Namespace) -> int:
             since = "" if one.since is None else f", live since {moment(one.since)}"
             say(f"{one.champion}{since}" if one.champion else f"{one.model}: nothing is live")
             say(*(f"  frozen: {sentence}" for sentence in one.freezes))
+            say(*(f"  freeze to come: {sentence}" for sentence in one.freezes_ahead))
             say(*(f"  look: {sentence}" for sentence in one.trouble or ()))
             if one.learning is not None and one.trouble is None:
                 _tell_learning(one.learning)

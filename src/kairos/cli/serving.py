@@ -206,7 +206,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         server,
         host=args.host or project.settings.host,
         port=port,
-        pages={"/": lambda: status_page(project)},
+        pages={path: lambda: status_page(project) for path in ("/", "/status")},
         on_ready=announce,
     )
 

@@ -16,7 +16,7 @@ from kairos.delivery.versions import LOOP, Approval, ModelState, Stage, VersionS
 from kairos.errors import SettingsError
 from kairos.values import Json, Verdict, VersionRef, duration_text, parse_duration, plain
 
-__all__ = ["ControlDecision", "ControlPolicy", "Obstacle", "frozen", "may_go_forward", "refusals"]
+__all__ = ["ControlDecision", "ControlPolicy", "Obstacle", "freezes_ahead", "frozen", "may_go_forward", "refusals"]
 
 _ORDER: tuple[Stage, ...] = ("shadow", "canary", "live")
 _NUMBERS = ("no", "one", "two")
@@ -158,6 +158,15 @@ def frozen(policy: ControlPolicy, model: ModelState, now: datetime) -> list[Obst
             sentence = f"{freeze.person} froze {model.model} {end}: {_clause(freeze.reason)}. A rollback is possible."
             found.append(Obstacle(kind="freeze", sentence=sentence))
     return found
+
+
+def freezes_ahead(policy: ControlPolicy, now: datetime) -> tuple[str, ...]:
+    """The windows of the settings that do not hold now, each with when it holds next, the next first."""
+    waiting = [(one.next_after(now), one.text) for one in policy.freeze if one.end_of(now) is None]
+    return tuple(
+        f"From {place[0]:%Y-%m-%d %H:%M} to {place[1]:%Y-%m-%d %H:%M} UTC nothing will go forward: {text!r}."
+        for place, text in sorted((place, text) for place, text in waiting if place is not None)
+    )
 
 
 def _end_of_all(policy: ControlPolicy, now: datetime) -> datetime:

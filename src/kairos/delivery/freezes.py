@@ -51,6 +51,14 @@ class FreezeWindow:
                 return end
         return None
 
+    def next_after(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """When the first of its freezes that begins later than ``now`` begins and ends, in UTC; ``None``: none does."""
+        read = _read(self.text)
+        today = now.astimezone(read.zone).date()
+        days = [read.first] if read.first is not None else [today + timedelta(days=n) for n in range(-1, 9)]
+        ahead = [read.place(day) for day in days if read.weekday in (None, day.weekday())]
+        return min((place for place in ahead if place[0] > now), default=None)
+
 
 class _Read(NamedTuple):
     """A window that was read: where it begins, how many days later it ends, and how often it comes."""
