@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / ".venv-clients/bin/python"
+from tests.clients.environment import ROOT, run_client
 
 TRITON = """
 import numpy as np
@@ -91,38 +89,122 @@ answer = asyncio.run(talk())
 """
 
 
+TRITON_GRPC = """
+import numpy as np
+import tritonclient.grpc as grpc
+from tritonclient.utils import InferenceServerException
+
+client = grpc.InferenceServerClient(url)
+
+def tensor(name, values, datatype):
+    sent = grpc.InferInput(name, list(values.shape), datatype)
+    sent.set_data_from_numpy(values)
+    return sent
+
+def refused(ask):
+    try:
+        ask()
+    except InferenceServerException as error:
+        return error.status()
+
+def ask(zipped, version, outputs):
+    inputs = [
+        tensor("temperature", np.array([20.5, 3.0]), "FP64"),
+        tensor("hour", np.array([7, 8], dtype=np.int64), "INT64"),
+        tensor("holiday", np.array([True, False]), "BOOL"),
+        tensor("weather", np.array(["rain", "clear"], dtype=object), "BYTES"),
+    ]
+    wanted = None if outputs is None else [grpc.InferRequestedOutput(name) for name in outputs]
+    found = client.infer("demand", inputs, model_version=version, request_id="order-7", outputs=wanted,
+        compression_algorithm=zipped, client_timeout=20.0, parameters={"entity": "s1"})
+    got = found.get_response()
+    return [found.as_numpy("prediction").tolist(), got.model_version, got.id, len(got.outputs)]
+
+def in_background():
+    import queue
+    answers = queue.Queue()
+    client.async_infer("demand", [tensor("temperature", np.array([1.0]), "FP64")],
+        callback=lambda result, error: answers.put((result, error)))
+    result, error = answers.get(timeout=20)
+    return None if error else result.as_numpy("prediction").tolist()
+
+answer = {
+    "health": [client.is_server_live(), client.is_server_ready(), client.is_model_ready("demand"),
+        client.is_model_ready("demand", "3")],
+    "not_ready": refused(lambda: client.is_model_ready("demand", "9")),
+    "server": client.get_server_metadata().name,
+    "versions": list(client.get_model_metadata("demand").versions),
+    "index": [each.state for each in client.get_model_repository_index().models],
+    "load": client.load_model("demand"),
+    "unload": refused(lambda: client.unload_model("demand")),
+    "unknown": refused(lambda: client.infer("demand", [tensor("temperatur", np.array([1.0]), "FP64")])),
+    "answers": [ask(z, v, o) for z, o in ((None, None), ("gzip", None), ("deflate", ["prediction"]))
+        for v in ("", "1", "3")],
+    "background": in_background(),
+    "datatypes": [
+        client.infer("demand", [tensor("temperature", np.array([5], dtype=dtype), name)])
+        .as_numpy("prediction").tolist()
+        for name, dtype in (("INT8", "i1"), ("INT16", "i2"), ("INT32", "i4"), ("INT64", "i8"), ("UINT8", "u1"),
+            ("UINT16", "u2"), ("UINT32", "u4"), ("UINT64", "u8"), ("FP16", "f2"), ("FP32", "f4"), ("FP64", "f8"))
+    ],
+}
+"""
+
+KSERVE_GRPC = """
+import asyncio
+import numpy as np
+from kserve import InferenceGRPCClient, InferInput, InferRequest
+
+async def talk():
+    client = InferenceGRPCClient(url)
+    answers = []
+    for is_raw in (True, False):
+        sent = InferInput("temperature", [2], "FP64")
+        sent.set_data_from_numpy(np.array([1.0, 2.0]), binary_data=is_raw)
+        found = await client.infer(InferRequest("demand", [sent]))
+        answers.append(found.outputs[0].as_numpy().tolist())
+    return {
+        "health": [await client.is_server_live(), await client.is_server_ready(),
+            await client.is_model_ready("demand")],
+        "answers": answers,
+    }
+
+answer = asyncio.run(talk())
+"""
+
+
+@dataclass
+class Addresses:
+    """Where the server answers."""
+
+    http: str
+    grpc: str
+
+
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     """Version 2 is live, 3 in shadow, 1 was live before."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "routes").write_text("2 3 0 1\n")
-    command = [sys.executable, "-m", "tests.serving.toy_process", str(folder), "0"]
+    command = [sys.executable, "-m", "tests.serving.toy_process", str(folder), "0", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        grpc, http = (process.stdout.readline().strip() for _ in range(2))
+        yield Addresses(http, grpc)
         process.terminate()
 
 
 def talk(program: str, url: str) -> Any:
     """What the program left in ``answer``; a missing environment fails the test."""
-    if not PYTHON.is_file():
-        pytest.fail("There are no clients: .venv-clients is missing. Type: make clients", pytrace=False)
     frame = f"import json, sys\nurl = sys.argv[1]\n{program}\nprint(json.dumps(answer))"
-    done = subprocess.run(
-        [PYTHON, "-c", frame, url],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-    )
+    done = run_client("-c", frame, url)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_tritonclient_works_unchanged(url: str) -> None:
+def test_tritonclient_works_unchanged(served: Addresses) -> None:
     """Health, metadata, repository, and answers: binary or not, compressed or not, of any loaded version."""
-    found = talk(TRITON, url)
+    found = talk(TRITON, served.http)
     assert found["health"] == [True, True, True, True, False, False]
     assert (found["server"], found["versions"], found["index"]) == ("kairos", ["1", "2", "3"], ["READY"] * 3)
     assert (found["load"], found["unload"], found["unknown"]) == (None, "409", "400")
@@ -131,8 +213,39 @@ def test_tritonclient_works_unchanged(url: str) -> None:
     assert found["datatypes"] == [[2005.0]] * 11
 
 
-def test_kserves_client_works_unchanged(url: str) -> None:
+def test_kserves_client_works_unchanged(served: Addresses) -> None:
     """Its health checks read JSON bodies; its requests repeat the model's name."""
-    found = talk(KSERVE, url)
+    found = talk(KSERVE, served.http)
     assert found["health"] == [True, True, True]
     assert found["answers"] == [[2001.0, 2002.0]] * 2
+
+
+def test_tritonclient_works_unchanged_over_grpc(served: Addresses) -> None:
+    """The same; it sends raw tensors, compressed or not, waiting or in the background."""
+    found = talk(TRITON_GRPC, served.grpc)
+    assert found["health"] == [True] * 4
+    assert (found["server"], found["versions"], found["index"]) == ("kairos", ["1", "2", "3"], ["READY"] * 3)
+    refusals = [found[name].removeprefix("StatusCode.") for name in ("not_ready", "unload", "unknown")]
+    assert refusals == ["NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT"]
+    assert found["load"] is None
+    numbers = (2, 1, 3)
+    expected = [[[20.5 + 1000 * n, 3.0 + 1000 * n], str(n), "order-7", many] for many in (4, 4, 1) for n in numbers]
+    assert found["answers"] == expected
+    assert (found["background"], found["datatypes"]) == ([2001.0], [[2005.0]] * 11)
+
+
+def test_kserves_client_works_unchanged_over_grpc(served: Addresses) -> None:
+    """With raw tensors and with contents."""
+    found = talk(KSERVE_GRPC, served.grpc)
+    assert found["health"] == [True, True, True]
+    assert found["answers"] == [[2001.0, 2002.0]] * 2
+
+
+def test_the_descriptor_is_what_the_protocols_text_says() -> None:
+    """Made anew, it is the file that is shipped."""
+    folder = ROOT / "src/kairos/serving/protocols"
+    done = run_client(
+        *("-m", "grpc_tools.protoc", f"-I{folder}", "--descriptor_set_out=/dev/stdout", "open_inference.proto"),
+        text=False,
+    )
+    assert done.stdout == (folder / "open_inference.binpb").read_bytes()

@@ -75,6 +75,8 @@ class Server:
     """A ``kairos up`` or ``kairos serve`` that answers."""
 
     url: str
+    grpc: str | None
+    """Address of gRPC, if it is spoken."""
     process: subprocess.Popen[str]
 
     def get(self, path: str) -> httpx.Response:
@@ -100,6 +102,7 @@ def serving(folder: Path, *words: str) -> Iterator[Server]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, process.communicate()[1]
-            yield Server(url=json.loads(line)["url"], process=process)
+            told = json.loads(line)
+            yield Server(url=told["url"], grpc=told.get("grpc"), process=process)
         finally:
             process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from kairos.serving.protocols.messages import SERVICE, message
 from tests.e2e.commands import Answer, Deployed, Server, kairos, serving
 
 pytestmark = [  # MLflow's own, and that of SQLAlchemy about it
@@ -52,7 +55,7 @@ class Hour:
 @pytest.fixture(scope="module")
 def hour(deployed: Deployed) -> Iterator[Hour]:
     """The deployed project is served, and one request is answered."""
-    with serving(deployed.project, "up") as server:
+    with serving(deployed.project, "up", "--grpc-port", "0") as server:
         answer = server.post("/predict/demand", {"inputs": MONDAY_MORNING})
         assert answer.status_code == 200, answer.text
         yield Hour(project=deployed.project, said=deployed.said, server=server, answer=answer.json())
@@ -90,6 +93,30 @@ def test_the_server_is_ready_and_has_a_page(hour: Hour) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "demand@1" in page.text
     assert "kairos_" in hour.server.get("/metrics").text
+
+
+def test_every_protocol_gives_the_same_prediction(hour: Hour) -> None:
+    """Plain JSON, MLflow's scoring, the Open Inference Protocol over HTTP and over gRPC; NaN is what is not known."""
+    row = {name: None if value is None else float(value) for name, value in MONDAY_MORNING.items()}
+    scored = hour.server.post("/invocations", {"dataframe_records": [row]}).json()
+    head = {"datatype": "FP64", "shape": [1]}
+    tensors = [{"name": name, "data": [value], **head} for name, value in row.items()]
+    inferred = hour.server.post("/v2/models/demand/infer", {"inputs": tensors}).json()
+    inputs = [
+        message(
+            "ModelInferRequest.InferInputTensor",
+            name=name,
+            contents=message("InferTensorContents", fp64_contents=[math.nan if value is None else value]),
+            **head,
+        )
+        for name, value in row.items()
+    ]
+    sent = message("ModelInferRequest", model_name="demand", inputs=inputs).SerializeToString()
+    with grpc.insecure_channel(hour.server.grpc) as channel:
+        came = channel.unary_unary(f"/{SERVICE}/ModelInfer")(sent, timeout=60)
+    called = type(message("ModelInferResponse")).FromString(came)
+    found = [scored["predictions"], inferred["outputs"][0]["data"], [*called.outputs[0].contents.fp64_contents]]
+    assert found == [[hour.answer["prediction"]]] * 3
 
 
 def test_a_wrong_request_gets_one_clear_error(hour: Hour) -> None:

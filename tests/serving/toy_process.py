@@ -1,5 +1,5 @@
 """A model server as a process of its own: ``toy_process.py FOLDER PORT``; it prints its URL, and at its end
-``ended``.
+``ended``. With a third word, a port for gRPC, it prints the address of that first.
 
 ``FOLDER/routes`` is its ledger: one line ``champion challenger share previous`` a step, numbers of versions or ``-``.
 Version n adds 1000 n to the temperature; version 9 is damaged; version 8 takes half a second.
@@ -64,10 +64,16 @@ class FileRegistry(Registry):
 
 def main() -> None:
     """Serves until told to stop."""
-    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+    folder, port, *grpc_port = Path(sys.argv[1]), *map(int, sys.argv[2:])
     server = make_server(FileRegistry(folder), PredictionLog(folder / "log").writer("toy"))
     try:
-        serve(server, port=port, on_ready=lambda url: print(url, flush=True))
+        serve(
+            server,
+            port=port,
+            grpc_port=next(iter(grpc_port), None),
+            on_grpc=lambda address: print(address, flush=True),
+            on_ready=lambda url: print(url, flush=True),
+        )
     except UsageError as error:
         sys.exit(str(error))
     print("ended", flush=True)

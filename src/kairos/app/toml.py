@@ -66,6 +66,10 @@ class Reader:
         text = self._take(key, str, "a length of time, as in '7d'", None, required=False)
         return default if text is None else self.parsed(key, parse_duration, text)
 
+    def optional_whole(self, key: str) -> int | None:
+        """A whole number that may be left out."""
+        return cast("int | None", self._take(key, int, "a whole number", None, required=False))
+
     def optional_length(self, key: str) -> timedelta | None:
         """A length of time that may be left out."""
         text = self.optional_text(key)

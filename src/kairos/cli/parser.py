@@ -134,6 +134,7 @@ def _serving(commands: Commands) -> None:
         serve = _command(commands, name, f"serving:{name}", summary)
         serve.add_argument("--host")
         serve.add_argument("--port", type=int, help="0: any free port")
+        serve.add_argument("--grpc-port", type=int, help="speak gRPC there as well; 0: any free port")
         if name == "serve":
             serve.add_argument("--replay", metavar="TIME", help="stand still at this time; requests move the clock")
             serve.add_argument("--home", type=Path, help=argparse.SUPPRESS)

@@ -169,46 +169,68 @@ def _who(moment_of: Moment) -> str:
 def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] = lambda: None) -> None:
     """Serves until stopped; ``on_ready`` is called once requests are answered, so not if the address cannot be used."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
-    from kairos.app.packages import open_stored
     from kairos.app.serving import make_server
-    from kairos.app.standing import unapplied
     from kairos.serving.process import serve as run
     from kairos.web.live import status_page
 
     log_to_stderr()
-    port = project.settings.port if args.port is None else args.port
-    if not 0 <= port <= 65535:
-        raise UsageError("A port cannot be used.", given=port, accepted="0 to 65535")
-
+    port, grpc_port = _ports(args, project)
     server = make_server(project)
     if args.execute != "serving:up":  # whose loop may bring what can be loaded
         _load(server)
+    spoken: list[str] = []
 
     def announce(url: str) -> None:
         on_ready()
-        deployment = server.follower.deployment
-        answering = [route.champion for route in deployment.routes.values()]
-        if args.json:
-            print(json.dumps({"url": url, "serving": [str(one.ref) for one in answering]}), flush=True)
-            return
-        say(f"Serving {', '.join(str(one.ref) for one in answering) or 'nothing yet'} at {url} (Ctrl-C stops)")
-        for one in answering:
-            known = project.settings.models.get(one.ref.model)
-            hidden = () if known is None else known.privacy.pseudonymise
-            example = _without(open_stored(project.store, one.package).example, hidden)
-            say(f"  curl {url}/predict/{one.ref.model} -d {shlex.quote(json.dumps(example))}")
-        for lost in deployment.diverged:
-            say(f"note: {lost.ledger} is live, but {lost.answers or 'nothing'} answers: {lost.reason}")
-        say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
-        sys.stdout.flush()
+        _announce(args, project, server, url, spoken)
 
     run(
         server,
         host=args.host or project.settings.host,
         port=port,
         pages={path: lambda: status_page(project) for path in ("/", "/status")},
+        grpc_port=grpc_port,
+        on_grpc=spoken.append,
         on_ready=announce,
     )
+
+
+def _ports(args: Namespace, project: Project) -> tuple[int, int | None]:
+    """Those for HTTP and for gRPC."""
+    port = project.settings.port if args.port is None else args.port
+    grpc_port = project.settings.grpc_port if args.grpc_port is None else args.grpc_port
+    if isinstance(project.clock, ReplayClock):
+        grpc_port = None  # what is replayed comes in one order, over HTTP
+    for each in (port, grpc_port or 0):
+        if not 0 <= each <= 65535:
+            raise UsageError("A port cannot be used.", given=each, accepted="0 to 65535")
+    return port, grpc_port
+
+
+def _announce(args: Namespace, project: Project, server: ModelServer, url: str, spoken: Collection[str]) -> None:
+    """Says what answers, and where; ``spoken`` holds the address of gRPC, if it is spoken."""
+    from kairos.app.packages import open_stored
+    from kairos.app.standing import unapplied
+
+    deployment = server.follower.deployment
+    answering = [route.champion for route in deployment.routes.values()]
+    if args.json:
+        told: dict[str, Json] = {"url": url, "serving": [str(one.ref) for one in answering]}
+        if spoken:
+            told["grpc"] = next(iter(spoken))
+        print(json.dumps(told), flush=True)
+        return
+    say(f"Serving {', '.join(str(one.ref) for one in answering) or 'nothing yet'} at {url} (Ctrl-C stops)")
+    say(*(f"  gRPC at {address}" for address in spoken))
+    for one in answering:
+        known = project.settings.models.get(one.ref.model)
+        hidden = () if known is None else known.privacy.pseudonymise
+        example = _without(open_stored(project.store, one.package).example, hidden)
+        say(f"  curl {url}/predict/{one.ref.model} -d {shlex.quote(json.dumps(example))}")
+    for lost in deployment.diverged:
+        say(f"note: {lost.ledger} is live, but {lost.answers or 'nothing'} answers: {lost.reason}")
+    say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
+    sys.stdout.flush()
 
 
 def _load(server: ModelServer) -> None:

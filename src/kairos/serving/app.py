@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
@@ -26,7 +26,7 @@ from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.lane import Lanes
 from kairos.serving.protocols import Plain
 from kairos.serving.quick import Quick
-from kairos.serving.rows import Codec, Written
+from kairos.serving.rows import Codec, Infer, Written
 from kairos.serving.server import ModelServer
 from kairos.serving.wire_errors import error_body, json_response
 from kairos.values import Json, plain
@@ -52,14 +52,22 @@ PLAIN = Plain()
 Page = Callable[[], str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
+Beside = Callable[[Infer], AbstractAsyncContextManager[object]]
+"""Another way to the server: a context manager that is given what answers."""
 
 
-def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) -> Starlette:
+def make_app(
+    server: ModelServer,
+    *,
+    pages: Mapping[str, Page] | None = None,
+    beside: Beside = lambda infer: nullcontext(),
+) -> Starlette:
     """The ASGI application of a server; it starts and closes the server with its own life.
 
     Args:
         server: Answers.
         pages: HTML by path, such as a status page; each is made anew for every request.
+        beside: Another way to the server, open while the application is; given what answers in any protocol.
     """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kairos-predict")
     page_pool = ThreadPoolExecutor(1, thread_name_prefix="kairos-page")  # so that no visit takes a prediction's place
@@ -68,7 +76,8 @@ def make_app(server: ModelServer, *, pages: Mapping[str, Page] | None = None) ->
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
         await asyncio.get_running_loop().run_in_executor(pool, server.start)
-        yield
+        async with beside(endpoints.infer):
+            yield
         endpoints.close()
         pool.shutdown()
         page_pool.shutdown()
@@ -134,19 +143,33 @@ class _Endpoints:
 
     async def answer(self, request: Request, model: str, codec: Codec, version: int | None) -> Response:
         """A prediction request in any protocol; see ``doors.Predict``."""
-        server, headers = self._server, request.headers
         data = await read_body(request)
+        headers = request.headers
+        written = await self.infer(model, data, codec, version=version, headers=headers, within_s=_patience_s(headers))
+        return respond(written, request)
+
+    async def infer(
+        self,
+        model: str,
+        data: bytes,
+        codec: Codec,
+        *,
+        version: int | None,
+        headers: Mapping[str, str],
+        within_s: float | None,
+    ) -> Written:
+        """A prediction request, wherever it came from; see ``Infer``."""
+        server = self._server
         server.move_clock(headers.get("kairos-at"))
         if server.is_replay:  # one after the other, in the order in which they came
-            return respond(server.predict(model, data, codec=codec, headers=headers, version=version).written, request)
-        within_s = _patience_s(headers)
+            return server.predict(model, data, codec=codec, headers=headers, version=version).written
         loop, is_large = asyncio.get_running_loop(), len(data) > LARGEST_QUICK_BYTES
         reads = partial(server.read, model, data, codec=codec, headers=headers, version=version)
         ask = await loop.run_in_executor(self._pool, reads) if is_large else reads()
         answers = await self._lanes.of(ask.route.model).submit(ask, within_s=within_s)
         writes = partial(server.write, ask, answers)
         written: Written = await loop.run_in_executor(self._pool, writes) if is_large else writes()
-        return respond(written, request)
+        return written
 
     async def labels(self, request: Request) -> Response:
         """``POST /labels``."""

@@ -1,27 +1,94 @@
-"""Bodies of requests and answers: limits that hold whatever the coding is, gzip in and out, deflate in."""
+"""Bodies of requests and answers: limits that hold whatever the coding is; gzip and zstd in and out, deflate in."""
 
 from __future__ import annotations
 
-import gzip
+import asyncio
+import sys
 import zlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.rows import Written
 
-__all__ = ["MOST_UNREAD_BYTES", "read_body", "respond", "unzip"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["CODINGS", "LONGEST_READ_S", "MOST_UNREAD_BYTES", "read_body", "respond", "unfold"]
 
 MOST_UNREAD_BYTES = 64 << 20
 """Bytes of a request after which a client that sends too much is cut off."""
 
-SMALLEST_ZIPPED_BYTES = 1_000
+LONGEST_READ_S = 30.0
+"""How long a body may take to arrive."""
+
+SMALLEST_FOLDED_BYTES = 1_000
 """Answers below this are sent as they are: they fit into one packet."""
 
-_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-"""What zlib calls the codings that are read; HTTP's deflate has zlib's own head."""
+PIECE_BYTES = 64 << 10
+"""Answers above this leave in pieces, each folded when the one before it has left."""
+
+_WIDEST_WINDOW = 23
+"""Binary logarithm of the most bytes that zstd may look back on: 8 MiB, as RFC 9659 has it for HTTP."""
+
+
+class Unfolder(Protocol):
+    """What the readers of all codings have in common."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        ...
+
+    @property
+    def unused_data(self) -> bytes:
+        """What came after its end."""
+        ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """Gives at most that many bytes."""
+        ...
+
+
+class Folder(Protocol):
+    """What the writers of all codings have in common."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Takes bytes in, and gives what is ready."""
+        ...
+
+    def flush(self) -> bytes:
+        """Gives the rest."""
+        ...
+
+
+def _zstd_unfolder() -> Any:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WIDEST_WINDOW})
+
+
+CODINGS: Mapping[str, Callable[[], Unfolder]] = MappingProxyType(
+    {
+        "gzip": lambda: zlib.decompressobj(31),
+        "x-gzip": lambda: zlib.decompressobj(31),
+        "deflate": lambda: zlib.decompressobj(15),  # HTTP's deflate has zlib's own head
+        "zstd": _zstd_unfolder,
+    }
+)
+"""The codings of requests that are read."""
+
+_FOLDERS: Mapping[str, Callable[[], Folder]] = {
+    "zstd": lambda: zstd.ZstdCompressor(level=1),
+    "gzip": lambda: zlib.compressobj(1, wbits=31),
+}
+"""Those of answers; of two that a client likes as well the first is taken."""
 
 
 async def read_body(request: Request) -> bytes:
@@ -32,61 +99,107 @@ async def read_body(request: Request) -> bytes:
 
     Raises:
         HTTPException: 413 what came, or what it would unfold to, is too large; 415 a coding that is not read; 400 it is
-            not in the coding that it says.
+            not in the coding that it says; 408 it came too slowly.
     """
     chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_UNREAD_BYTES:
-            break
-        if size <= LARGEST_BODY_BYTES:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
+    try:
+        async with asyncio.timeout(LONGEST_READ_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MOST_UNREAD_BYTES:
+                    break
+                if size <= LARGEST_BODY_BYTES:
+                    chunks.append(chunk)
+                else:
+                    chunks.clear()
+    except TimeoutError:
+        raise HTTPException(408) from None
     if size > LARGEST_BODY_BYTES:
         raise HTTPException(413)
     body = b"".join(chunks)
     coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding in _WINDOWS:
-        return unzip(body, _WINDOWS[coding])
+    if coding in CODINGS:
+        return unfold(body, CODINGS[coding]())
     if coding not in ("", "identity"):
         raise HTTPException(415)
     return body
 
 
-def unzip(body: bytes, window: int) -> bytes:
-    """Unfolds gzip or deflate up to the limit, and never further: a bomb takes no more memory than an honest request.
+def unfold(body: bytes, reader: Unfolder) -> bytes:
+    """Unfolds a body up to the limit, and never further: a bomb takes no more memory than an honest request.
 
     Raises:
         HTTPException: 413 there is more than the limit; 400 it is not one whole stream.
     """
-    unfold = zlib.decompressobj(window)
     try:
-        found = unfold.decompress(body, LARGEST_BODY_BYTES + 1)
-    except zlib.error:
+        found = reader.decompress(body, LARGEST_BODY_BYTES + 1)
+    except (zlib.error, zstd.ZstdError):
         raise HTTPException(400, "The request is not in the coding that its content-encoding says.") from None
     if len(found) > LARGEST_BODY_BYTES:
         raise HTTPException(413)
-    if not unfold.eof or unfold.unused_data:
+    if not reader.eof or reader.unused_data:
         raise HTTPException(400, "The request is not one whole compressed stream.")
     return found
 
 
 def respond(written: Written, request: Request) -> Response:
-    """An answer over HTTP; in gzip if it is long and the client takes that."""
-    headers = dict(written.headers)
-    body = written.body
-    if len(body) >= SMALLEST_ZIPPED_BYTES:
+    """An answer over HTTP; folded if it is long and the client takes that, and in pieces if it is very long."""
+    headers, body, folder = dict(written.headers), written.body, None
+    if len(body) >= SMALLEST_FOLDED_BYTES:
         headers["vary"] = "accept-encoding"
-        if _takes_gzip(request.headers.get("accept-encoding", "")):
-            body = gzip.compress(body, compresslevel=1, mtime=0)
-            headers["content-encoding"] = "gzip"
+        coding = _preferred(request.headers.get("accept-encoding", ""))
+        if coding is not None:
+            headers["content-encoding"] = coding
+            folder = _FOLDERS[coding]()
+    if len(body) > PIECE_BYTES:
+        return _InPieces(body, folder, status=written.status, headers=headers)
+    if folder is not None:
+        body = folder.compress(body) + folder.flush()
     return Response(body, status_code=written.status, headers=headers)
 
 
-def _takes_gzip(accepted: str) -> bool:
+class _InPieces(Response):
+    """An answer of which little waits in memory beside the body itself: no piece is made before the last has left."""
+
+    def __init__(self, body: bytes, folder: Folder | None, *, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status, headers=headers)
+        del self.headers["content-length"]
+        if folder is None:
+            self.headers["content-length"] = str(len(body))
+        self._pieces = body, folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        body, folder = self._pieces
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for at in range(0, len(body), PIECE_BYTES):
+            piece = body[at : at + PIECE_BYTES]
+            await _send_on(send, piece if folder is None else folder.compress(piece))
+        await send({"type": "http.response.body", "body": b"" if folder is None else folder.flush()})
+
+
+async def _send_on(send: Send, piece: bytes) -> None:
+    if piece:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+def _preferred(accepted: str) -> str | None:
+    """The coding that a client likes best of those that are written; ``None``: it takes none of them."""
+    likes = dict[str, float]()
     for each in accepted.lower().split(","):
         coding, _, quality = each.partition(";")
-        if coding.strip() == "gzip":
-            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+        likes[coding.strip()] = _quality(quality)
+    best = max(_FOLDERS, key=lambda coding: likes.get(coding, 0.0))
+    return best if likes.get(best, 0.0) > 0 else None
+
+
+def _quality(text: str) -> float:
+    """What stands behind a coding; what cannot be read says that it is not wanted."""
+    name, _, value = text.partition("=")
+    if not name.strip():
+        return 1.0
+    try:
+        found = float(value) if name.strip() == "q" else 0.0
+    except ValueError:
+        return 0.0
+    return found if 0 <= found <= 1 else 0.0

@@ -11,17 +11,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from kairos import __version__
-from kairos.errors import KairosError, NotFound, TransitionRefused, UsageError
-from kairos.serving.answering import intake_of, named
-from kairos.serving.bodies import respond
+from kairos.errors import KairosError, NotFound, UsageError
+from kairos.serving.answering import named
+from kairos.serving.bodies import CODINGS, read_body, respond
+from kairos.serving.body import read_json, refuse
 from kairos.serving.deployment import LoadedRoute
 from kairos.serving.protocols import Inference, MlflowScoring
-from kairos.serving.protocols.inference import metadata
 from kairos.serving.protocols.openapi import Told, document, page
+from kairos.serving.repository import EXTENSIONS, cannot_unload, index, metadata_of, read_number
 from kairos.serving.rows import Codec
 from kairos.serving.server import ModelServer
 from kairos.serving.wire_errors import json_response
-from kairos.values import Json
+from kairos.values import plain
 
 __all__ = ["Predict", "inference_routes", "mlflow_routes", "told_routes"]
 
@@ -29,7 +30,13 @@ Predict = Callable[[Request, str, Codec, "int | None"], Awaitable[Response]]
 """Answers a request for a model in a protocol; for one version of it, if a number is given."""
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
-_EXTENSIONS = ("binary_tensor_data", "model_repository")
+
+
+_TEXTS = {
+    408: "The request took too long to arrive.",
+    413: "The request is too large.",
+    415: f"The content-encoding is not read; {', '.join(CODINGS)} are.",
+}
 
 
 class _Refusal(KairosError):
@@ -47,8 +54,7 @@ def refusing(codec: Codec, endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except HTTPException as error:
-            text = {413: "The request is too large.", 415: "The content-encoding is not read; gzip and deflate are."}
-            refusal: KairosError = _Refusal(error.status_code, text.get(error.status_code, str(error.detail)))
+            refusal: KairosError = _Refusal(error.status_code, _TEXTS.get(error.status_code, str(error.detail)))
         except KairosError as error:
             if error.http_status == 500:
                 raise  # a fault of ours shows nothing
@@ -87,7 +93,7 @@ class _InferenceDoor:
 
     async def server(self, request: Request) -> Response:
         """``GET /v2``."""
-        return json_response({"name": "kairos", "version": __version__, "extensions": list(_EXTENSIONS)})
+        return json_response({"name": "kairos", "version": __version__, "extensions": list(EXTENSIONS)})
 
     async def live(self, request: Request) -> Response:
         """``GET /v2/health/live``."""
@@ -104,9 +110,7 @@ class _InferenceDoor:
 
     async def model(self, request: Request) -> Response:
         """``GET /v2/models/MODEL``: its tensors, as the champion or the version named takes them."""
-        route, number = self._route(request), _number(request)
-        version = route.champion if number is None else named(route, number)[1]
-        return json_response(metadata(route.model, _numbers(route), intake_of(version)))
+        return json_response(metadata_of(self._route(request), _number(request)))
 
     async def model_ready(self, request: Request) -> Response:
         """``GET /v2/models/MODEL/ready``; what is loaded has predicted."""
@@ -121,14 +125,11 @@ class _InferenceDoor:
 
     async def index(self, request: Request) -> Response:
         """``POST /v2/repository/index``: every version that the server has, or should have and cannot load."""
-        deployment = self._server.follower.deployment
-        found: list[dict[str, Json]] = []
-        for name in sorted(deployment.routes):
-            route = deployment.routes[name]
-            found += [_indexed(name, number, "READY", "") for number in _numbers(route)]
-        for trouble in deployment.troubles:
-            found.append(_indexed(trouble.ref.model, trouble.ref.number, "UNAVAILABLE", trouble.reason))
-        return json_response(found)
+        wish = await read_body(request)
+        asked = read_json(wish) if wish else {}
+        if not isinstance(asked, dict) or type(asked.get("ready", False)) is not bool:
+            raise refuse("What is asked of the index cannot be read.", field="ready", accepted='{"ready": true}')
+        return json_response(plain(index(self._server.follower.deployment, only_ready=asked.get("ready", False))))
 
     async def load(self, request: Request) -> Response:
         """``POST /v2/repository/models/MODEL/load``: true of a live model already, else the ledger's to decide."""
@@ -137,31 +138,14 @@ class _InferenceDoor:
 
     async def unload(self, request: Request) -> Response:
         """``POST /v2/repository/models/MODEL/unload``: never; a client cannot take a model from its users."""
-        route = self._route(request)
-        raise TransitionRefused(
-            f"The ledger says that {route.model!r} is live; a request cannot unload it.",
-            hint="Who may decide types: kairos rollback, or kairos deploy",
-        )
+        raise cannot_unload(self._route(request))
 
     def _route(self, request: Request) -> LoadedRoute:
         return self._server.follower.deployment.route(request.path_params["model"])
 
 
-def _indexed(name: str, number: int, state: str, reason: str) -> dict[str, Json]:
-    return {"name": name, "version": str(number), "state": state, "reason": reason}
-
-
-def _numbers(route: LoadedRoute) -> list[int]:
-    return sorted({version.ref.number for _, version in route.versions})
-
-
 def _number(request: Request) -> int | None:
-    text = request.path_params.get("version")
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise NotFound("A version is named by its number.", given=repr(text[:40]), accepted="a number such as 3")
-    return int(text)
+    return read_number(request.path_params.get("version"))
 
 
 def mlflow_routes(server: ModelServer, predict: Predict) -> list[Route]:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kairos.clock import Clock
 from kairos.errors import KairosError
+from kairos.serving.bodies import CODINGS, LONGEST_READ_S
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.faults import Faults
 from kairos.serving.wire_errors import error_body, error_response, json_response
@@ -22,8 +23,9 @@ _log = logging.getLogger("kairos.serving")
 _HTTP_ERRORS = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path does not take this method."),
+    408: ("too_slow", f"The request took longer than {LONGEST_READ_S:g} seconds to arrive."),
     413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
-    415: ("unknown_coding", "The content-encoding of the request is not read; gzip and deflate are."),
+    415: ("unknown_coding", f"The content-encoding of the request is not read; {', '.join(CODINGS)} are."),
 }
 _PATHS = (
     "POST /predict/MODEL, POST /labels, POST /events, GET /models, /models/MODEL, /health/live, /health/ready, "
@@ -35,7 +37,7 @@ async def http_error(request: Request, error: HTTPException) -> Response:
     code, message = _HTTP_ERRORS.get(error.status_code, ("http_error", str(error.detail)))
     accepted = _PATHS if error.status_code in (404, 405) else None
     headers = dict(error.headers or {})
-    if error.status_code == 413:
+    if error.status_code in (408, 413):
         headers["connection"] = "close"  # there may be a rest that was not read
     return json_response(error_body(code, message, accepted=accepted), status=error.status_code, headers=headers)
 

@@ -9,12 +9,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from kairos.errors import UsageError
+from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
 from kairos.serving.server import ModelServer
+
+if TYPE_CHECKING:
+    from kairos.serving.grpc_door import GrpcDoor
 
 __all__ = ["serve"]
 
@@ -30,6 +34,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     pages: Mapping[str, Page] | None = None,
+    grpc_port: int | None = None,
+    on_grpc: Callable[[str], None] = lambda address: None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serves until the process is told to stop (SIGTERM or Ctrl-C); requests on their way are answered first.
@@ -42,20 +48,24 @@ def serve(
         host: Address to listen at.
         port: 0 for any free one.
         pages: HTML by path.
+        grpc_port: Where gRPC is spoken as well, 0 for any free one; ``None``: nowhere.
+        on_grpc: Told the address of that, such as ``127.0.0.1:8001``, before ``on_ready``.
         on_ready: Told the URL as soon as requests are answered.
 
     Raises:
-        UsageError: the address cannot be listened at.
+        UsageError: an address cannot be listened at.
+        AdapterMissing: gRPC is asked for, and its extra is not installed.
     """
     try:
+        door = None if grpc_port is None else _grpc_door(server)
         listener = _listen(host, port)
-    except UsageError:
+    except KairosError:
         server.close()
         raise
     bound_port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
-        make_app(server, pages=pages),
+        make_app(server, pages=pages) if door is None else make_app(server, pages=pages, beside=door.open),
         ws="none",
         log_level="warning",
         access_log=False,
@@ -63,9 +73,17 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,
     )
-    running = _Announcing(config, lambda: on_ready(f"http://{shown}:{bound_port}"))
+
+    def bind() -> None:
+        if door is not None and grpc_port is not None:
+            on_grpc(door.bind(host, grpc_port))
+
+    running = _Announcing(config, bind=bind, on_ready=lambda: on_ready(f"http://{shown}:{bound_port}"))
     with listener, _stop_signals_end_here(running):
         running.run(sockets=[listener])
+    if running.refusal is not None:
+        server.close()
+        raise running.refusal
 
 
 @contextmanager
@@ -87,11 +105,14 @@ def _stop_signals_end_here(running: uvicorn.Server) -> Iterator[None]:
 
 
 class _Announcing(uvicorn.Server):
-    """Says when it answers."""
+    """Takes other addresses first, in the event loop, and says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, bind: Callable[[], None], on_ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._bind = bind
         self._on_ready = on_ready
+        self.refusal: UsageError | None = None
+        """Why it did not start."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal ends it in order; Ctrl-C once more ends it at once."""
@@ -101,9 +122,25 @@ class _Announcing(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts, then tells."""
+        try:
+            self._bind()
+        except UsageError as error:
+            self.refusal, self.should_exit = error, True
+            return
         await super().startup(sockets=sockets)
         if self.started:
             self._on_ready()
+
+
+def _grpc_door(server: ModelServer) -> GrpcDoor:
+    try:
+        from kairos.serving.grpc_door import GrpcDoor
+    except ModuleNotFoundError as error:
+        raise AdapterMissing(
+            f"The library {error.name!r} is not installed, and the server is to speak gRPC.",
+            hint="Type: pip install 'kairos-ml[grpc]'",
+        ) from error
+    return GrpcDoor(server)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -16,7 +16,7 @@ from kairos.models.signature import Column, Signature
 from kairos.serving.guard import GuardAction
 from kairos.values import Json
 
-__all__ = ["Answers", "Codec", "Intake", "Rows", "Written", "join", "take", "told_rows"]
+__all__ = ["Answers", "Codec", "Infer", "Intake", "Rows", "Written", "join", "take", "told_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,35 @@ class Codec(Protocol):
 
     def refuse(self, error: KairosError) -> Written:
         """Writes an error in the protocol's own shape and with its own status."""
+        ...
+
+
+class Infer(Protocol):
+    """What answers a prediction request in any protocol; to be awaited in the server's event loop."""
+
+    async def __call__(
+        self,
+        model: str,
+        data: bytes,
+        codec: Codec,
+        *,
+        version: int | None,
+        headers: Mapping[str, str],
+        within_s: float | None,
+    ) -> Written:
+        """Answers.
+
+        Args:
+            model: Its name.
+            data: The body, not compressed.
+            codec: The protocol that it is written in.
+            version: The number of a loaded version that is to answer alone; ``None``: whoever the ledger says.
+            headers: Names in lower case.
+            within_s: When the client stops waiting; ``None``: she does not say.
+
+        Raises:
+            KairosError: a refusal.
+        """
         ...
 
 

@@ -64,6 +64,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         replay_window=None if sent is None else replay.parsed("window", Window.parse, sent),
         host=server.text("host", "127.0.0.1"),
         port=server.whole("port", 8000),
+        grpc_port=server.optional_whole("grpc_port"),
         tracking=tracking.optional_text("mlflow"),
     )
     for reader in (replay, server, tracking, project, top):

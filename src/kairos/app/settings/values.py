@@ -76,6 +76,8 @@ class Settings:
     """What a replay sends."""
     host: str = "127.0.0.1"
     port: int = 8000
+    grpc_port: int | None = None
+    """Where the server speaks gRPC; ``None``: nowhere."""
     tracking: str | None = None
     """Address of an MLflow server; ``None``: a file in the project."""
 

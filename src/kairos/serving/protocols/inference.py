@@ -17,7 +17,16 @@ from kairos.serving.rows import Answers, Intake, Rows, Written
 from kairos.serving.wire_errors import message_of
 from kairos.values import Json
 
-__all__ = ["OUTPUTS", "Inference", "Wanted", "metadata", "outputs_of", "refusal_text"]
+__all__ = [
+    "OUTPUTS",
+    "Inference",
+    "Wanted",
+    "metadata",
+    "outputs_of",
+    "read_parameters",
+    "read_wanted",
+    "refusal_text",
+]
 
 HEADER_LENGTH = "inference-header-content-length"
 """How many bytes of a body are JSON; binary tensors follow."""
@@ -50,7 +59,7 @@ class Inference:
             given = None if not isinstance(request, dict) else ", ".join(sorted(request.keys() - known))[:100]
             what = "The request has not the protocol's form."
             raise refuse(what, field=None, given=given, accepted=", ".join(_PARTS))
-        parameters = _parameters(request, "the request")
+        parameters = read_parameters(request.get("parameters"), "the request")
         rows = rows_of(_inputs(request.get("inputs"), binary), intake, parameters=parameters)
         request_id = request.get("id")
         return Rows(
@@ -60,7 +69,7 @@ class Inference:
             times=rows.times,
             request_id=None if request_id in (None, "") else read_name("id", request_id, None),
             parameters=parameters,
-            form=_wanted(request.get("outputs"), parameters),
+            form=read_wanted(request.get("outputs"), parameters),
         )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:
@@ -111,8 +120,12 @@ def _split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, bytes]:
     return body[: int(length)], body[int(length) :]
 
 
-def _parameters(part: Mapping[str, Json], what: str) -> Mapping[str, Json]:
-    parameters = part.get("parameters")
+def read_parameters(parameters: Json, what: str) -> Mapping[str, Json]:
+    """Parameters of a request or of a tensor; none is none.
+
+    Raises:
+        InputRefused: they are no object, or ask for shared memory.
+    """
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
@@ -132,7 +145,7 @@ def _inputs(inputs: Json, binary: bytes) -> list[Tensor]:
         name = item.get("name")
         if not isinstance(name, str):
             raise refuse("An input has no name.", field="inputs", accepted='"name": text')
-        size = _parameters(item, repr(name)).get("binary_data_size")
+        size = read_parameters(item.get("parameters"), repr(name)).get("binary_data_size")
         if size is None:
             tensors.append(from_json(name, item.get("datatype"), item.get("shape"), item.get("data")))
             continue
@@ -146,7 +159,12 @@ def _inputs(inputs: Json, binary: bytes) -> list[Tensor]:
     return tensors
 
 
-def _wanted(outputs: Json, parameters: Mapping[str, Json]) -> tuple[Wanted, ...]:
+def read_wanted(outputs: Json, parameters: Mapping[str, Json]) -> tuple[Wanted, ...]:
+    """Which outputs a request asks for; all if it does not say.
+
+    Raises:
+        InputRefused: it asks for what no model gives, or for something twice.
+    """
     is_binary = parameters.get("binary_data_output") is True
     if outputs is None or outputs == []:
         return tuple(Wanted(name=name, is_binary=is_binary) for name in OUTPUTS)
@@ -156,7 +174,7 @@ def _wanted(outputs: Json, parameters: Mapping[str, Json]) -> tuple[Wanted, ...]
     for item in outputs:
         name = item.get("name")
         check_output(name)
-        wish = _parameters(item, repr(name)).get("binary_data", is_binary)
+        wish = read_parameters(item.get("parameters"), repr(name)).get("binary_data", is_binary)
         found.append(Wanted(name=name, is_binary=wish is True))
     if len({wanted.name for wanted in found}) < len(found):
         raise refuse("An output is asked for more than once.", field="outputs", accepted="each output once")

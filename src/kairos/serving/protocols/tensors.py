@@ -16,7 +16,17 @@ from kairos.serving.body import MOST_ROWS, read_entities, read_times, refuse
 from kairos.serving.rows import Intake, Rows
 from kairos.values import Json
 
-__all__ = ["DATATYPES", "DATATYPE_OF_KIND", "Tensor", "from_bytes", "from_json", "read_shape", "rows_of", "to_bytes"]
+__all__ = [
+    "DATATYPES",
+    "DATATYPE_OF_KIND",
+    "Tensor",
+    "from_bytes",
+    "from_json",
+    "read_shape",
+    "rows_of",
+    "to_bytes",
+    "wrong_count",
+]
 
 DATATYPES: Mapping[str, str] = {
     "BOOL": "?",
@@ -83,7 +93,7 @@ def from_json(name: str, datatype: Json, shape: Json, data: Json) -> Tensor:
     datatype, shape, count = read_shape(name, datatype, shape)
     flat = _flat(name, data)
     if len(flat) != count:
-        raise _wrong_count(name, f"{len(flat)} elements", shape)
+        raise wrong_count(name, f"{len(flat)} elements", shape)
     for index, value in enumerate(flat):
         if value is not None and not _is_of(datatype, value):
             raise refuse(
@@ -135,7 +145,7 @@ def from_bytes(name: str, datatype: Json, shape: Json, data: bytes) -> Tensor:
     else:
         dtype = np.dtype(DATATYPES[datatype])
         if len(data) != count * dtype.itemsize:
-            raise _wrong_count(name, f"{len(data)} bytes", shape)
+            raise wrong_count(name, f"{len(data)} bytes", shape)
         if datatype == "BOOL" and data.translate(None, b"\x00\x01"):
             raise refuse(f"The bytes of {name!r} are no BOOL.", field=name, accepted="bytes 0 and 1")
         values = np.frombuffer(data, dtype=dtype)
@@ -155,11 +165,12 @@ def _texts(name: str, data: bytes, count: int, shape: tuple[int, ...]) -> np.nda
             raise refuse(f"Element {len(texts)} of {name!r} is not UTF-8.", field=name, row=len(texts)) from None
         at += 4 + length
     if len(texts) != count or at != len(data):
-        raise _wrong_count(name, f"{len(data)} bytes, which are not so many texts", shape)
+        raise wrong_count(name, f"{len(data)} bytes, which are not so many texts", shape)
     return np.array(texts, dtype=np.object_)
 
 
-def _wrong_count(name: str, given: str, shape: Sequence[int]) -> InputRefused:
+def wrong_count(name: str, given: str, shape: Sequence[int]) -> InputRefused:
+    """The refusal of data that are more or fewer than a shape says."""
     what = f"{name!r} has not as much data as its shape says."
     return refuse(what, field=name, given=given, accepted=f"{math.prod(shape)} elements, by the shape {list(shape)}")
 
