@@ -153,3 +153,71 @@ def test_a_few_weeks_tell_nothing(root: Path, tmp_path: Path, capsys: pytest.Cap
     code, _, err = _typed(tmp_path, capsys, str(root / "acts.toml"), str(root / "waits.toml"))
     assert code == 2
     assert "56 days or more" in err
+
+
+CLASSES = PIPELINE.replace("LinearRegression", "LogisticRegression").replace(
+    '"users": users})', '"users": (users > users.median()).cast(pl.Int64)})'
+)
+
+
+def _project(folder: Path, pipeline: str, *, loss: str = "absolute_error") -> Path:
+    (folder / "pipeline.py").write_text(pipeline)
+    settings = SETTINGS.replace("END", "2012-03-03").replace('time = "hour"', f'time = "hour"\nloss = "{loss}"')
+    (folder / "kairos.toml").write_text(settings)
+    (folder / "acts.toml").write_text(ACTS)
+    (folder / "waits.toml").write_text(WAITS)
+    return folder
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "zero_one"])
+def test_policies_of_a_classifier_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str) -> None:
+    """By chances or by classes, as its loss has it."""
+    root = _project(tmp_path, CLASSES, loss=loss)
+    code, out, err = _typed(root, capsys, str(root / "acts.toml"), str(root / "waits.toml"), "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["loss_name"] == loss
+    fared = {one["name"]: one["loss"] for one in found["policies"]}
+    assert fared["best in hindsight"] <= min(fared["never"], fared["every week"])
+    assert all(each >= 0 for each in fared.values())
+
+
+def _several(columns: str) -> str:
+    """A step that also takes the weather, and looks at how far what it is given reaches."""
+    weather = f"@step\ndef weather(rentals: pl.DataFrame) -> pl.DataFrame:\n    return rentals.select({columns})\n\n\n"
+    text = PIPELINE.replace("@model(", f"{weather}@model(").replace("(train: pl.", "(train: pl.DataFrame, weather: pl.")
+    looks = '    assert weather["hour"].max() == train["hour"].max(), "a look into the future"\n'
+    return text.replace("    return LinearRegression()", f"{looks}    return LinearRegression()")
+
+
+def test_a_step_of_several_tables_is_given_what_was_known_of_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No training is shown rows of its future, in no table."""
+    root = _project(tmp_path, _several('"hour", "temperature"'))
+    code, out, err = _typed(root, capsys, str(root / "acts.toml"), str(root / "waits.toml"), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["rows"] == 62 * 24
+
+
+def test_a_table_that_does_not_say_when_its_rows_are_from_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In plain words, with the parameter that is in the way."""
+    root = _project(tmp_path, _several('"temperature"'))
+    code, out, err = _typed(root, capsys, str(root / "acts.toml"), str(root / "waits.toml"))
+    assert (code, out) == (2, "")
+    assert "the step 'demand' takes 'weather' as well, whose rows have no column 'hour'" in err
+    assert "tables that all have the time column 'hour'" in err
+
+
+def test_a_step_that_fails_on_a_part_of_the_past_is_her_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With her traceback, and up to which day it was given rows; it is no defect of Kairos."""
+    root = _project(tmp_path, PIPELINE.replace("    return LinearRegression()", "    raise ValueError('no')"))
+    code, _, err = _typed(root, capsys, str(root / "acts.toml"), str(root / "waits.toml"))
+    assert code == 1
+    assert "error: Step 'demand' failed on the rows before 20" in err
+    assert "in demand" in err
+    assert "kairos/app" not in err

@@ -21,10 +21,12 @@ from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
 from kairos.app.replay import model_of, rows_artifact, window_of
 from kairos.app.settings import ModelSettings, read_settings
+from kairos.app.timed import TimedRows
 from kairos.app.training import finisher, pipeline_source
 from kairos.errors import KairosError, SettingsError, UsageError, did_you_mean
 from kairos.gates.losses import loss_named
 from kairos.models.baseline import simple_baseline
+from kairos.pipeline.graph import Graph, Node
 from kairos.pipeline.project import load_module
 from kairos.pipeline.run import run
 from kairos.stats.arrays import Floats
@@ -163,7 +165,8 @@ def _past(project: Project, model: ModelSettings, sent: Window) -> TablePast:
     settings = project.settings
     rows = rows_artifact(project)
     tables = _tables(project, Window(sent.start - settings.history, sent.end), [rows])
-    step = vars(load_module(pipeline_source(project), keep=False))[model.step]
+    graph = Graph.from_module(load_module(pipeline_source(project), keep=False))
+    step = graph.node(model.step).spec.function
     history, delay = settings.history / _DAY, settings.label_delay / _DAY
     held_out = _tables(project, Window(sent.end - settings.history, sent.end), [model.holdout])[0]
     return TablePast.of(
@@ -174,7 +177,33 @@ def _past(project: Project, model: ModelSettings, sent: Window) -> TablePast:
         history=history,
         delay=delay,
         holdout=min(_span_days(held_out, model), history / 2),
+        beside=_beside(project, model, graph.node(model.step), Window(sent.start - settings.history, sent.end)),
     )
+
+
+def _beside(project: Project, model: ModelSettings, node: Node, window: Window) -> dict[str, TimedRows]:
+    """The tables that the step takes beside the one that it learns from, which the replay's rows stand for.
+
+    Raises:
+        UsageError: one of them says nothing of when its rows are from, or is the holdout: it would tell of the future.
+    """
+    if len(node.inputs) < 2:
+        return {}
+    assert model.time is not None  # looked for by ``model_of``
+    target = model.target or node.spec.target
+    tables = dict(zip(node.inputs, _tables(project, window, list(node.inputs.values())), strict=True))
+    learnt = next((name for name, table in tables.items() if target in table.columns), None)
+    others = {name: table for name, table in tables.items() if name != learnt}
+    for name, table in others.items():
+        if node.inputs[name] == model.holdout or model.time not in table.columns:
+            why = "are held out" if node.inputs[name] == model.holdout else f"have no column {model.time!r}"
+            raise UsageError(
+                f"Policies cannot be compared: the step {model.step!r} takes {name!r} as well, whose rows {why}, so "
+                "what was known of it at an earlier time cannot be told.",
+                given=", ".join(node.inputs),
+                accepted=f"one table, or tables that all have the time column {model.time!r}",
+            )
+    return {name: TimedRows.of(table, model.time) for name, table in others.items()}
 
 
 def _tables(project: Project, window: Window, names: Sequence[str]) -> list[pl.DataFrame]:
@@ -191,7 +220,11 @@ def _tables(project: Project, window: Window, names: Sequence[str]) -> list[pl.D
     )
     if result.failure is not None:
         raise KairosError("The rows to compare on could not be made.", given=result.failure.message)
-    return [read_table(project.store, result.artifact(name).digest) for name in names]
+    made = [result.artifact(name) for name in names]
+    for one in made:
+        if not one.kind.startswith("table/"):
+            raise UsageError(f"Policies cannot be compared: {one.name!r} is no table.", given=one.kind)
+    return [read_table(project.store, one.digest) for one in made]
 
 
 def _span_days(held_out: pl.DataFrame, model: ModelSettings) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,11 +17,14 @@ from kairos.app.backtest.past import Cut, Past
 from kairos.app.losses import guarded
 from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
-from kairos.errors import UsageError
+from kairos.errors import StepFailed, UsageError
 from kairos.models.training import fit, training_data
+from kairos.pipeline.declare import StepSpec, find_spec
 from kairos.values import Window
 
-__all__ = ["TablePast"]
+__all__ = ["TablePast", "spec_of"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +37,10 @@ class TablePast(Past):
     step: Any
     """The model step, as the pipeline's module has it."""
     target: str
+    began: float = 0.0
+    """When the past began, in days since 1970."""
+    beside: Mapping[str, TimedRows] = field(default_factory=dict)
+    """What the step takes beside the rows, by parameter; of these, too, it is given what was known then."""
 
     @classmethod
     def of(
@@ -42,6 +53,7 @@ class TablePast(Past):
         history: float,
         delay: float,
         holdout: float,
+        beside: Mapping[str, TimedRows] | None = None,
     ) -> TablePast:
         """From rows in any order.
 
@@ -53,12 +65,14 @@ class TablePast(Past):
             history: How far back a training looks, in days.
             delay: How late the truth is known, in days.
             holdout: Of a training, in days.
+            beside: Tables that the step takes beside the rows, by parameter; ``None``: it takes nothing else.
 
         Raises:
             UsageError: there is nothing to learn from, or nothing to answer.
         """
         assert model.time is not None  # a model without a time cannot be compared
-        target = model.target or step.__kairos__.target
+        target = model.target or spec_of(step).target
+        assert target is not None  # of a model that was trained
         timed = TimedRows.of(rows.filter(pl.col(target).is_not_null()), model.time)
         at = timed.at.dt.epoch("us").to_numpy() / 86_400e6
         began = sent.start.timestamp() / 86_400 - history
@@ -80,23 +94,70 @@ class TablePast(Past):
             model=model,
             step=step,
             target=target,
+            began=began,
+            beside=beside or {},
         )
 
     def work_out(self, cut: Cut) -> NDArray[np.float32]:
         """Learns as a training would, and answers all later rows."""
-        known, told, model = self.table[self.learns(cut)], self.step.__kairos__, self.model
+        known, told, model = self.table[self.learns(cut)], spec_of(self.step), self.model
         keys = [key for key in (model.time, model.entity) if key is not None]
         drop = [name for name in (*told.drop, *model.drop) if name not in keys]
-        estimator: Any = self.step(known)
+        estimator = self._estimator(told, known, cut)
         data = training_data(known, estimator, step=model.step, target=self.target, keys=keys, drop=drop)
         fitted = fit(estimator, data, seed=told.seed)
         seen = self.rows(cut.until, np.inf)
         later = self.table[seen]
         raw = (
-            fitted.predict_proba(later.select(list(data.columns)))[:, 1]
+            _chances(fitted, later.select(list(data.columns)))
             if model.gate.loss == "log_loss"
             else fitted.predict(later.select(list(data.columns)))
         )
         out = np.full(self.day.size, np.nan, dtype=np.float32)
         out[seen] = guarded(np.asarray(raw, dtype=np.float64), model)
         return out
+
+    def _estimator(self, told: StepSpec, known: pl.DataFrame, cut: Cut) -> Any:
+        """What the step returns for what was known then.
+
+        Raises:
+            StepFailed: the step raised; it is told up to which day it was given rows, with its own traceback.
+        """
+        given = {name: _cut(table, self.began, cut) for name, table in self.beside.items()}
+        seed = {"seed": told.seed} if told.takes_seed else {}
+        try:
+            return self.step(*(given.get(name, known) for name in told.inputs), **seed)
+        except Exception as error:
+            began = EPOCH + timedelta(days=self.began + cut.until)
+            raise StepFailed(
+                f"Step {told.name!r} failed on the rows before {began:%Y-%m-%d}: {type(error).__name__}: {error}",
+                step=told.name,
+                type=type(error).__name__,
+                traceback="".join(traceback.format_exception(type(error), error, _inner(error))),
+            ) from error
+
+
+def spec_of(step: Any) -> StepSpec:
+    """What was declared of a model step."""
+    found = find_spec(step)
+    assert found is not None  # the pipeline's graph has it
+    return found
+
+
+def _cut(table: TimedRows, began: float, cut: Cut) -> pl.DataFrame:
+    """The rows of a table that were known to a training."""
+    end = EPOCH + timedelta(days=began + cut.until)
+    return table.within(Window(end - timedelta(days=cut.days), end)).rows
+
+
+def _chances(fitted: Any, rows: pl.DataFrame) -> NDArray[Any]:
+    """Of the class 1; what has seen one class alone is sure of it."""
+    classes = [float(one) for one in fitted.classes_]
+    if 1.0 not in classes:
+        return np.zeros(len(rows))
+    return np.asarray(fitted.predict_proba(rows)[:, classes.index(1.0)])
+
+
+def _inner(error: BaseException) -> TracebackType | None:
+    """The traceback from the step itself on, without the call of it."""
+    return error.__traceback__.tb_next if error.__traceback__ is not None else None
