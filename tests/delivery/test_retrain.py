@@ -238,7 +238,9 @@ def test_there_has_to_be_something_new_to_learn() -> None:
     assert decide_retrain(POLICY, replace(asked, train_rows=50_000, new_rows=999)).action == "wait"
     assert decide_retrain(POLICY, replace(asked, new_rows=100)).makes_version
     same = replace(QUIET, alarms=("quality",), same_data=True)
-    assert decide_retrain(POLICY, same).reasons[-1] == "waits: there are no data that the last training had not"
+    assert decide_retrain(POLICY, same).reasons[-1] == (
+        "waits: it would learn from the very data that were learnt from already, so nothing new can come of it"
+    )
     assert decide_retrain(POLICY, replace(same, unfinished_in_a_row=1)).makes_version
 
 

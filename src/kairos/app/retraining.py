@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 from kairos.app.control import end_if_refused, is_held
 from kairos.app.deploying import deploy, move
 from kairos.app.judging import judge
+from kairos.app.novelty import contract_changed, learns_the_same
 from kairos.app.project import Project
 from kairos.app.reading import learning, with_readings
 from kairos.app.recalibrating import RECALIBRATION, recalibrate
@@ -23,6 +26,8 @@ from kairos.values import VersionRef
 
 __all__ = ["retrain", "retrain_facts", "settle"]
 
+_log = logging.getLogger("kairos.loop")
+
 _TOLD_TRAININGS = 16
 """As many of the last trainings as a decision keeps; the budget looks at fewer."""
 
@@ -33,10 +38,14 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     found = state.model(model.name)
     facts = with_readings(project, model, found, retrain_facts(project, watch, model, found))
     facts = triaged(project, watch, model, found, facts)
+    window, learn = recent_window(project), learning(project, model)
+    if decide_retrain(model.retrain, facts).action == "retrain":
+        facts = replace(facts, same_data=learns_the_same(project, model, found, window, learn))
     decision = decide_retrain(model.retrain, facts)
+    if facts.same_data and decision.action == "wait":
+        _log.info("%s waits: %s", model.name, "; ".join(decision.reasons))
     if decision.action == "wait" or (decision.action == "investigate" and is_told(project, found, facts)):
         return
-    window = recent_window(project)
     body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
@@ -47,7 +56,6 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
         announce()
         settle(project, model, announce=announce)
         return
-    learn = learning(project, model)
     train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
     announce()
     settle(project, model, announce=announce)
@@ -134,6 +142,7 @@ def retrain_facts(project: Project, watch: Watch, model: ModelSettings, state: M
         now=project.clock.now(),
         champion_trained_at=None if champion is None else champion.registered_at,
         alarms=watch.alarms(),
+        contract_changed=contract_changed(project, model, champion),
         periods_days=_periods_days(state),
         trained_at=tuple(entry.at for entry in made[-_TOLD_TRAININGS:]),
         unfinished_in_a_row=sum(entry.seq > last_finished for entry in made),

@@ -15,12 +15,13 @@ from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
 from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.learn import Learn
+from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource, own_place
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window, plain
 
-__all__ = ["Trained", "default_window", "finisher", "model_options", "pipeline_source", "train"]
+__all__ = ["Trained", "contracts_of", "default_window", "finisher", "model_options", "pipeline_source", "train"]
 
 Params = Mapping[str, Mapping[str, Json]]
 """Params by step."""
@@ -74,6 +75,12 @@ def train(
         KairosError: the run is recorded, but a model could not be measured on its holdout.
         RunStopped: somebody pressed Ctrl-C; the run is recorded as failed, and what it finished is kept.
     """
+    contracts: dict[str, Json] = {}
+
+    def check(graph: Graph) -> None:
+        _check_names(project.settings.models.values(), graph)
+        contracts.update(contracts_of(graph, project.settings.models.values()))
+
     try:
         result = run(
             pipeline_source(project),
@@ -86,14 +93,14 @@ def train(
             finish_model=finisher(project, learn),
             targets=None if twin is None else _needed_for(project.settings.model(twin.model)),
             force=force,
-            check=partial(_check_names, project.settings.models.values()),
+            check=check,
             on_event=on_event,
             should_stop=project.stopping.is_set,
         )
     except RunStopped as stop:
         project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
         raise
-    body = result.plain() | ({"learn": plain(learn)} if learn else {})
+    body = result.plain() | ({"learn": plain(learn)} if learn else {}) | {"contracts": contracts}
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
     made = [
         (model, result.models[model.step])
@@ -153,6 +160,16 @@ def model_options(model: ModelSettings) -> ModelOptions:
         upper=model.output.upper,
         allow_pickle=model.allow_pickle,
     )
+
+
+def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str]:
+    """The contract of each model's data, by the model's name."""
+    return {
+        model.name: contract_digest(
+            graph, model.step, {"target": model.target, "time": model.time, "entity": model.entity, "drop": model.drop}
+        )
+        for model in models
+    }
 
 
 def _needed_for(model: ModelSettings) -> list[str]:

@@ -34,7 +34,7 @@ class RetrainFacts:
     alarms: tuple[str, ...]
     """Checks that ask for a new model since the live version went live, each once, in the order of their names."""
     contract_changed: bool = False
-    """Whether the data contract has another version than the champion was trained under."""
+    """Whether the pipeline declares the data in another form than when the champion learnt."""
     advice: Advice = "retrain"
     """What the triage of the alarms says."""
     was_recalibrated: bool = False
@@ -46,7 +46,7 @@ class RetrainFacts:
     train_rows: int | None = None
     """Rows that the champion learnt from."""
     same_data: bool = False
-    """Whether a training now would learn from the very bytes that the last one learnt from."""
+    """Whether a training now would learn from the very bytes that the champion, or a version after it, learnt from."""
     trained_at: tuple[datetime, ...] = ()
     """When trainings were decided, in the order of time; the last ones are enough."""
     tried_regret: float | None = None

@@ -32,7 +32,7 @@ def held_back(policy: RetrainPolicy, facts: RetrainFacts, reasons: tuple[Reason,
     if facts.unfinished_in_a_row:
         return None  # that training had its reasons, and learnt nothing yet
     if facts.same_data:
-        return "there are no data that the last training had not"
+        return "it would learn from the very data that were learnt from already, so nothing new can come of it"
     if new_rows_lacking(policy, facts):
         return f"{facts.new_rows} of {_needed_rows(policy, facts)} new rows with a known truth"
     if {reason.origin for reason in reasons} == {"regret"} and facts.tried_regret is not None:
