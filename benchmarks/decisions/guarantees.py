@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.decisions import looks, once
+from benchmarks.decisions.before_labels import late_labels
 from benchmarks.decisions.report import Row, main
 from kairos.stats.noise import noise_variance
 from kairos.stats.queueing import wait
@@ -23,9 +24,11 @@ __all__ = ["simulate"]
 def simulate(runs: int) -> Iterator[Row]:
     """All of them; queues are 6 % as many, since each of them is 3,000 waits."""
     yield from _means(runs)
+    yield from _bad_events(runs)
     yield from _detectors(runs)
     yield from _index(runs)
     yield from _estimates(runs)
+    yield from late_labels(runs)
     yield from _queues(max(20, runs * 6 // 100))
     yield from _noise(2 * runs)
 
@@ -47,6 +50,14 @@ def _means(runs: int) -> Iterator[Row]:
         found = looks.asymptotic_misses("events, 1 %", runs, waits=waits)
         yield from _row(table, f"{who}, events, 1 %", "0.050" if waits else "", f"{found:.3f}")
     yield from _row(table, "gamma-exponential, a mean that swings", "0.050", f"{looks.moving_mean_misses(runs):.3f}")
+
+
+def _bad_events(runs: int) -> Iterator[Row]:
+    """The numbers that are stated are medians, too: of a run of this kind, by other hands."""
+    table = "bad events until harm is seen, the median (S4)"
+    for share, ratio, stated in looks.HARM_SEEN:
+        found = np.median(looks.harm_seen(share, ratio, runs, most=4 * stated))
+        yield from _row(table, f"{share:.0%}, {ratio:g} times as many", f"{stated} +- 20 %", f"{found:.0f}")
 
 
 def _detectors(runs: int) -> Iterator[Row]:

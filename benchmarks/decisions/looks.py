@@ -10,6 +10,7 @@ from scipy import special
 
 from benchmarks.decisions.streams import DRAWS, Floats, events
 from kairos.stats.asymptotic import asymptotic_path
+from kairos.stats.badevents import harm_log_e_path
 from kairos.stats.bernstein import bernstein_path
 from kairos.stats.betting import betting_path
 from kairos.stats.boundaries import BetaBinomial
@@ -22,11 +23,13 @@ from kairos.stats.sequence import mean_log_e_path
 __all__ = [
     "ALPHA",
     "DRAWS",
+    "HARM_SEEN",
     "METHODS",
     "ONLY_RATES",
     "asymptotic_misses",
     "benign_shift_alarms",
     "ever",
+    "harm_seen",
     "misses",
     "moving_mean_misses",
     "run_lengths",
@@ -35,6 +38,12 @@ __all__ = [
 
 ALPHA = 0.05
 LOOKS = 2000
+HARM_SEEN = (
+    (0.01, 10.0, 28), (0.01, 5.0, 92), (0.01, 3.0, 237), (0.01, 2.0, 974), (0.05, 5.0, 21),
+    (0.05, 2.0, 190), (0.05, 1.5, 714), (0.25, 2.0, 55), (0.25, 1.5, 174), (0.5, 1.5, 174),
+)  # fmt: skip
+"""Share of a canary, its bad events over the champion's, and how many of them it takes, by the published table."""
+
 CHUNK = 500
 """Streams at a time, for the memory's sake."""
 
@@ -208,3 +217,19 @@ def benign_shift_alarms(runs: int, *, rate: float = 0.12, labels: int = 2000, cl
         at = harmful_shift(source, target, tolerance=0.02, claim=claim).alarm_at
         found.append(math.inf if at is None else float(at + 1))
     return np.array(found)
+
+
+def harm_seen(share: float, ratio: float, runs: int, *, most: int) -> Floats:
+    """Bad events until a canary at that share, with ``ratio`` times the champion's, is seen at 5 %; shape (runs,).
+
+    Looked at after every bad event; ``most`` where it is not seen by then.
+    """
+    rng = np.random.default_rng(int(1000 * share + ratio))
+    found = []
+    for start in range(0, runs, CHUNK):
+        size = (min(CHUNK, runs - start), most)
+        mine = (rng.uniform(size=size) < share * ratio / (share * ratio + 1 - share)).astype(np.float64)
+        path = harm_log_e_path(np.full(most, share), mine, 1 - mine)
+        hits = path >= math.log(1 / ALPHA)
+        found.append(np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, most))
+    return np.concatenate(found).astype(np.float64)

@@ -13,6 +13,8 @@ from kairos.stats.dependence import Dependence, spread
 from kairos.stats.groups import group_difference
 from kairos.stats.paired import paired_zero_one
 from kairos.stats.reliability import calibrate, wilson
+from kairos.stats.samplesize import rows_for_margin
+from kairos.stats.tango import tango_z
 from tests.oracles.oracle import ask
 
 RNG = np.random.default_rng(1)
@@ -110,3 +112,19 @@ def test_metrics_of_classes_are_those_of_scikit_learn(classes: int) -> None:
     table = np.zeros((classes, classes))
     np.add.at(table, (y, p), 1.0)
     assert {name: float(confusion_value(name, table)) for name in CONFUSION_METRICS} == pytest.approx(theirs)
+
+
+def test_without_a_margin_the_score_is_mcnemars_and_rows_are_those_that_are_planned() -> None:
+    """The square of the score is McNemar's statistic without correction; rows are for one side and a power of 0.8."""
+    theirs = ask(
+        """
+        from statsmodels.stats.contingency_tables import mcnemar
+        from statsmodels.stats.power import normal_sample_size_one_tail
+        rows = [normal_sample_size_one_tail(margin, 0.8, 0.05, 0.05 ** 0.5) for margin in margins]
+        answer = {"mcnemar": mcnemar([[60, 12], [5, 23]], exact=False, correction=False).statistic, "rows": rows}
+        """,
+        margins=[0.005, 0.01, 0.02],
+    )
+    assert tango_z(12, 5, 100, 0.0) ** 2 == pytest.approx(theirs["mcnemar"], rel=1e-9)
+    mine = [rows_for_margin(0.05**0.5, margin, 0.05) for margin in (0.005, 0.01, 0.02)]
+    assert mine == [math.ceil(n) for n in theirs["rows"]]
