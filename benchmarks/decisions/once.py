@@ -29,12 +29,15 @@ __all__ = [
     "waits_in_queues",
 ]
 
+_EVEN, _UNEVEN = np.full(10, 0.1), np.repeat([0.0182, 0.0818], 10)
+
 SHAPES = {
-    "slope": np.linspace(-1, 1, 10),
-    "one cell": np.eye(10)[0],
-    "two humps": np.cos(np.arange(10) * 4 * np.pi / 9),
+    "slope": (_EVEN, np.linspace(-1, 1, 10)),
+    "one cell": (_EVEN, np.eye(10)[0]),
+    "two humps": (_EVEN, np.cos(np.arange(10) * 4 * np.pi / 9)),
+    "small cells shrink": (_UNEVEN, np.linspace(-1, 1, 20)),
 }
-"""In which direction the shares of ten cells move."""
+"""Shares of cells, and in which direction they move."""
 
 QUEUES = {"exponential": 1.0, "constant": 0.0, "two phases": 7.48}
 """Kind of service times -> squared coefficient of variation."""
@@ -45,10 +48,10 @@ _CUSTOMERS, _WARM_UP, _AT_ONCE = 4000, 1000, 600
 
 def index_alarms(shape: str, rows: int, size: float, runs: int) -> float:
     """The share of windows with an alarm, when the true stability index is exactly ``size`` and 0.10 is tolerated."""
-    rng, base = np.random.default_rng(11), np.full(10, 0.1)
+    rng, (base, towards) = np.random.default_rng(11), SHAPES[shape]
 
     def shares(strength: float) -> Floats:
-        weights = base * np.exp(strength * SHAPES[shape])
+        weights = base * np.exp(strength * towards)
         return np.asarray(weights / weights.sum())
 
     def excess(strength: float) -> float:
