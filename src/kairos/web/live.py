@@ -13,8 +13,9 @@ from kairos.app.explaining import LiveAt, live_at
 from kairos.app.outlook import Outlook, outlook
 from kairos.app.plainly import plain_line, plain_words
 from kairos.app.project import Project
-from kairos.errors import KairosError
+from kairos.errors import KairosError, UsageError
 from kairos.ledger import Entry
+from kairos.monitor.findings import Finding
 from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
 
 __all__ = ["status_page"]
@@ -76,6 +77,7 @@ def _page(project: Project, latest: _Latest) -> StatusPage:
                 level=entry.body["level"],
                 sentence=entry.body["sentence"],
                 words=plain_words(entry),
+                finding=_finding(entry),
             )
             for entry in reversed(latest.findings)
         ),
@@ -83,6 +85,13 @@ def _page(project: Project, latest: _Latest) -> StatusPage:
         ledger_head=latest.head,
         ledger_hash=latest.hash,
     )
+
+
+def _finding(entry: Entry) -> Finding | None:
+    try:
+        return Finding.from_plain(entry.body)
+    except UsageError:  # of another release
+        return None
 
 
 def _outlooks(project: Project) -> dict[str, Outlook]:

@@ -8,7 +8,9 @@ from typing import Literal
 
 from kairos.app.outlook import Outlook, Waiting
 from kairos.app.story import DecisionLine
+from kairos.monitor.findings import Finding
 from kairos.web.drawings.canvas import Canvas
+from kairos.web.drawings.findings import findings_drawing
 from kairos.web.drawings.quality import quality_drawing
 from kairos.web.drawings.retrain import retrain_drawing
 from kairos.web.drawings.rollout import guards_drawing, sequence_drawing
@@ -94,6 +96,8 @@ class FindingLine:
     sentence: str
     words: tuple[str, str] | None = None
     """The same in two sentences that need no statistics."""
+    finding: Finding | None = None
+    """With its figures; ``None``: it is told in another form than this release knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,12 @@ class StatusPage:
     """The latest first."""
     ledger_head: int
     ledger_hash: str
+
+    @property
+    def drawing(self) -> Canvas | None:
+        """The findings but those of the loss, which has a picture by day; ``None``: there are none."""
+        shown = [(one.subject, one.finding) for one in self.findings if one.finding is not None]
+        return findings_drawing([each for each in shown if each[1].check != "quality"], name="findings-drawn")
 
 
 def render_status(page: StatusPage) -> str:
