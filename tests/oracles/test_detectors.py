@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.decisions.regret_rivals import Adwin
-from kairos.stats.detector import e_sr
+from kairos.stats.detector import change_point, e_sr
 from tests.oracles.oracle import ask
 
 STREAMS, QUIET, LENGTH = 20, 1000, 3000
@@ -59,3 +59,26 @@ def test_a_doubled_rate_is_seen_sooner_than_by_adwin_or_page_hinkley() -> None:
     for who in ("adwin, as by default", "page-hinkley"):
         delay = np.median([LENGTH if at is None else at for at in theirs[who]]) - QUIET
         assert np.median(ours) - QUIET < delay
+
+
+def test_the_nile_fell_after_1898() -> None:
+    """Yearly flows 1871 to 1970; a tenth less than in the first twenty years is tolerated, one false alarm a century.
+
+    The fall is seen by 1930 and put within a year of where everybody puts it; without it there is no alarm.
+    """
+    flow = np.array(
+        ask(
+            """
+            import statsmodels.api as sm
+            answer = sm.datasets.nile.load_pandas().data["volume"]
+            """
+        )
+    )
+    tolerated, watched = 0.9 * flow[:20].mean(), flow[20:]
+    seen = e_sr(watched, tolerated, lower=300, upper=1500, side="less").first_alarm(100)
+    assert seen is not None
+    assert 1871 + 20 + seen < 1930
+    began = change_point(watched[: seen + 1], tolerated, lower=300, upper=1500, side="less")
+    assert abs(1871 + 20 + began - 1899) <= 1
+    before = e_sr(flow[20:28], tolerated, lower=300, upper=1500, side="less")
+    assert before.first_alarm(100) is None
