@@ -13,8 +13,10 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-clients/bin/python"
 
 
-def run_client(*words: str, text: bool = True, timeout_s: float = 240) -> subprocess.CompletedProcess[Any]:
-    """Runs that environment's Python; a missing environment fails the test."""
+def run_client(
+    *words: str, text: bool = True, timeout_s: float = 280, folder: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[Any]:
+    """Runs that environment's Python in a folder; a missing environment fails the test."""
     if not PYTHON.is_file():
         pytest.fail("There are no clients: .venv-clients is missing. Type: make clients", pytrace=False)
     return subprocess.run(
@@ -23,5 +25,6 @@ def run_client(*words: str, text: bool = True, timeout_s: float = 240) -> subpro
         text=text,
         timeout=timeout_s,
         check=False,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | variables,
     )

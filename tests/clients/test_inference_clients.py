@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.clients.environment import ROOT, run_client
+from tests.clients.servers import Addresses, inference_server
 
 TRITON = """
 import numpy as np
@@ -173,25 +171,11 @@ answer = asyncio.run(talk())
 """
 
 
-@dataclass
-class Addresses:
-    """Where the server answers."""
-
-    http: str
-    grpc: str
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Addresses]:
     """Version 2 is live, 3 in shadow, 1 was live before."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "routes").write_text("2 3 0 1\n")
-    command = [sys.executable, "-m", "tests.serving.toy_process", str(folder), "0", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        grpc, http = (process.stdout.readline().strip() for _ in range(2))
-        yield Addresses(http, grpc)
-        process.terminate()
+    with inference_server(tmp_path_factory.mktemp("server")) as served:
+        yield served
 
 
 def talk(program: str, url: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from kairos.errors import Overloaded, Unavailable
-from kairos.serving import app, body, label_body, lane, layers
+from kairos.serving import app, body, json_body, label_body, lane, layers
 from kairos.serving.app import make_app
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.server import MOST_WAITING
@@ -23,7 +23,7 @@ def test_every_route_is_on_the_page(tmp_path: Path) -> None:
     server = make_server(Registry({1: adds(0)}, route(1)), PredictionLog(tmp_path).writer("w"))
     paths = [each.path for each in make_app(server).routes if isinstance(each, Route)]
     server.close()
-    assert len(paths) == 29
+    assert len(paths) == 30
     assert [path for path in paths if not re.search(rf"(GET|POST) {re.escape(path)}[`?]", PAGE)] == []
 
 
@@ -40,7 +40,7 @@ def test_every_limit_is_on_the_page() -> None:
     """Numbers in the page are those of the code."""
     assert f"more than {body.LARGEST_BODY_BYTES >> 20} MiB" in PAGE
     assert f"more than {body.MOST_ROWS:,} rows or {label_body.MOST_LABELS:,} labels" in PAGE
-    assert f"more than {body.MOST_LEVELS} levels" in PAGE
+    assert f"more than {json_body.MOST_LEVELS} levels" in PAGE
     assert f"room for {MOST_WAITING:,} requests" in PAGE
     assert f"{lane.MOST_WAITING:,} requests wait for this model, or {app.MOST_WAITING} labels and events" in PAGE
     assert f"no answer within {lane.LONGEST_WAIT_S:g} s" in PAGE

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from kairos.errors import InputRefused, UsageError, did_you_mean
+from kairos.serving.json_body import LONGEST_NAME, read_json
 from kairos.values import Json, parse_moment
 
 __all__ = [
     "ENVELOPE",
     "LARGEST_BODY_BYTES",
+    "LONGEST_NAME",
     "MOST_ROWS",
+    "WHOLE_NAMES",
     "PredictBody",
     "read_entities",
     "read_json",
@@ -32,14 +35,13 @@ LARGEST_BODY_BYTES = 1 << 20
 MOST_ROWS = 1_000
 """Most rows of one prediction request."""
 
-MOST_LEVELS = 20
-"""Most lists and objects inside one another; a request that fits a model has three."""
+WHOLE_NAMES = (-(2**63), 2**64 - 1)
+"""The least and the largest whole number that may name something."""
 
-_LONGEST_NAME = 200
 ENVELOPE = ("inputs", "entity", "id", "time")
 """The parts of a request in an envelope."""
 
-_TOO_DEEP = f"it is nested too deeply, in more than {MOST_LEVELS} lists and objects"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,62 +56,6 @@ class PredictBody:
     request_id: str | None
     is_batch: bool
     """Whether the answer is a list."""
-
-
-def read_json(data: bytes) -> Json:
-    """Reads JSON in UTF-8, and ``NaN`` and ``Infinity`` with it: a column can then be named in the refusal.
-
-    Raises:
-        UsageError: it is not JSON, names a field twice, is nested too deeply, or holds text that is not Unicode.
-    """
-    try:
-        text = data.decode()
-        value = _DECODER.decode(text)
-        if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written down
-    except UnicodeEncodeError:
-        raise _not_json("it holds text that is not Unicode") from None
-    except UnicodeDecodeError as error:
-        raise _not_json(f"it is not UTF-8 at byte {error.start}") from None
-    except json.JSONDecodeError as error:
-        raise _not_json(f"{error.msg} at character {error.pos}") from None
-    except UsageError:
-        raise
-    except RecursionError:
-        raise _not_json(_TOO_DEEP) from None
-    except ValueError:  # int() refuses to read thousands of digits
-        raise _not_json("it holds a number that is too long") from None
-    if _is_deeper(value, MOST_LEVELS):
-        raise _not_json(_TOO_DEEP)
-    return value
-
-
-def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """An object whose fields have one value each: of two, nobody could say which was meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen = set[str]()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        shown = twice[:_LONGEST_NAME]
-        raise UsageError(f"The field {shown!r} is there more than once.", accepted="each field once", field=twice)
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
-
-
-def _is_deeper(value: Json, levels: int) -> bool:
-    layer: list[Json] = [[value]]
-    for _ in range(levels + 1):
-        layer = [
-            inner
-            for outer in layer
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) is dict or type(inner) is list
-        ]
-        if not layer:
-            return False
-    return True
 
 
 def read_predict(
@@ -145,32 +91,50 @@ def read_predict(
     _check_rows(rows)
     if request_id is not None:
         request_id = read_name("id", request_id, None)
-    entities = read_entities(entity, rows, entity_field)
-    times = read_times(time, rows, time_field)
+    entities = read_entities(entity, rows, entity_field, columns=columns)
+    times = read_times(time, rows, time_field, columns=columns)
     keys = {field for field in (entity_field, time_field) if field is not None and field not in columns}
     if keys:
         rows = [{k: v for k, v in row.items() if k not in keys} if keys & row.keys() else row for row in rows]
     return PredictBody(rows=tuple(rows), entities=entities, times=times, request_id=request_id, is_batch=is_batch)
 
 
-def read_entities(given: Json, rows: Sequence[Mapping[str, Json]], field: str | None) -> tuple[str | None, ...]:
+def read_entities(
+    given: Json, rows: Sequence[Mapping[str, Json]], field: str | None, *, columns: Container[str]
+) -> tuple[str | None, ...]:
     """Whom each row is about: what was ``given`` for all rows or for each, else what a row has in ``field``.
+
+    A row's own word has to be readable even where it is outweighed, unless it is a column, which may hold anything.
 
     Raises:
         InputRefused: there are not as many as rows, or one is no name.
     """
-    return tuple(
-        None if name is None else read_name(field or "entity", name, index)
-        for index, name in enumerate(_one_a_row("entity", given, rows, field, "entities"))
-    )
+    told = _one_a_row("entity", given, len(rows), "entities")
+    return tuple(_read_each(read_name, "entity", told, rows, field, columns))
 
 
-def read_times(given: Json, rows: Sequence[Mapping[str, Json]], field: str | None) -> tuple[datetime | None, ...]:
+def read_times(
+    given: Json, rows: Sequence[Mapping[str, Json]], field: str | None, *, columns: Container[str]
+) -> tuple[datetime | None, ...]:
     """When each row is about; the same."""
-    return tuple(
-        None if each is None else read_moment(field or "time", each, index)
-        for index, each in enumerate(_one_a_row("time", given, rows, field, "times"))
-    )
+    told = _one_a_row("time", given, len(rows), "times")
+    return tuple(_read_each(read_moment, "time", told, rows, field, columns))
+
+
+def _read_each(
+    read: Callable[[str, Json, int | None], T],
+    name: str,
+    told: Sequence[Json],
+    rows: Sequence[Mapping[str, Json]],
+    field: str | None,
+    columns: Container[str],
+) -> Iterator[T | None]:
+    is_column = field in columns
+    for index, (each, row) in enumerate(zip(told, rows, strict=True)):
+        said = None if each is None else read(field or name, each, index)
+        own = row.get(field) if field is not None and (said is None or not is_column) else None
+        mine = None if own is None or field is None else read(field, own, index)
+        yield mine if said is None else said
 
 
 def _check_rows(rows: Sequence[Json]) -> None:
@@ -194,30 +158,24 @@ def _check_rows(rows: Sequence[Json]) -> None:
             )
 
 
-def _one_a_row(
-    name: str, value: Json, rows: Sequence[Mapping[str, Json]], field: str | None, plural: str
-) -> Sequence[Json]:
-    """What the envelope says for all rows or for each, or else what each row says in its own field."""
-    if isinstance(value, list):
-        if len(value) != len(rows):
-            raise refuse(
-                f"There are not as many {plural} as rows.",
-                field=name,
-                given=f"{len(value)} {plural} for {len(rows)} rows",
-                accepted="one for all rows, or one for each",
-            )
-        given: Sequence[Json] = value
-    else:
-        given = [value] * len(rows)
-    if field is None:
-        return given
-    return [row.get(field) if each is None else each for each, row in zip(given, rows, strict=True)]
+def _one_a_row(name: str, value: Json, count: int, plural: str) -> Sequence[Json]:
+    """What an envelope says for all rows or for each."""
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise refuse(
+            f"There are not as many {plural} as rows.",
+            field=name,
+            given=f"{len(value)} {plural} for {count} rows",
+            accepted="one for all rows, or one for each",
+        )
+    return value
 
 
 def read_moment(field: str, value: Json, row: int | None) -> datetime:
     """Text that is a date or time; without a zone it is UTC."""
     try:
-        if isinstance(value, str) and len(value) <= _LONGEST_NAME:
+        if isinstance(value, str) and len(value) <= LONGEST_NAME:
             return parse_moment(value)
     except UsageError:
         pass
@@ -232,23 +190,19 @@ def read_moment(field: str, value: Json, row: int | None) -> datetime:
 
 def read_name(field: str, value: Json, row: int | None) -> str:
     """Text of some length that names something; a whole number counts as its digits."""
-    if type(value) is int and -(2**63) <= value < 2**64:
+    if type(value) is int and WHOLE_NAMES[0] <= value <= WHOLE_NAMES[1]:
         return str(value)
     if type(value) is float and math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME:
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_NAME:
         return value
     raise refuse(
         f"{field!r} cannot be read.",
         field=field,
         row=row,
         given=type(value).__name__ if not isinstance(value, str) else f"text of {len(value)} characters",
-        accepted=f"text of 1 to {_LONGEST_NAME} characters, or a whole number",
+        accepted=f"text of 1 to {LONGEST_NAME} characters, or a whole number",
     )
-
-
-def _not_json(why: str) -> UsageError:
-    return UsageError("The request is not JSON.", given=why, accepted='JSON such as {"column": 1.5}')
 
 
 def read_list(body: Json, name: str, *, most: int, form: str) -> list[Json]:

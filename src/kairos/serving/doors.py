@@ -70,7 +70,7 @@ def inference_routes(server: ModelServer, predict: Predict) -> list[Route]:
     model = "/v2/models/{model}"
     one = model + "/versions/{version}"
     told: Sequence[tuple[str, str, _Endpoint]] = (
-        ("GET", "/v2", door.server),
+        *(("GET", path, door.server) for path in ("/v2", "/v2/")),
         ("GET", "/v2/health/live", door.live),
         ("GET", "/v2/health/ready", door.ready),
         ("GET", "/v2/models", door.models),

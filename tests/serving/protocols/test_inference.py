@@ -157,6 +157,7 @@ def test_the_repository_tells_what_is_true(tmp_path: Path) -> None:
         (json.dumps(body(outputs=[{"name": "predicton"}])).encode(), "Did you mean 'prediction'?"),
         (json.dumps(body(outputs=[{"name": "prediction"}] * 2)).encode(), "more than once"),
         (json.dumps(body(parameters=[])).encode(), "no object"),
+        (json.dumps(body(id=7)).encode(), "The id of the request is no text."),
         (json.dumps({"inputs": body()["inputs"] * 2}).encode(), "'temperature' is there more than once"),
         (b'{"inputs": [{"name": "temperature", "datatype": "FP64", "shape": [1], "parameters":'
          b' {"shared_memory_region": "r"}}]}', "Shared memory"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,26 @@ def values(schema: Any, schemas: Any) -> st.SearchStrategy[Any]:
     kind_of = {
         "null": st.none(),
         "boolean": st.booleans(),
-        "string": st.sampled_from(schema["examples"]) if "examples" in schema else st.text(min_size=1, max_size=9),
+        "string": _texts(schema),
         "number": st.floats(low, high, allow_nan=False),
         "integer": st.integers(None if low is None else int(low), None if high is None else int(high)),
     }
     return st.one_of([kind_of[kind] for kind in kinds])
 
 
+def _texts(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    moments = st.datetimes(timezones=st.just(UTC))
+    if schema.get("format") == "date-time":
+        return moments.map(datetime.isoformat)
+    if schema.get("format") == "date":
+        return moments.map(lambda moment: moment.date().isoformat())
+    return st.text(min_size=schema.get("minLength", 0), max_size=9)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(data=st.data())
 def test_what_the_document_allows_is_answered_and_all_else_refused(served: Served, data: st.DataObject) -> None:
-    """A request that fits is 200, but for entities as many as rows and names of 64 bits: no schema can say that."""
+    """A request that fits is 200, but for entities as many as rows: no schema can say that."""
     told = served.client.get("/openapi.json").json()
     schemas = told["components"]["schemas"]
     [(path, item)] = told["paths"].items()
@@ -77,7 +87,7 @@ def test_what_the_document_allows_is_answered_and_all_else_refused(served: Serve
     response = served.client.post(path, json=body)
     if response.status_code != 200:
         assert response.status_code == 422
-        assert response.json()["error"]["field"] in ("entity", "time", "id", "station")
+        assert "not as many" in response.json()["error"]["message"]
     broken = data.draw(st.sampled_from([[body], {"inputs": [body, None]}, {**{"x": 1}, "y": body}, [[]], "x"]))
     assert served.client.post(path, json=broken).status_code in (200, 422)
     assert str(response.status_code) in item["post"]["responses"]

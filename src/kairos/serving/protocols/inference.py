@@ -62,12 +62,14 @@ class Inference:
         parameters = read_parameters(request.get("parameters"), "the request")
         rows = rows_of(_inputs(request.get("inputs"), binary), intake, parameters=parameters)
         request_id = request.get("id")
+        if not isinstance(request_id, str | None):
+            raise refuse("The id of the request is no text.", field="id", given=type(request_id).__name__)
         return Rows(
             columns=rows.columns,
             count=rows.count,
             entities=rows.entities,
             times=rows.times,
-            request_id=None if request_id in (None, "") else read_name("id", request_id, None),
+            request_id=None if not request_id else read_name("id", request_id, None),
             parameters=parameters,
             form=read_wanted(request.get("outputs"), parameters),
         )

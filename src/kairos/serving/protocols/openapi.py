@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column, ColumnKind
-from kairos.serving.body import MOST_ROWS
+from kairos.serving.body import LONGEST_NAME, MOST_ROWS, WHOLE_NAMES
 from kairos.values import Json
 
 __all__ = ["Told", "document", "page"]
@@ -23,8 +23,17 @@ _TYPES: Mapping[ColumnKind, dict[str, Json]] = {
     "category": {"type": "string", "maxLength": LONGEST_TEXT},
     "text": {"type": "string", "maxLength": LONGEST_TEXT},
 }
-_NAME = {"type": ["string", "integer"]}
-_MOMENT = {"type": "string", "examples": ["2012-03-03T14:00Z"]}
+_NAME = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        {"type": "integer", "minimum": WHOLE_NAMES[0], "maximum": WHOLE_NAMES[1]},
+        {"type": "null"},
+    ]
+}
+_MOMENT = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}, {"type": "null"}],
+    "examples": ["2012-03-03T14:00:00Z", "2012-03-03"],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +106,7 @@ def _column_schema(column: Column) -> Json:
 def _request_schema(row: Json) -> Json:
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}
     one_or_each = {
-        name: {"anyOf": [schema, {"type": "array", "items": schema}]}
+        name: {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1, "maxItems": MOST_ROWS}]}
         for name, schema in (("entity", _NAME), ("time", _MOMENT))
     }
     envelope = {

@@ -123,13 +123,14 @@ def _read(body: bytes, value: Json, intake: Intake) -> Rows | None:
         arrays[column.name] = array
     if members != _members_beside_columns(rows, intake):
         return None  # a column that is unknown
-    request_id = envelope.get("id")
+    request_id, names = envelope.get("id"), intake.signature.names
     entity, time = envelope.get("entity"), envelope.get("time")
+    has_entities, has_times = (entity, intake.entity) != (None, None), (time, intake.time) != (None, None)
     return Rows(
         columns=arrays,
         count=len(rows),
-        entities=None if entity is None and intake.entity is None else read_entities(entity, rows, intake.entity),
-        times=None if time is None and intake.time is None else read_times(time, rows, intake.time),
+        entities=read_entities(entity, rows, intake.entity, columns=names) if has_entities else None,
+        times=read_times(time, rows, intake.time, columns=names) if has_times else None,
         request_id=None if request_id is None else read_name("id", request_id, None),
         form=type(inputs) is list,
     )

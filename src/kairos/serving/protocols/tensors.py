@@ -213,8 +213,8 @@ def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[st
     return Rows(
         columns={column.name: _column(column, by_name.get(column.name), count) for column in intake.signature.columns},
         count=count,
-        entities=read_entities(parameters.get("entity"), about, intake.entity),
-        times=read_times(parameters.get("time"), about, intake.time),
+        entities=read_entities(parameters.get("entity"), about, intake.entity, columns=names),
+        times=read_times(parameters.get("time"), about, intake.time, columns=names),
         parameters=parameters,
     )
 
