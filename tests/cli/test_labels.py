@@ -49,7 +49,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(toy: Path, type_in: Ty
     """Excel writes one."""
     path = toy / "labels.csv"
     path.write_text("prediction_id,value\np,3\n", encoding="utf-8-sig")
-    assert type_in(toy, "labels", str(path)).out.startswith("1 labels taken, 1 of them new.")
+    assert type_in(toy, "labels", str(path)).out.startswith("1 label taken, 1 of them new.")
 
 
 def test_a_value_that_cannot_be_true_is_refused_with_its_line(toy: Path, type_in: TypeIn) -> None:

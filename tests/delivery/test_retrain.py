@@ -314,6 +314,6 @@ def test_a_decision_is_made_again_from_what_the_ledger_keeps() -> None:
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
-    """Before anything is decided by it."""
-    with pytest.raises(SettingsError, match="retraining"):
+    """Before anything is decided by it; the setting is named."""
+    with pytest.raises(SettingsError, match=f"retraining's {next(iter(wrong))} is"):
         replace(POLICY, **wrong)  # type: ignore[arg-type]

@@ -254,7 +254,7 @@ def test_late_labels_are_taken_from_a_file_and_explained(hour: Hour, tmp_path: P
     assert kairos(hour.project, "explain", sent, "--json").json["label"] is None
     good.write_text(f"prediction_id,value\n{sent},412\n")
     assert kairos(hour.project, "labels", str(good), "--json").json["joined"] == 1
-    assert "1 labels taken, 0 of them new." in kairos(hour.project, "labels", str(good)).out
+    assert "1 label taken, 0 of them new." in kairos(hour.project, "labels", str(good)).out
     assert kairos(hour.project, "explain", sent, "--json").json["label"] == 412
 
 

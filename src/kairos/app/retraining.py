@@ -20,6 +20,7 @@ from kairos.app.training import recent_window, train
 from kairos.app.triaging import is_told, trainings, triaged
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import RetrainFacts, decide_retrain
+from kairos.delivery.retrain.decide import WAITS, RetrainDecision
 from kairos.delivery.state import ModelState, VersionState
 from kairos.ledger import Entry
 from kairos.values import VersionRef
@@ -43,7 +44,7 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
         facts = replace(facts, same_data=learns_the_same(project, model, found, window, learn))
     decision = decide_retrain(model.retrain, facts)
     if facts.same_data and decision.action == "wait":
-        _log.info("%s waits: %s", model.name, "; ".join(decision.reasons))
+        _tell_once(project, found, decision)
     if decision.action == "wait" or (decision.action == "investigate" and is_told(project, found, facts)):
         return
     body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
@@ -59,6 +60,19 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
     announce()
     settle(project, model, announce=announce)
+
+
+_waiting_told: set[tuple[str, str]] = set()
+"""Projects and champions of which the log has said that a training would bring nothing new."""
+
+
+def _tell_once(project: Project, state: ModelState, decision: RetrainDecision) -> None:
+    """Logs what is waited for; it is no fact, and once for each champion is enough."""
+    about = str(project.home), str(state.champion_ref)
+    if about not in _waiting_told:
+        _waiting_told.add(about)
+        *asked, held = decision.reasons
+        _log.info("%s waits: %s (asked for by %s)", state.model, held.removeprefix(WAITS), "; ".join(asked))
 
 
 def settle(project: Project, model: ModelSettings, *, announce: Callable[[], None]) -> None:

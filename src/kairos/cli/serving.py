@@ -89,7 +89,7 @@ def labels(args: Namespace) -> int:
         if args.json:
             show_json({**plain(taken), "unmatched": taken.unmatched})
             return 0
-        say(f"{taken.labels} labels taken, {taken.new} of them new.")
+        say(f"{taken.labels} {'label' if taken.labels == 1 else 'labels'} taken, {taken.new} of them new.")
         if taken.ambiguous:
             say(f"{taken.ambiguous} are near predictions of more than one time, and were joined to none.")
         if taken.unmatched:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kairos.errors import SettingsError
 from kairos.gates.policy import Margin
-from kairos.values import Json, parse_duration, plain, unplain
+from kairos.values import Json, duration_text, parse_duration, plain, unplain
 
 __all__ = ["RetrainPolicy"]
 
@@ -65,15 +65,30 @@ class RetrainPolicy:
             )
         if not self.cost.value > 0:
             raise SettingsError("A retraining's cost is nothing.", accepted="above 0, such as '100%' or 5.0")
-        lengths = (self.block, self.first_age, self.max_period, *([self.max_age] if self.max_age is not None else []))
-        if min(lengths) <= timedelta(0) or min(self.cooldown, self.max_cooldown, self.retry) < timedelta(0):
-            raise SettingsError("A retraining's length of time is not above nothing.", accepted="such as '7d'")
-        if self.min_block_rows < 2 or self.min_new_rows < 0 or self.budget < 1 or self.budget_days < 1:
-            raise SettingsError(
-                "A retraining's count is too small.", accepted="min_block_rows of 2 or more, budget of 1 or more"
-            )
-        if not (self.growth > 0 and self.min_new_share >= 0 and self.hysteresis >= 0):
-            raise SettingsError("A retraining's share is negative.", accepted="growth above 0, the others 0 or more")
+        self._check_lengths()
+        for name, least in (("min_block_rows", 2), ("min_new_rows", 0), ("budget", 1), ("budget_days", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(
+                    f"A retraining's {name} is too small.", given=getattr(self, name), accepted=f"{least} or more"
+                )
+        if not self.growth > 0:
+            raise SettingsError("A retraining's growth is nothing.", given=self.growth, accepted="above 0")
+        for name in ("min_new_share", "hysteresis"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(
+                    f"A retraining's {name} is negative.", given=getattr(self, name), accepted="0 or more"
+                )
+
+    def _check_lengths(self) -> None:
+        for name in ("block", "first_age", "max_period", "max_age"):
+            length = getattr(self, name)
+            if length is not None and length <= timedelta(0):
+                raise SettingsError(
+                    f"A retraining's {name} is not above nothing.", given=duration_text(length), accepted="such as '7d'"
+                )
+        for name in ("cooldown", "max_cooldown", "retry"):
+            if getattr(self, name) < timedelta(0):
+                raise SettingsError(f"A retraining's {name} is negative.", accepted="0s or more, such as '7d'")
 
     def plain(self) -> Json:
         """The policy as JSON holds it."""

@@ -11,7 +11,7 @@ from kairos.delivery.retrain.age import best_period_days
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.retrain.regret import regret
-from kairos.values import duration_text
+from kairos.values import duration_text, length_words
 
 __all__ = ["Origin", "Reason", "Waiting", "find_reasons", "period", "waiting_cost"]
 
@@ -88,6 +88,7 @@ def find_reasons(policy: RetrainPolicy, facts: RetrainFacts) -> tuple[Reason, ..
         found.append(Reason(origin="growth", sentence=sentence))
     age, oldest = facts.now - facts.champion_trained_at, period(policy, facts)
     if age >= oldest:
-        sentence = f"age: the live version is {age.days} days old, {duration_text(oldest)} is its time"
+        old = f"{age.days} days" if age.days else length_words(age)
+        sentence = f"age: the live version is {old} old, {duration_text(oldest)} is its time"
         found.append(Reason(origin="age", sentence=sentence))
     return tuple(found)
