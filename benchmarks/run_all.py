@@ -11,6 +11,7 @@ BENCHMARKS = (
     "store.add",
     "pipeline.nothing_changed",
     "serving.one_row",
+    "serving.forms",
     "decisions.guarantees",
     "decisions.gates",
     "decisions.rollout",

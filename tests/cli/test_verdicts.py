@@ -92,10 +92,12 @@ def test_a_decision_in_the_first_format_is_made_again_too(judging: Judging, type
 
 
 def test_a_version_is_shown_with_what_it_takes(judging: Judging, type_in: TypeIn) -> None:
-    """Its columns with kind and values; a version that is not there is named."""
+    """Its columns with kind and values, and why it has no compiled form; a version that is not there is named."""
     told, plain = type_in(judging.root, "models", "demand@1"), type_in(judging.root, "models", "demand@1", "--json")
     assert (told.code, plain.code) == (0, 0)
     assert told.out.startswith("demand@1 is live, made by run ")
+    assert f"Its form is native: {plain.json['compilation']['why']}" in told.out
+    assert plain.json["answering"] == "native"
     assert plain.json["columns"]
     assert all(column["name"] in told.out for column in plain.json["columns"])
     assert type_in(judging.root, "models", "demand@9").code == 1

@@ -74,7 +74,7 @@ class TestRunners(RunnerContract):
             estimator, native, signature=signature, form=form, method="predict", train=values, holdout=None
         )
         assert compilation.is_proven, compilation.why
-        return CompiledRunner(data, signature=signature, compilation=compilation), values
+        return CompiledRunner(data, signature=signature, form=form), values
 
     @pytest.fixture
     def runner(self, case: tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]) -> Runner:

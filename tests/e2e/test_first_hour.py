@@ -160,7 +160,16 @@ def test_explain_says_the_same_to_a_person(hour: Hour) -> None:
     name = hour.answer["prediction_id"]
     found = kairos(hour.project, "explain", name, "--json").json
     told = kairos(hour.project, "explain", name).out
-    facts = [name, "demand@1", found["package"], found["run"], found["code"]["commit"], found["code"]["dirty_digest"]]
+    assert found["form"].startswith("compiled: equal to the last bit on ")
+    facts = [
+        name,
+        "demand@1",
+        found["package"],
+        found["form"],
+        found["run"],
+        found["code"]["commit"],
+        found["code"]["dirty_digest"],
+    ]
     for step in found["steps"].values():
         facts += [step["fingerprint"], step["code"], *step["inputs"].values()]
     facts += [found["gate"]["what"], found["deployed"]["actor"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,9 +31,10 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
-from kairos.models.compiled import Compilation, Proof
+from kairos.models.compiled import Compilation, CompiledRunner, Proof
 from kairos.models.compiling import graph
 from kairos.models.compiling import prove as proving
+from kairos.models.compiling.boosters import catboost_trees
 from kairos.models.compiling.graph import read_ensemble
 from kairos.models.compiling.prove import compile_model, prove
 from kairos.models.compiling.refusals import NotCompiled
@@ -40,6 +42,8 @@ from kairos.models.finish import ModelOptions
 from kairos.models.package import Package, open_package
 from kairos.models.ports import Runner
 from kairos.models.score import score_columns
+from kairos.models.signature import Column, OutputSpec, Signature
+from kairos.models.spec import TrainingForm
 from kairos.stats.recalibration import Recalibration
 from tests.models.trainings import finish, hours, seasons, to_pandas
 
@@ -47,6 +51,15 @@ NUMBERS = ModelOptions(time="hour", allow_pickle=True)
 CHANCES = replace(NUMBERS, loss="log_loss")
 BUSY = hours().with_columns(users=(pl.col("users") > 80).cast(pl.Int64))
 FULL = hours().drop_nulls()
+
+
+def levels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text as a data type with fixed levels, of which trees ask in sets; sometimes missing."""
+    season = pl.when(pl.int_range(pl.len()) % 7 > 0).then("season").cast(pl.Enum(["spring", "summer", "winter"]))
+    return frame.with_columns(season=season, users=pl.col("users") + 40 * (pl.col("season") == "summer").cast(pl.Int64))
+
+
+PANDAS_LEVELS = to_pandas(levels(seasons())).astype({"season": "category"})
 
 
 def encoded(encoder: Any, estimator: Any) -> Any:
@@ -78,9 +91,14 @@ EXACT: dict[str, tuple[Any, ModelOptions, Any]] = {
         seasons(),
     ),
     "trees on codes of text": (encoded(codes, RandomForestRegressor(10)), NUMBERS, seasons()),
+    "categories": (HistGradientBoostingRegressor(max_iter=20), NUMBERS, levels(seasons())),
+    "categories of pandas": (HistGradientBoostingRegressor(max_iter=20), NUMBERS, PANDAS_LEVELS),
+    "categories that are numbers": (
+        HistGradientBoostingRegressor(max_iter=20, categorical_features=["hour_of_day"]), NUMBERS, hours(),
+    ),
     "lightgbm": (LGBMRegressor(n_estimators=20, verbose=-1), NUMBERS, hours()),
     "xgboost": (XGBRegressor(n_estimators=20), NUMBERS, hours()),
-}
+}  # fmt: skip
 CLOSE: dict[str, tuple[Any, ModelOptions, Any]] = {
     "histograms of counts": (HistGradientBoostingRegressor(loss="poisson", max_iter=20), NUMBERS, hours()),
     "histograms of chances": (HistGradientBoostingClassifier(max_iter=20), CHANCES, BUSY),
@@ -131,11 +149,15 @@ class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return 2.0 * np.asarray(frame)
 
 
-LEVELS = seasons().with_columns(pl.col("season").cast(pl.Enum(["spring", "summer", "winter"])))
 WITHOUT: dict[str, tuple[Any, ModelOptions, Any, str]] = {
     "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "cannot be converted"),
     "classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, BUSY, "a class, not"),
-    "categories": (HistGradientBoostingRegressor(categorical_features="from_dtype"), NUMBERS, LEVELS, "sets of cat"),
+    "categories": (
+        LGBMRegressor(n_estimators=3, min_child_samples=2, verbose=-1),
+        NUMBERS,
+        PANDAS_LEVELS,
+        "sets of categories",
+    ),
     "another start": (GradientBoostingRegressor(init=LinearRegression()), NUMBERS, FULL, "another estimator"),
     "dart": (XGBRegressor(booster="dart", n_estimators=3), NUMBERS, hours(), "booster 'dart'"),
     "linear leaves": (LGBMRegressor(linear_tree=True, n_estimators=3, verbose=-1), NUMBERS, FULL, "linear models"),
@@ -225,6 +247,35 @@ def test_a_form_that_differs_on_levels_never_seen_is_refused(tmp_path: Path) -> 
             native, Guessing(native), signature=package.spec.signature, rows=columns, rows_from="train",
             train=columns, ensemble=None, relative=1e-12,
         )  # fmt: skip
+
+
+def test_trees_of_catboost_are_read_as_it_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its JSON and its answers lie in the tree, thresholds and the numbers beside them among the rows."""
+    golden = json.loads((Path(__file__).parents[1] / "golden/catboost_trees.json").read_text())
+    ensemble = catboost_trees(golden["model"])
+    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: ensemble)
+    columns = tuple(Column(name=name, kind="number", nullable=True) for name in "abc")
+    signature = Signature(columns=columns, output=OutputSpec())
+    data = graph.convert(Ridge(), signature, layout="matrix", method="predict")
+    form = TrainingForm(kind="matrix", dtypes=dict.fromkeys("abc", "Float64"))
+    runner = CompiledRunner(data, signature=signature, form=form)
+    rows = np.array(golden["rows"], dtype=np.float64)
+    answers = runner.predict(dict(zip("abc", rows.T, strict=True)))
+    np.testing.assert_allclose(answers, golden["answers"], rtol=1e-14)
+
+
+@pytest.mark.parametrize("loss", ["RMSE", "MAE", "Poisson"])
+def test_catboost_itself_is_packaged_compiled_and_the_same_twice(tmp_path: Path, loss: str) -> None:
+    """Where it is installed; it is too large (269 MB) for every environment."""
+    catboost = pytest.importorskip("catboost", reason="CatBoost is not installed")
+    options = {"iterations": 9, "loss_function": loss, "verbose": 0, "allow_writing_files": False}
+    one, two = (
+        finish(tmp_path / name, catboost.CatBoostRegressor(**options), ModelOptions(time="hour"), train=hours())
+        for name in ("one", "two")
+    )
+    package = open_package(one)
+    assert package.compilation.is_proven, package.compilation.why
+    assert (one / "kairos/files.json").read_bytes() == (two / "kairos/files.json").read_bytes()
 
 
 def test_missing_text_is_a_level_of_its_own(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lightgbm import LGBMRegressor
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from xgboost import XGBRegressor
 
 from kairos.errors import PackageError
 from kairos.models.estimator_file import read_estimator, untrusted_types, write_estimator
@@ -28,6 +30,8 @@ ESTIMATORS = [
     RandomForestRegressor(3, random_state=0),
     LinearRegression(),
     make_pipeline(StandardScaler(), FunctionTransformer(np.tanh), LinearRegression()),
+    LGBMRegressor(n_estimators=5, random_state=0, verbose=-1),
+    XGBRegressor(n_estimators=5, random_state=0),
 ]
 
 

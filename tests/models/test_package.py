@@ -199,6 +199,24 @@ def test_a_package_of_an_older_version_answers_natively(folder: Path) -> None:
     assert package.runner() is package.native_runner()
 
 
+def test_a_compiled_form_that_cannot_be_run_here_is_answered_for(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the native one: the file is as it was written, and ONNX Runtime may be too old for it."""
+    rewrite(folder, "kairos/compiled.onnx", b"of another time")
+    package = open_package(folder)
+    assert package.runner() is package.native_runner()
+    assert package.runner() is package.native_runner()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["demand answers in its native form"]
+
+
+def test_a_damaged_compiled_form_answers_nothing(folder: Path) -> None:
+    """Whoever changed it may have changed more."""
+    (folder / "kairos/compiled.onnx").write_bytes(b"")
+    with pytest.raises(PackageError, match="not as it was written"):
+        open_package(folder).runner()
+
+
 def test_the_compiled_form_predicts_without_scikit_learn(pristine: Path) -> None:
     """Nor pandas, Polars, scipy or MLflow: a server of compiled models holds none of them."""
     program = (

@@ -9,7 +9,7 @@ from datetime import datetime
 from kairos.app.facts import run_entry
 from kairos.app.project import Project
 from kairos.delivery.versions import Freeze
-from kairos.errors import NotFound
+from kairos.errors import KairosError, NotFound
 from kairos.ledger import Entry
 from kairos.values import Digest, Json, VersionRef
 
@@ -57,6 +57,8 @@ class Explanation:
     """What the capture policy kept of them."""
     label: float | None
     package: Digest
+    form: str
+    """Which form of the package answers in this installation, and what proves it or why it is the native one."""
     origin: str
     """Why the version was made, as in ``VersionState``."""
     base: VersionRef | None
@@ -118,6 +120,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         inputs=dict(row.inputs),
         label=project.predictions.truth_of(row),
         package=state.package,
+        form=_form(project, state.package),
         origin=state.origin,
         base=None if state.base is None else VersionRef(version.model, state.base),
         recalibration=_recalibration(project, version),
@@ -129,6 +132,15 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         gate=gates[-1] if gates else None,
         stages=tuple(_moment(e) for e in stages),
     )
+
+
+def _form(project: Project, package: Digest) -> str:
+    from kairos.app.packages import open_stored  # it loads numpy, which a list of versions does without
+
+    try:
+        return open_stored(project.store, package).form
+    except KairosError as error:  # the answer was given; that its package is damaged by now belongs in the telling
+        return f"unknown: {error.what}"
 
 
 def _recalibration(project: Project, version: VersionRef) -> Json:

@@ -57,10 +57,12 @@ def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
     hidden = model.privacy.pseudonymise
     columns = [column.told(is_hidden=column.name in hidden) for column in package.spec.signature.columns]
     if args.json:
-        show_json({**plain(version), "columns": columns, "output": model.output})
+        form = {"answering": package.answering, "compilation": package.compilation}
+        show_json({**plain(version), "columns": columns, "output": model.output, **plain(form)})
         return 0
     say(
         f"{ref} is {version.stage}, made by run {version.run} at {moment(version.registered_at)}: {_origin(version)}",
+        f"Its form is {package.form}",
         "",
     )
     table(("column", "kind", "may be null", "values in training"), [column_row(column) for column in columns])

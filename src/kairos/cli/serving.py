@@ -141,7 +141,7 @@ def _tell_answer(found: Explanation) -> None:
 
 
 def _tell_origin(found: Explanation) -> None:
-    say(f"package      {found.package}")
+    say(f"package      {found.package}", f"form         {found.form}")
     if found.base is not None:
         made = found.recalibration
         how = f"level {made['level']:+.4g}, slope {made['slope']:.4g}"

@@ -6,7 +6,7 @@ proven is in ``compiling``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,21 +14,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
-from kairos.models.signature import Signature
+from kairos.models.signature import Column, Signature
+from kairos.models.spec import TrainingForm
 from kairos.values import Json, unplain
 
 if TYPE_CHECKING:
     from kairos.stats.recalibration import Recalibration  # it loads scipy, which a server of other models does without
 
 __all__ = [
-    "COMPILED_FILE", "MISSING_TEXT", "NOT_TRIED", "Compilation", "CompiledRunner", "Layout", "Proof", "can_run",
-    "inputs_of",
-]  # fmt: skip
+    "COMPILED_FILE",
+    "MISSING_TEXT",
+    "NOT_TRIED",
+    "Compilation",
+    "CompiledRunner",
+    "Proof",
+    "can_run",
+    "layout_of",
+]
 
 COMPILED_FILE = "kairos/compiled.onnx"
 
 MISSING_TEXT = "\0missing"
 """What a missing text is in a compiled model, which knows no null text; no request holds this."""
+
+FIXED_TYPES = ("Enum", "category")
+"""Of Polars and of pandas: data types with fixed levels."""
 
 Layout = Literal["matrix", "columns"]
 """One input of shape (n, columns), or one input of shape (n, 1) for each column."""
@@ -54,6 +64,17 @@ class Proof:
     tolerance: float
     """Largest difference that is accepted on the rows above, in the answer's unit."""
 
+    @property
+    def sentence(self) -> str:
+        """How near it is, as a person is told."""
+        rows = f"{self.rows:,} rows of the {self.rows_from} and {self.made_rows:,} made ones"
+        if self.difference == self.made_difference == 0.0:
+            return f"equal to the last bit on {rows}"
+        return (
+            f"on {rows} it answers as the estimator does; the largest difference is {self.difference:.2g} (row "
+            f"{self.worst_row}), {self.tolerance:.2g} is tolerated"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compilation:
@@ -62,7 +83,6 @@ class Compilation:
     proof: Proof | None = None
     why: str | None = None
     """One sentence, if there is no proof."""
-    layout: Layout = "matrix"
     recalibration: Recalibration | None = None
     """What is done to each answer of the file."""
 
@@ -85,11 +105,17 @@ class Compilation:
             return cls(
                 proof=None if proof is None else Proof(**{k: v for k, v in proof.items() if k in names}),
                 why=value["why"],
-                layout=value["layout"],
                 recalibration=None if mend is None else _recalibration(mend),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise PackageError("What a package says of its compiled form cannot be read.", given=str(error)) from error
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told: what was compared, or why there is no compiled form."""
+        if self.proof is None:
+            return f"native: {self.why}"
+        return f"compiled: {self.proof.sentence}"
 
     def put_right(self, recalibration: Recalibration) -> Compilation:
         """The same of the model whose answers are put right.
@@ -112,7 +138,7 @@ class Compilation:
             made_difference=self.proof.made_difference,
             tolerance=slope * self.proof.tolerance,
         )
-        return Compilation(proof=proof, layout=self.layout, recalibration=recalibration)
+        return Compilation(proof=proof, recalibration=recalibration)
 
 
 def _recalibration(value: Json) -> Recalibration:
@@ -132,16 +158,18 @@ def can_run() -> bool:
 class CompiledRunner:
     """Runs the ONNX file of a package on one thread of its caller; safe to call from several threads at once."""
 
-    def __init__(self, data: bytes, *, signature: Signature, compilation: Compilation) -> None:
+    def __init__(
+        self, data: bytes, *, signature: Signature, form: TrainingForm, recalibration: Recalibration | None = None
+    ) -> None:
         """Loads the file.
 
         Raises:
             PackageError: ONNX Runtime is not installed, or cannot load the file.
         """
         self._session = _session(data)
-        self._mend = compilation.recalibration
+        self._mend = recalibration
         taken = {each.name for each in self._session.get_inputs()}
-        self._read = inputs_of(signature, compilation.layout, taken=taken)
+        self._read = _inputs_of(signature, form, taken)
         self._output = [self._session.get_outputs()[-1].name]
 
     def predict(self, columns: Columns) -> np.ndarray[Any, Any]:
@@ -165,7 +193,7 @@ def _session(data: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # more threads wait for each other longer than a row takes
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it cannot load is told by the exception
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for each cause
@@ -176,18 +204,20 @@ def _session(data: bytes) -> Any:
         ) from error
 
 
-def inputs_of(
-    signature: Signature, layout: Layout, *, taken: Collection[str]
+def layout_of(form: TrainingForm) -> Layout:
+    """How a file takes its inputs."""
+    return "matrix" if form.kind == "matrix" else "columns"
+
+
+def _inputs_of(
+    signature: Signature, form: TrainingForm, taken: Collection[str]
 ) -> Callable[[Columns], dict[str, np.ndarray[Any, Any]]]:
     """Returns what makes the file's inputs from columns as ``Signature.parse_rows`` gives them.
 
-    Args:
-        signature: Of the model.
-        layout: Of the file.
-        taken: Names of the file's inputs; a column that the model does not look at is not among them.
+    ``taken`` are the names of these inputs; a column that the model does not look at is not among them.
     """
     names = signature.names
-    if layout == "matrix":
+    if layout_of(form) == "matrix":
 
         def matrix(columns: Columns) -> dict[str, np.ndarray[Any, Any]]:
             inputs = np.empty((len(columns[names[0]]), len(names)))
@@ -198,7 +228,7 @@ def inputs_of(
         return matrix
     # Inputs are named by their place: a column's name may be anything, a name in ONNX may not.
     readers = [
-        (f"c{index}", column.name, _texts if column.kind in ("category", "text") else _numbers)
+        (f"c{index}", column.name, _reader(column, form.dtypes[column.name]))
         for index, column in enumerate(signature.columns)
         if f"c{index}" in taken
     ]
@@ -209,10 +239,17 @@ def inputs_of(
     return apart
 
 
-def _texts(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    found = np.empty(len(values), dtype=object)
-    found[:] = [MISSING_TEXT if value is None else value for value in values]
-    return found
+def _reader(column: Column, dtype: str) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    if column.kind not in ("category", "text"):
+        return _numbers
+    if dtype not in FIXED_TYPES:
+        return _texts
+    named = frozenset(column.levels)  # what a data type with fixed levels does not hold is missing in it
+    return lambda values: _texts([value if value in named else None for value in values])
+
+
+def _texts(values: Iterable[str | None]) -> np.ndarray[Any, Any]:
+    return np.array([MISSING_TEXT if value is None else value for value in values], dtype=object)
 
 
 def _numbers(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -23,6 +23,8 @@ from kairos.values import Json
 __all__ = ["TRUSTED_TYPES", "read_estimator", "untrusted_types", "write_estimator"]
 
 TRUSTED_TYPES: tuple[str, ...] = (
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
     "collections.OrderedDict",
     "functools.partial",  # the function inside is checked by itself
     "kairos.models.recalibrated.Recalibrated",
@@ -34,8 +36,12 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
 )
-"""Trusted besides what skops itself trusts. A crafted tree can crash the process that loads it; it runs no code."""
+"""Trusted besides what skops itself trusts. A crafted tree can crash the process that loads it; it runs no code. The
+boosters of LightGBM, XGBoost and CatBoost hold bytes that their own library reads, as numbers."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -46,6 +52,7 @@ def write_estimator(estimator: object, *, allow_pickle: bool = False) -> tuple[b
     Raises:
         PackageError: the estimator holds types outside the allow-list, and pickle is not allowed.
     """
+    _take_time_out(estimator)
     try:
         data = _same_bytes(skops.io.dumps(estimator))
         outside = untrusted_types(data)
@@ -58,7 +65,7 @@ def write_estimator(estimator: object, *, allow_pickle: bool = False) -> tuple[b
     raise PackageError(
         f"An estimator of type {type(estimator).__name__} cannot be packaged without pickle.",
         given=", ".join(outside),
-        accepted="types of scikit-learn, numpy and LightGBM",
+        accepted="types of scikit-learn, numpy, LightGBM, XGBoost and CatBoost",
         hint="Loading a pickle runs code. If you accept that for this model, set allow_pickle = true.",
         types=outside,
     )
@@ -95,7 +102,7 @@ def read_estimator(data: bytes, serialization: str, *, allow_pickle: bool = Fals
     raise PackageError(
         f"The file {file!r} of a model package holds types that are not trusted; nothing of it was loaded.",
         given=", ".join(outside),
-        accepted="types of scikit-learn, numpy and LightGBM",
+        accepted="types of scikit-learn, numpy, LightGBM, XGBoost and CatBoost",
         file=file,
         types=outside,
     )
@@ -119,6 +126,13 @@ def _same_bytes(data: bytes) -> bytes:
                 _write(archive, new, source.read(old))
             _write(archive, "schema.json", json.dumps(schema, separators=(",", ":")).encode())
     return target.getvalue()
+
+
+def _take_time_out(estimator: object) -> None:
+    """CatBoost writes the time and a random name into a model."""
+    if type(estimator).__module__.partition(".")[0] == "catboost":
+        about = estimator.get_metadata()  # type: ignore[attr-defined]
+        about["model_guid"] = about["train_finish_time"] = ""
 
 
 def _renumber(node: Json, numbers: dict[object, int], files: dict[str, str]) -> None:

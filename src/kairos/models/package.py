@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from kairos.models.spec import FORMAT, PackageSpec
 from kairos.values import Json, canonical_json, plain, unplain
 
 __all__ = ["Package", "open_package", "read_package", "write_package"]
+
+_log = logging.getLogger("kairos.models")
 
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
 _COMPILATION = "kairos/compiled.json"
@@ -63,13 +66,31 @@ class Package:
         """Which form answers in this installation: the compiled one where it is proven and ONNX Runtime is there."""
         return "compiled" if self.compilation.is_proven and can_run() else "native"
 
+    @property
+    def form(self) -> str:
+        """Which form answers in this installation and what proves it, or why the native one does; for a person."""
+        if self.compilation.is_proven and not can_run():
+            return "native: ONNX Runtime is not installed here (pip install 'kairos-ml[compiled]')"
+        return self.compilation.sentence
+
     def runner(self) -> Runner:
         """What predicts; loaded the first time. It is the compiled form where there is one that can be run.
+
+        An ONNX Runtime that is too old for an undamaged file is a reason to answer natively, not to answer nothing.
 
         Raises:
             PackageError: what it is loaded from is damaged or not allowed.
         """
-        return self.native_runner() if self.answering == "native" else self.compiled_runner()
+        if self.answering == "native" or "refused" in self.loaded:
+            return self.native_runner()
+        if "compiled" not in self.loaded:
+            self.read(COMPILED_FILE)  # which raises if it is damaged
+        try:
+            return self.compiled_runner()
+        except PackageError as error:
+            _log.warning("%s answers in its native form: %s", self.spec.model, error)
+            self.loaded["refused"] = self.native_runner()
+            return self.loaded["refused"]
 
     def compiled_runner(self) -> Runner:
         """What predicts with the compiled form; it loads no scikit-learn.
@@ -81,7 +102,12 @@ class Package:
             raise PackageError("A model package has no compiled form.", given=self.compilation.why)
         if "compiled" not in self.loaded:
             data = self.read(COMPILED_FILE)
-            self.loaded["compiled"] = CompiledRunner(data, signature=self.spec.signature, compilation=self.compilation)
+            self.loaded["compiled"] = CompiledRunner(
+                data,
+                signature=self.spec.signature,
+                form=self.spec.form,
+                recalibration=self.compilation.recalibration,
+            )
         return self.loaded["compiled"]
 
     def native_runner(self) -> Runner:

@@ -168,8 +168,13 @@ def latest_time(table: Any, name: str | None) -> datetime | None:
         raise DataRefused(f"The time column {name!r} of the training table holds no times.", given=latest) from error
 
 
+def _is_of(estimator: Any, library: str) -> bool:
+    return type(estimator).__module__.partition(".")[0] == library
+
+
 def _is_fitted(estimator: Any) -> bool:
-    if not isinstance(estimator, BaseEstimator):
+    # CatBoost's follow scikit-learn without being its children.
+    if not isinstance(estimator, BaseEstimator) and not _is_of(estimator, "catboost"):
         raise PackageError(
             "A model step has to return an estimator.",
             given=f"a {type(estimator).__name__}",
@@ -183,7 +188,7 @@ def _is_fitted(estimator: Any) -> bool:
 
 
 def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[str]) -> list[str]:
-    own = getattr(estimator, "feature_names_in_", None)
+    own = getattr(estimator, "feature_names_" if _is_of(estimator, "catboost") else "feature_names_in_", None)
     if own is None:
         raise PackageError(
             f"The model step {step!r} returned an estimator that does not know the names of its columns.",

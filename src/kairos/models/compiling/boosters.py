@@ -1,12 +1,14 @@
-"""LightGBM's and XGBoost's trees, read from the libraries' own descriptions of a model as an ``Ensemble``.
+"""LightGBM's, XGBoost's and CatBoost's trees, read from the libraries' own descriptions as an ``Ensemble``.
 
-Neither library is imported here: an estimator of theirs brings its library along.
+No such library is imported here: an estimator of theirs brings its library along.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,19 @@ import numpy as np
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, Tree
 
-__all__ = ["read_booster"]
+__all__ = ["catboost_trees", "read_booster"]
 
 _IDENTITY = {
     "regression", "regression_l1", "huber", "fair", "quantile", "mape",
     "reg:squarederror", "reg:absoluteerror", "reg:quantileerror", "reg:pseudohubererror", "reg:squaredlogerror",
+    "RMSE", "MAE", "Quantile", "Huber", "LogCosh", "MAPE", "Lq", "Expectile",
 }  # fmt: skip
-_EXP = {"poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie"}
-_SIGMOID = {"binary", "cross_entropy", "binary:logistic", "reg:logistic"}
+_EXP = {"poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie", "Poisson", "Tweedie"}
+_SIGMOID = {"binary", "cross_entropy", "binary:logistic", "reg:logistic", "Logloss", "CrossEntropy"}
 
 
 def read_booster(estimator: Any) -> Ensemble | None:
-    """Returns the trees of an estimator of LightGBM or XGBoost, or ``None`` if it is of another library.
+    """Returns the trees of an estimator of LightGBM, XGBoost or CatBoost, or ``None`` if it is of another library.
 
     Raises:
         NotCompiled: its trees are of a kind that is not written.
@@ -35,6 +38,11 @@ def read_booster(estimator: Any) -> Ensemble | None:
         return _lightgbm(estimator.booster_, estimator._best_iteration or None)
     if library == "xgboost":
         return _xgboost(estimator)
+    if library == "catboost":
+        with tempfile.TemporaryDirectory(prefix="kairos-") as folder:  # it writes to files only
+            path = Path(folder) / "model.json"
+            estimator.save_model(str(path), format="json")
+            return catboost_trees(json.loads(path.read_text()))
     return None
 
 
@@ -134,4 +142,50 @@ def _xgboost_tree(tree: dict[str, Any]) -> Tree:
         missing_left=np.array(tree["default_left"]),
         is_leaf=left < 0,
         value=conditions,  # XGBoost keeps a leaf's value where a node has its threshold
+    )
+
+
+def catboost_trees(model: dict[str, Any]) -> Ensemble:
+    """Returns the trees of a model that CatBoost wrote as JSON.
+
+    Raises:
+        NotCompiled: its trees are of a kind that is not written.
+    """
+    features = model["features_info"]
+    if features.get("categorical_features") or features.get("text_features") or features.get("embedding_features"):
+        raise NotCompiled("Its trees ask about statistics of categories, text or vectors, which are not compiled.")
+    if "oblivious_trees" not in model:
+        raise NotCompiled("Its trees do not ask the same on each level, which is not compiled.")
+    scale, biases = model["scale_and_bias"]
+    if scale != 1 or len(biases) != 1:
+        raise NotCompiled("It tells more than two classes apart, or its sum is scaled.")
+    numbers = {each["feature_index"]: each for each in features["float_features"]}
+    trees = tuple(_catboost_tree(tree, numbers) for tree in model["oblivious_trees"])
+    loss = model["model_info"]["params"]["loss_function"]["type"]
+    return Ensemble(trees=trees, start=float(biases[0]), rounds_inputs=True, link=_link(loss))
+
+
+def _catboost_tree(tree: dict[str, Any], numbers: dict[int, dict[str, Any]]) -> Tree:
+    """All nodes of one level ask the same; the answers of all levels are the bits of the leaf's number."""
+    splits = tree["splits"] or []
+    inner = 2 ** len(splits) - 1
+    nodes = np.arange(2 * inner + 1)  # as in a heap: the children of a node are twice its number, plus 1 and 2
+    level = np.floor(np.log2(nodes + 1)).astype(np.int64)
+    asked = [numbers[split["float_feature_index"]] for split in splits]
+    flat = [each["flat_feature_index"] for each in asked]
+    missing_left = [each["nan_value_treatment"] != "AsTrue" for each in asked]
+    value = np.zeros(len(nodes))
+    for place in range(inner, len(nodes)):
+        path = place - inner
+        bits = sum(((path >> (len(splits) - 1 - depth)) & 1) << depth for depth in range(len(splits)))
+        value[place] = tree["leaf_values"][bits]
+    of_level = np.minimum(level, max(len(splits) - 1, 0))
+    return Tree(
+        feature=np.array(flat or [0])[of_level],
+        threshold=np.array([split["border"] for split in splits] or [0.0])[of_level],
+        left=2 * nodes + 1,
+        right=2 * nodes + 2,
+        missing_left=np.array(missing_left or [False])[of_level],
+        is_leaf=nodes >= inner,
+        value=value,
     )

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
+from kairos.models.compiling.categories import histogram_trees
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, Tree
 
@@ -46,24 +47,9 @@ def read_forest(estimator: Any) -> Ensemble | None:
 def _histograms(estimator: Any) -> Ensemble:
     if estimator.n_trees_per_iteration_ != 1:
         raise NotCompiled("It tells more than two classes apart.")
-    if estimator.is_categorical_ is not None:
-        raise NotCompiled("Its trees ask about sets of categories, which are not compiled.")
-    trees = [_histogram_tree(tree.nodes) for (tree,) in estimator._predictors]
     start = float(np.asarray(estimator._baseline_prediction).item())
     link, factor = _link(estimator._loss)
-    return Ensemble(trees=tuple(trees), start=start, link=link, factor=factor)
-
-
-def _histogram_tree(nodes: Array) -> Tree:
-    return Tree(
-        feature=nodes["feature_idx"],
-        threshold=nodes["num_threshold"],
-        left=nodes["left"],
-        right=nodes["right"],
-        missing_left=nodes["missing_go_to_left"],
-        is_leaf=nodes["is_leaf"].astype(bool),
-        value=nodes["value"],
-    )
+    return Ensemble(trees=histogram_trees(estimator), start=start, link=link, factor=factor)
 
 
 def _boosted(estimator: Any) -> Ensemble:

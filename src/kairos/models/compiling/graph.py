@@ -28,6 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from kairos.models.compiled import MISSING_TEXT, Layout
 from kairos.models.compiling.boosters import read_booster
+from kairos.models.compiling.categories import CODED, code_nodes
 from kairos.models.compiling.forests import read_forest
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, ensemble_nodes
@@ -84,7 +85,12 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
         model = _by_skl2onnx(estimator, signature, layout)
         source = model.graph.output[-1].name
         return _sealed(model, source, [], signature)
-    model = _inputs_only(signature, layout) if before is None else _by_skl2onnx(before, signature, layout)
+    if before is not None:
+        model = _by_skl2onnx(before, signature, layout)
+    elif getattr(last, "_preprocessor", None) is not None:
+        model = _coded_inputs(last, signature, layout)
+    else:
+        model = _inputs_only(signature, layout)
     source = model.graph.output[-1].name
     if model.graph.output[-1].type.tensor_type.elem_type != TensorProto.DOUBLE:
         model.graph.node.append(helper.make_node("Cast", [source], ["features"], to=TensorProto.DOUBLE))
@@ -123,6 +129,20 @@ def _inputs_only(signature: Signature, layout: Layout) -> ModelProto:
     output = helper.make_tensor_value_info("joined", double, [None, width])
     node = helper.make_node("Concat", names, ["joined"], axis=1)
     return helper.make_model(helper.make_graph([node], "model", inputs, [output]))
+
+
+def _coded_inputs(estimator: Any, signature: Signature, layout: Layout) -> ModelProto:
+    """A graph that gives categories as codes, for trees that ask about sets of them."""
+    types = {True: TensorProto.STRING, False: TensorProto.DOUBLE}
+    inputs = [helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, len(signature.columns)])]
+    if layout == "columns":
+        inputs = [
+            helper.make_tensor_value_info(f"c{i}", types[column.kind in ("category", "text")], [None, 1])
+            for i, column in enumerate(signature.columns)
+        ]
+    output = helper.make_tensor_value_info(CODED, TensorProto.DOUBLE, [None, None])
+    nodes = code_nodes(estimator, signature, layout)
+    return helper.make_model(helper.make_graph(nodes, "model", inputs, [output]))
 
 
 def _linear(estimator: Any, source: str) -> list[NodeProto]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
-from kairos.models.compiled import Compilation, CompiledRunner, Layout, Proof
+from kairos.models.compiled import Compilation, CompiledRunner, Proof, layout_of
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.ports import Runner
 from kairos.models.signature import Signature
@@ -61,13 +61,13 @@ def compile_model(
         return Compilation(why="What compiles a model is not installed: pip install 'kairos-ml[compile]'."), b""
     from kairos.models.compiling.graph import convert, read_ensemble  # it loads onnx
 
-    layout: Layout = "matrix" if form.kind == "matrix" else "columns"
     try:
         ensemble = read_ensemble(estimator)
-        data = convert(estimator, signature, layout=layout, method=method)
-        compiled = CompiledRunner(data, signature=signature, compilation=Compilation(layout=layout))
-        # Of a pipeline the trees ask about what the steps before them give, not about columns.
-        direct = ensemble if ensemble is not None and not hasattr(estimator, "steps") else None
+        data = convert(estimator, signature, layout=layout_of(form), method=method)
+        compiled = CompiledRunner(data, signature=signature, form=form)
+        # Of a pipeline, or with codes of categories, the trees ask about what comes before them, not about columns.
+        is_direct = not hasattr(estimator, "steps") and getattr(estimator, "_preprocessor", None) is None
+        direct = ensemble if is_direct else None
         proof = prove(
             native,
             compiled,
@@ -81,11 +81,11 @@ def compile_model(
     except NotCompiled as refusal:
         return Compilation(why=str(refusal)), b""
     except PackageError as error:
-        return Compilation(why=f"ONNX Runtime does not run it: {_first_line(error.facts.get('given', error))}"), b""
+        return Compilation(why=f"ONNX Runtime does not run it: {_first_line(error.given or error)}"), b""
     except Exception as error:  # converters fail in ways of their own; the model is none the worse
         name = f"{type(error).__module__.partition('.')[0]}.{type(error).__name__}"
         return Compilation(why=f"It cannot be converted: {name}: {_first_line(error)}"), b""
-    return Compilation(proof=proof, layout=layout), data
+    return Compilation(proof=proof), data
 
 
 def prove(
