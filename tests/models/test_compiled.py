@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
+from onnx import TensorProto, helper
+from onnxruntime import InferenceSession
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
@@ -32,12 +34,13 @@ from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
 from kairos.models.compiled import Compilation, CompiledRunner, Proof
-from kairos.models.compiling import graph
+from kairos.models.compiling import graph, trees
 from kairos.models.compiling import prove as proving
 from kairos.models.compiling.boosters import catboost_trees
 from kairos.models.compiling.graph import read_ensemble
 from kairos.models.compiling.prove import compile_model, prove
 from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.compiling.trees import Ensemble, Tree, ensemble_nodes
 from kairos.models.finish import ModelOptions
 from kairos.models.package import Package, open_package
 from kairos.models.ports import Runner
@@ -178,11 +181,11 @@ def test_without_a_proof_the_package_says_why_and_answers_natively(tmp_path: Pat
 
 def test_the_whole_holdout_is_compared(tmp_path: Path) -> None:
     """Where the step takes one; else all rows of training."""
-    trees = HistGradientBoostingRegressor(max_iter=3)
-    with_one = made(tmp_path / "one", trees, NUMBERS, hours(), holdout=hours(seed=1).head(123)).compilation.proof
+    model = HistGradientBoostingRegressor(max_iter=3)
+    with_one = made(tmp_path / "one", model, NUMBERS, hours(), holdout=hours(seed=1).head(123)).compilation.proof
     assert with_one is not None
     assert (with_one.rows, with_one.rows_from) == (123, "holdout")
-    without = made(tmp_path / "none", trees, NUMBERS, hours()).compilation.proof
+    without = made(tmp_path / "none", model, NUMBERS, hours()).compilation.proof
     assert without is not None
     assert (without.rows, without.rows_from) == (400, "train")
 
@@ -190,17 +193,17 @@ def test_the_whole_holdout_is_compared(tmp_path: Path) -> None:
 def compiled_with(package: Package, table: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Compilation:
     """Compiles a package's estimator anew, its trees read wrongly as told."""
     estimator, spec = package.estimator(), package.spec
-    trees = read_ensemble(estimator)
-    assert trees is not None
+    found = read_ensemble(estimator)
+    assert found is not None
     if changed.pop("turn_missing", False):
-        changed["trees"] = tuple(replace(tree, missing_left=~tree.missing_left.astype(bool)) for tree in trees.trees)
-    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: replace(trees, **changed))
+        changed["trees"] = tuple(replace(tree, missing_left=~tree.missing_left.astype(bool)) for tree in found.trees)
+    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: replace(found, **changed))
     columns = score_columns(package, table)
-    found, _ = compile_model(
+    compilation, _ = compile_model(
         estimator, package.native_runner(), signature=spec.signature, form=spec.form, method=spec.method,
         train=columns, holdout=None,
     )  # fmt: skip
-    return found
+    return compilation
 
 
 def test_thresholds_that_float32_cannot_hold_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +250,41 @@ def test_a_form_that_differs_on_levels_never_seen_is_refused(tmp_path: Path) -> 
             native, Guessing(native), signature=package.spec.signature, rows=columns, rows_from="train",
             train=columns, ensemble=None, relative=1e-12,
         )  # fmt: skip
+
+
+def test_a_root_with_a_leaf_and_a_branch_of_one_number_is_no_leaf() -> None:
+    """ONNX Runtime takes it for one; trees of both shapes behind each other meet all such numbers."""
+    leaf_left = Tree(
+        feature=np.array([0, 0, 1, 0, 0]), threshold=np.array([0.0, 0, 1, 0, 0]), left=np.array([1, 0, 3, 0, 0]),
+        right=np.array([2, 0, 4, 0, 0]), missing_left=np.zeros(5), is_leaf=np.array([0, 1, 0, 1, 1], dtype=bool),
+        value=np.array([0.0, 1, 0, 2, 4]),
+    )  # fmt: skip
+    leaf_right = replace(leaf_left, left=leaf_left.right, right=leaf_left.left)
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    for count in range(1, 8):
+        grown = tuple(leaf_left if n % 3 else leaf_right for n in range(count))
+        nodes = ensemble_nodes(Ensemble(trees=grown), "X", "answer")
+        answers = np.ravel(session(nodes).run(None, {"X": rows})[0])
+        x, y = rows.T
+        one = np.where(x <= 0, 1.0, np.where(y <= 1, 2.0, 4.0))
+        other = np.where(x > 0, 1.0, np.where(y > 1, 2.0, 4.0))
+        np.testing.assert_array_equal(answers, sum(one if n % 3 else other for n in range(count)))
+
+
+def session(nodes: list[Any]) -> Any:
+    """A graph of these nodes, loaded."""
+    value = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [None, None]) for name in ("X", "answer")]
+    imports = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)]
+    made_graph = helper.make_graph(nodes, "trees", value[:1], value[1:])
+    model = helper.make_model(made_graph, opset_imports=imports, ir_version=10)
+    return InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def test_forests_too_large_for_a_file_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is not kept waiting for a file that no server would want to load."""
+    monkeypatch.setattr(trees, "MOST_NODES", 50)
+    package = made(tmp_path, RandomForestRegressor(10), NUMBERS, hours())
+    assert re.search(r"trees have [\d,]+ nodes, and more than 50 ", str(package.compilation.why))
 
 
 def test_trees_of_catboost_are_read_as_it_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,11 +347,11 @@ def test_a_converter_that_breaks_down_does_not_fail_the_run(tmp_path: Path, monk
 
 def test_without_the_libraries_a_package_is_made_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are extras: for compiling and, apart from it, for running what was compiled."""
-    trees = HistGradientBoostingRegressor(max_iter=3)
+    model = HistGradientBoostingRegressor(max_iter=3)
     monkeypatch.setattr(proving, "can_compile", lambda: False)
-    assert "kairos-ml[compile]" in str(made(tmp_path / "no", trees, NUMBERS, hours()).compilation.why)
+    assert "kairos-ml[compile]" in str(made(tmp_path / "no", model, NUMBERS, hours()).compilation.why)
     monkeypatch.undo()
-    package = made(tmp_path / "yes", trees, NUMBERS, hours())
+    package = made(tmp_path / "yes", model, NUMBERS, hours())
     monkeypatch.setattr("kairos.models.package.can_run", lambda: False)
     assert package.answering == "native"
     assert package.runner() is package.native_runner()

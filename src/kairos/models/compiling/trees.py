@@ -7,15 +7,20 @@ leaves are added in the order of the trees, from ``start`` on, as libraries do, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-__all__ = ["Ensemble", "Link", "Tree", "ensemble_nodes"]
+from kairos.models.compiling.refusals import NotCompiled
+
+__all__ = ["MOST_NODES", "Ensemble", "Link", "Tree", "ensemble_nodes"]
 
 Array = np.ndarray[Any, Any]
 Link = Literal["identity", "exp", "sigmoid"]
+MOST_NODES = 2_000_000
+"""Of all trees: a file of 100 MB, which takes a second to make and another to load."""
+
 _OPERATORS: dict[Link, str] = {"exp": "Exp", "sigmoid": "Sigmoid"}
 
 
@@ -85,85 +90,87 @@ def ensemble_nodes(ensemble: Ensemble, source: str, target: str) -> list[NodePro
 
 def _attributes(ensemble: Ensemble) -> dict[str, Any]:
     """The operator's layout: inner nodes in one list, leaves in another, a child named by list and index."""
+    trees = [_constant(ensemble.start)] if ensemble.start is not None else []
+    trees += [tree if not tree.is_leaf[0] else _constant(float(tree.value[0])) for tree in ensemble.trees]
+    nodes = sum(int(np.count_nonzero(~tree.is_leaf)) for tree in trees)
+    if nodes > MOST_NODES:
+        raise NotCompiled(f"Its trees have {nodes:,} nodes, and more than {MOST_NODES:,} would make a file too large.")
     dtype = np.dtype(ensemble.precision)
-    start = [] if ensemble.start is None else [ensemble.start]
-    table = _Table()
-    for value in start:
-        table.add_constant(value)
-    for tree in ensemble.trees:
-        table.add(tree)
-    splits = np.array(table.splits, dtype=dtype)
+    roots: list[int] = []
+    parts: list[_Part] = []
+    first = leaves = 0
+    for tree in trees:
+        part = _part(tree, first, leaves)
+        roots.append(first)
+        parts.append(part)
+        first, leaves = first + len(part.feature), leaves + len(part.leaf)
+    joined = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    feature, split, missing, left, left_is_leaf, right, right_is_leaf, leaf = joined
+    mode = {"<=": 0, "<": 1}[ensemble.below]
     return {
         "n_targets": 1,
         "aggregate_function": 1,  # sum
         "post_transform": 0,  # none
-        "tree_roots": table.roots,
-        "nodes_featureids": table.features,
-        "nodes_splits": numpy_helper.from_array(splits, "splits"),
-        "nodes_modes": numpy_helper.from_array(
-            np.full(len(table.features), {"<=": 0, "<": 1}[ensemble.below], dtype=np.uint8), "modes"
-        ),
-        "nodes_truenodeids": table.lefts,
-        "nodes_trueleafs": table.left_is_leaf,
-        "nodes_falsenodeids": table.rights,
-        "nodes_falseleafs": table.right_is_leaf,
-        "nodes_missing_value_tracks_true": table.missing,
-        "leaf_targetids": [0] * len(table.leaves),
-        "leaf_weights": numpy_helper.from_array(np.array(table.leaves, dtype=dtype), "weights"),
+        "tree_roots": roots,
+        "nodes_featureids": feature.tolist(),
+        "nodes_splits": numpy_helper.from_array(split.astype(dtype), "splits"),
+        "nodes_modes": numpy_helper.from_array(np.full(len(feature), mode, dtype=np.uint8), "modes"),
+        "nodes_truenodeids": left.tolist(),
+        "nodes_trueleafs": left_is_leaf.tolist(),
+        "nodes_falsenodeids": right.tolist(),
+        "nodes_falseleafs": right_is_leaf.tolist(),
+        "nodes_missing_value_tracks_true": missing.tolist(),
+        "leaf_targetids": [0] * len(leaf),
+        "leaf_weights": numpy_helper.from_array(leaf.astype(dtype), "weights"),
     }
 
 
-class _Table:
-    """The lists of the operator while they grow."""
+class _Part(NamedTuple):
+    """What one tree adds to the operator's lists."""
 
-    def __init__(self) -> None:
-        self.roots: list[int] = []
-        self.features: list[int] = []
-        self.splits: list[float] = []
-        self.missing: list[int] = []
-        self.lefts: list[int] = []
-        self.left_is_leaf: list[int] = []
-        self.rights: list[int] = []
-        self.right_is_leaf: list[int] = []
-        self.leaves: list[float] = []
+    feature: Array
+    split: Array
+    missing: Array
+    left: Array
+    left_is_leaf: Array
+    right: Array
+    right_is_leaf: Array
+    leaf: Array
 
-    def add_constant(self, value: float) -> None:
-        """A tree of one leaf is written as a node whose children are both that leaf."""
-        self.roots.append(len(self.features))
-        leaf = self._leaf(value)
-        self._node(0, 0.0, 0, (leaf, 1), (leaf, 1))
 
-    def add(self, tree: Tree) -> None:
-        if tree.is_leaf[0]:
-            self.add_constant(float(tree.value[0]))
-            return
-        first = len(self.features)
-        self.roots.append(first)
-        inner = np.flatnonzero(~tree.is_leaf)
-        place = {int(node): first + index for index, node in enumerate(inner)}
-        for node in inner:
-            children = []
-            for child in (int(tree.left[node]), int(tree.right[node])):
-                if tree.is_leaf[child]:
-                    # ONNX Runtime takes a root for a leaf if its two children have one number in their two lists
-                    # (microsoft/onnxruntime#24679): the number of a root's leaf is kept away from those of its tree.
-                    if node == 0 and first <= len(self.leaves) <= first + len(inner):
-                        self.leaves += [0.0] * (first + len(inner) + 1 - len(self.leaves))
-                    children.append((self._leaf(float(tree.value[child])), 1))
-                else:
-                    children.append((place[child], 0))
-            missing = int(tree.missing_left[node])
-            self._node(int(tree.feature[node]), float(tree.threshold[node]), missing, children[0], children[1])
+def _constant(value: float) -> Tree:
+    """A tree of one leaf, which the operator wants as a node whose children are both that leaf."""
+    zero, one = np.zeros(2, dtype=np.int64), np.ones(2, dtype=np.int64)
+    return Tree(
+        feature=zero,
+        threshold=np.zeros(2),
+        left=one,
+        right=one,
+        missing_left=zero,
+        is_leaf=np.array([False, True]),
+        value=np.array([0.0, value]),
+    )
 
-    def _leaf(self, value: float) -> int:
-        self.leaves.append(value)
-        return len(self.leaves) - 1
 
-    def _node(self, feature: int, split: float, missing: int, left: tuple[int, int], right: tuple[int, int]) -> None:
-        self.features.append(feature)
-        self.splits.append(split)
-        self.missing.append(missing)
-        self.lefts.append(left[0])
-        self.left_is_leaf.append(left[1])
-        self.rights.append(right[0])
-        self.right_is_leaf.append(right[1])
+def _part(tree: Tree, first: int, leaves: int) -> _Part:
+    """One tree, behind so many nodes and leaves of others."""
+    is_leaf = np.asarray(tree.is_leaf, dtype=bool)
+    inner = np.flatnonzero(~is_leaf)
+    left, right = (np.asarray(side)[inner].astype(np.int64) for side in (tree.left, tree.right))
+    leaf = np.asarray(tree.value, dtype=np.float64)[is_leaf]
+    place = np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, np.cumsum(~is_leaf) - 1 + first)
+    # ONNX Runtime takes a root for a leaf if its two children have one number, each in its own list
+    # (microsoft/onnxruntime#24679): a leaf that nobody reaches moves the others on.
+    if is_leaf[left[0]] != is_leaf[right[0]] and place[left[0]] == place[right[0]]:
+        leaf = np.concatenate([[0.0], leaf])
+        place = place + is_leaf
+    return _Part(
+        feature=np.asarray(tree.feature)[inner].astype(np.int64),
+        split=np.asarray(tree.threshold)[inner],
+        missing=np.asarray(tree.missing_left)[inner].astype(np.int64),
+        left=place[left],
+        left_is_leaf=is_leaf[left].astype(np.int64),
+        right=place[right],
+        right_is_leaf=is_leaf[right].astype(np.int64),
+        leaf=leaf,
+    )
