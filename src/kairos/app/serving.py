@@ -17,6 +17,7 @@ from kairos.models.package import Package
 from kairos.models.signature import Signature
 from kairos.monitor.latency import latency_limits
 from kairos.privacy import CapturePolicy, load_or_make_key
+from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
 from kairos.store.counts import PARTS, Comparison, range_names
@@ -25,8 +26,13 @@ from kairos.values import Digest
 __all__ = ["make_server"]
 
 
-def make_server(project: Project) -> ModelServer:
-    """Wires a server; its clock is the project's, so a replay's stands still until requests move it."""
+def make_server(project: Project, *, peers: Peers = NOBODY) -> ModelServer:
+    """Wires a server; its clock is the project's, so a replay's stands still until requests move it.
+
+    Args:
+        project: Whose models are served.
+        peers: The other workers that answer at the same address.
+    """
     wiring = _Wiring(project)
     return ModelServer(
         wiring.routes,
@@ -37,6 +43,7 @@ def make_server(project: Project) -> ModelServer:
         limits=wiring.limits,
         clock=project.clock,
         seed=project.settings.seed,
+        peers=peers,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shlex
 import signal
@@ -11,6 +10,8 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.app.retrying import decide_again
@@ -18,15 +19,15 @@ from kairos.cli.logs import log_to_stderr
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
-from kairos.errors import Unavailable, UsageError
-from kairos.values import Json, parse_moment, plain
+from kairos.errors import UsageError
+from kairos.values import Digest, Json, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
     from kairos.app.explaining import Explanation, Moment
     from kairos.app.project import Project
-    from kairos.serving.server import ModelServer
+    from kairos.serving.workers import Seat
 
-__all__ = ["explain", "labels", "serve", "up", "watch"]
+__all__ = ["explain", "labels", "serve", "sit", "up", "watch"]
 
 
 def serve(args: Namespace) -> int:
@@ -169,30 +170,66 @@ def _who(moment_of: Moment) -> str:
 def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] = lambda: None) -> None:
     """Serves until stopped; ``on_ready`` is called once requests are answered, so not if the address cannot be used."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
-    from kairos.app.serving import make_server
-    from kairos.serving.process import serve as run
-    from kairos.web.live import status_page
-
     log_to_stderr()
     port, grpc_port = _ports(args, project)
-    server = make_server(project)
-    if args.execute != "serving:up":  # whose loop may bring what can be loaded
-        _load(server)
-    spoken: list[str] = []
+    host, needs_one = args.host or project.settings.host, args.execute != "serving:up"  # whose loop may bring one
 
-    def announce(url: str) -> None:
+    def announce(url: str, told: Mapping[str, Json], spoken: Collection[str]) -> None:
         on_ready()
-        _announce(args, project, server, url, spoken)
+        _announce(args, project, url, told, spoken)
 
+    if (count := _workers(args)) > 1:
+        _supervise(project, count, host, port, grpc_port, announce, needs_one=needs_one)
+        return
+    from kairos.cli.working import opened, pages_of, told_of
+    from kairos.serving.process import serve as run
+
+    server, spoken = opened(project, needs_one=needs_one), list[str]()
     run(
         server,
-        host=args.host or project.settings.host,
+        host=host,
         port=port,
-        pages={path: lambda: status_page(project) for path in ("/", "/status")},
+        pages=pages_of(project),
         grpc_port=grpc_port,
         on_grpc=spoken.append,
-        on_ready=announce,
+        on_ready=lambda url: announce(url, told_of(server), spoken),
     )
+
+
+def _supervise(
+    project: Project,
+    count: int,
+    host: str,
+    port: int,
+    grpc_port: int | None,
+    announce: Callable[[str, Mapping[str, Json], Collection[str]], None],
+    *,
+    needs_one: bool,
+) -> None:
+    """Serves with several workers."""
+    from kairos.serving.workers import listen, supervise
+
+    project.settings  # noqa: B018 - an error in it is told before anything starts
+    grpc_at, spoken = None, list[str]()
+    if grpc_port is not None:
+        with listen(host, grpc_port, option="--grpc-port")[0] as free:
+            grpc_at = (host, free.getsockname()[1])
+        spoken = [f"{f'[{host}]' if ':' in host else host}:{grpc_at[1]}"]
+    supervise(
+        partial(sit, root=project.root, needs_one=needs_one, grpc_at=grpc_at),
+        count=count,
+        host=host,
+        port=port,
+        preload=["kairos.cli.working"],
+        on_ready=lambda url, told: announce(url, told[0], spoken),
+    )
+
+
+def sit(seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None) -> None:
+    """A worker's work; the supervisor, who only names it, does not load what it needs."""
+    from kairos.cli.working import work
+
+    work(seat, root=root, needs_one=needs_one, grpc_at=grpc_at)
 
 
 def _ports(args: Namespace, project: Project) -> tuple[int, int | None]:
@@ -207,53 +244,46 @@ def _ports(args: Namespace, project: Project) -> tuple[int, int | None]:
     return port, grpc_port
 
 
-def _announce(args: Namespace, project: Project, server: ModelServer, url: str, spoken: Collection[str]) -> None:
+_MOST_WORKERS = 4
+"""More are started only if somebody asks for them."""
+
+
+def _workers(args: Namespace) -> int:
+    """How many processes are to answer. With the loop beside it one is enough for a laptop; who wants more says so."""
+    if args.workers is not None and args.workers < 1:
+        raise UsageError("A number of workers cannot be used.", given=args.workers, accepted="1 or more")
+    if args.execute == "serving:serve" and (args.replay or args.home):
+        return 1
+    if args.workers is None:
+        from kairos.serving.workers import usable_cores
+
+        return 1 if args.execute == "serving:up" else min(usable_cores(), _MOST_WORKERS)
+    return int(args.workers)
+
+
+def _announce(args: Namespace, project: Project, url: str, told: Mapping[str, Json], spoken: Collection[str]) -> None:
     """Says what answers, and where; ``spoken`` holds the address of gRPC, if it is spoken."""
     from kairos.app.packages import open_stored
     from kairos.app.standing import unapplied
 
-    deployment = server.follower.deployment
-    answering = [route.champion for route in deployment.routes.values()]
+    answering = {VersionRef.parse(ref): Digest(package) for ref, package in told["answering"].items()}
     if args.json:
-        told: dict[str, Json] = {"url": url, "serving": [str(one.ref) for one in answering]}
+        shown: dict[str, Json] = {"url": url, "serving": [str(ref) for ref in answering]}
         if spoken:
-            told["grpc"] = next(iter(spoken))
-        print(json.dumps(told), flush=True)
+            shown["grpc"] = next(iter(spoken))
+        print(json.dumps(shown), flush=True)
         return
-    say(f"Serving {', '.join(str(one.ref) for one in answering) or 'nothing yet'} at {url} (Ctrl-C stops)")
+    say(f"Serving {', '.join(map(str, answering)) or 'nothing yet'} at {url} (Ctrl-C stops)")
     say(*(f"  gRPC at {address}" for address in spoken))
-    for one in answering:
-        known = project.settings.models.get(one.ref.model)
+    for ref, package in answering.items():
+        known = project.settings.models.get(ref.model)
         hidden = () if known is None else known.privacy.pseudonymise
-        example = _without(open_stored(project.store, one.package).example, hidden)
-        say(f"  curl {url}/predict/{one.ref.model} -d {shlex.quote(json.dumps(example))}")
-    for lost in deployment.diverged:
-        say(f"note: {lost.ledger} is live, but {lost.answers or 'nothing'} answers: {lost.reason}")
+        example = _without(open_stored(project.store, package).example, hidden)
+        say(f"  curl {url}/predict/{ref.model} -d {shlex.quote(json.dumps(example))}")
+    for lost in told["diverged"]:
+        say(f"note: {lost['ledger']} is live, but {lost['answers'] or 'nothing'} answers: {lost['reason']}")
     say(*(f"note: {sentence}" for sentence in unapplied(project).values()))
     sys.stdout.flush()
-
-
-def _load(server: ModelServer) -> None:
-    """Lets the server load what is live before it listens.
-
-    Raises:
-        Unavailable: something is live, and nothing of it can be loaded, so every request would be refused.
-    """
-    log = logging.getLogger("kairos.serving")
-    log.disabled, was = True, log.disabled  # what cannot be loaded is told below, or in the announcement
-    try:
-        server.follower.poll()
-    finally:
-        log.disabled = was
-    deployment = server.follower.deployment
-    if deployment.diverged and not deployment.routes:
-        server.close()
-        lost = deployment.diverged[0]
-        raise Unavailable(
-            f"Nothing is served: {lost.ledger} is live, but cannot be loaded.",
-            given=lost.reason,
-            hint=f"Type: kairos store verify, or go back: kairos rollback {lost.model}",
-        )
 
 
 def _without(example: Mapping[str, Json], hidden: Collection[str]) -> dict[str, Json]:

@@ -24,6 +24,7 @@ from kairos.serving.deployment import Deployment, Divergence
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.lane import Lanes
+from kairos.serving.peers import FROM_PEER
 from kairos.serving.protocols import Plain
 from kairos.serving.quick import Quick
 from kairos.serving.rows import Codec, Infer, Written
@@ -186,8 +187,11 @@ class _Endpoints:
 
     async def events(self, request: Request) -> Response:
         """``POST /events``."""
-        events, counted = await self._work(request, self._server.take_events)
-        return json_response({"events": events, "counted": counted})
+        is_from_peer = FROM_PEER in request.headers
+        take = partial(self._server.take_events, is_from_peer=is_from_peer)
+        events, counted, unknown = await self._work(request, take)
+        told = {"unknown": unknown} if is_from_peer else {}
+        return json_response({"events": events, "counted": counted, **told})
 
     async def live(self, request: Request) -> Response:
         """``GET /health/live``: the process answers."""
@@ -230,7 +234,8 @@ class _Endpoints:
     async def state(self, request: Request) -> Response:
         """``GET /state?seq=N&model=M``: waits until ledger entry N is followed, and says whether it is what answers.
 
-        It is not where the ledger's champion, of model M or of any, cannot be loaded.
+        With several workers: whether all of them do. It is not where the ledger's champion, of model M or of any,
+        cannot be loaded.
         """
         wanted = request.query_params.get("seq", "0")
         if not wanted.isascii() or not wanted.isdigit() or len(wanted) > 18:
@@ -249,6 +254,11 @@ class _Endpoints:
             "reached": deployment.seq >= int(wanted) and not diverged,
             "diverged": [_divergence_body(each) for each in diverged],
         }
+        if self._server.peers and FROM_PEER not in request.headers:
+            query = dict(request.query_params)
+            others = await loop.run_in_executor(self._pool, self._server.peers.states, query)
+            body["seq"] = min([deployment.seq, *(each["seq"] for each in others)])
+            body["reached"] = body["reached"] and all(each["reached"] for each in others)
         return json_response(body)
 
     async def _work(self, request: Request, work: Callable[[bytes], T]) -> T:

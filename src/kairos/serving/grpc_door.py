@@ -37,10 +37,7 @@ MOST_AT_ONCE = 1_024
 GRACE_S = 10.0
 """How long calls that are on their way may take at the end."""
 
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a port that is taken is an error
-    ("grpc.max_receive_message_length", LARGEST_BODY_BYTES),  # of a message once it is unfolded
-)
+_OPTIONS = (("grpc.max_receive_message_length", LARGEST_BODY_BYTES),)  # of a message once it is unfolded
 _STATUS = grpc.StatusCode
 _STATUSES: Mapping[int, Any] = {
     404: _STATUS.NOT_FOUND,
@@ -60,17 +57,19 @@ class GrpcDoor:
         self._server = server
         self._running: Any = None
 
-    def bind(self, host: str, port: int) -> str:
+    def bind(self, host: str, port: int, *, is_shared: bool = False) -> str:
         """Takes an address; gives it back as clients write it.
 
         Args:
             host: Address to listen at.
             port: 0 for any free one.
+            is_shared: Whether other workers of the same server take it as well.
 
         Raises:
             UsageError: the address cannot be listened at.
         """
-        self._running = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_AT_ONCE)
+        options = [*_OPTIONS, ("grpc.so_reuseport", int(is_shared))]  # else a port that is taken is an error
+        self._running = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_AT_ONCE)
         shown = f"[{host}]" if ":" in host else host
         try:
             return f"{shown}:{self._running.add_insecure_port(f'{shown}:{port}')}"

@@ -1,15 +1,23 @@
-"""What the server counts, for Prometheus. Only counts and sums: they add up over instances and time."""
+"""What the server counts, for Prometheus. Only counts and sums: they add up over instances and time.
+
+Workers of one server count into files that they map into memory, in the folder ``PROMETHEUS_MULTIPROC_DIR``; whichever
+is asked gives the sums, with what workers that died had counted.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from kairos.serving.deployment import Deployment
 from kairos.serving.layers import Outcome, Request
+from kairos.serving.workers import COUNTS_FOLDER
 
 __all__ = ["ServerMetrics"]
 
@@ -71,17 +79,7 @@ class ServerMetrics:
         self.follow_errors = Counter(
             "kairos_follow_errors", "Times the ledger could not be read.", registry=self.registry
         )
-        self._seq = Gauge("kairos_followed_seq", "The ledger entry that is followed.", registry=self.registry)
-        self._live = Gauge(
-            "kairos_live_version", "Number of the version in each role.", ["model", "role"], registry=self.registry
-        )
-
-        self._diverged = Gauge(
-            "kairos_champion_diverged",
-            "1 while another version answers than the ledger says is live.",
-            ["model"],
-            registry=self.registry,
-        )
+        self._deployment: Deployment | None = None
 
     def request(self, model: str, status: int, seconds: float) -> None:
         """Counts one prediction request; ``model`` has to be a known one, so that strangers add no series."""
@@ -110,30 +108,52 @@ class ServerMetrics:
 
     def deployed(self, deployment: Deployment) -> None:
         """Shows what is deployed."""
-        self._seq.set(deployment.seq)
-        self._live.clear()
-        for route in deployment.routes.values():
-            for role, version in route.versions:
-                self._live.labels(route.model, role).set(version.ref.number)
-        diverged = {each.model for each in deployment.diverged}
-        self._diverged.clear()
-        for model in deployment.wanted:
-            self._diverged.labels(model).set(int(model in diverged))
+        self._deployment = deployment
 
     def text(self) -> str:
         """All of it in Prometheus' text format; the same counts give the same text, whichever came first."""
-        return generate_latest(_Sorted(self.registry)).decode()
+        counted: Collector = self.registry
+        if folder := os.environ.get(COUNTS_FOLDER):
+            counted = MultiProcessCollector(CollectorRegistry(), path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(_Sorted(counted, _Deployed(self._deployment))).decode()
+
+
+class _Deployed(Collector):
+    """What this process has deployed."""
+
+    def __init__(self, deployment: Deployment | None) -> None:
+        self._deployment = deployment
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        seq = GaugeMetricFamily("kairos_followed_seq", "The ledger entry that is followed.")
+        live = GaugeMetricFamily("kairos_live_version", "Number of the version in each role.", labels=["model", "role"])
+        diverged = GaugeMetricFamily(
+            "kairos_champion_diverged",
+            "1 while another version answers than the ledger says is live.",
+            labels=["model"],
+        )
+        found = self._deployment
+        seq.add_metric([], 0 if found is None else found.seq)
+        if found is not None:
+            for route in found.routes.values():
+                for role, version in route.versions:
+                    live.add_metric([route.model, role], version.ref.number)
+            elsewhere = {each.model for each in found.diverged}
+            for model in found.wanted:
+                diverged.add_metric([model], int(model in elsewhere))
+        yield from (seq, live, diverged)
 
 
 class _Sorted(Collector):
-    """What a registry has, sorted by labels, without the times at which series were made."""
+    """What collectors have, sorted by labels, without the times at which series were made."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    def __init__(self, *collectors: Collector) -> None:
+        self._collectors = collectors
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, in the order of their declaration."""
-        for metric in self._registry.collect():
+        """The metrics, in the order of their declaration, or by name where that is not known."""
+        for metric in (metric for collector in self._collectors for metric in collector.collect()):
             metric.samples = sorted((s for s in metric.samples if not s.name.endswith("_created")), key=_labels)
             yield metric
 

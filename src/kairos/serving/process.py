@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,15 @@ import uvicorn
 from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
 from kairos.serving.server import ModelServer
+from kairos.serving.workers import Seat, Told, listen
 
 if TYPE_CHECKING:
     from kairos.serving.grpc_door import GrpcDoor
 
-__all__ = ["serve"]
+__all__ = ["serve", "work"]
 
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than the proxies in front of servers keep theirs, commonly 60 s."""
-
-_BACKLOG = 2048
 
 
 def serve(
@@ -58,13 +57,74 @@ def serve(
     """
     try:
         door = None if grpc_port is None else _grpc_door(server)
-        listener = _listen(host, port)
+        [listener] = listen(host, port)
     except KairosError:
         server.close()
         raise
     bound_port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(
+
+    def bind() -> None:
+        if door is not None and grpc_port is not None:
+            on_grpc(door.bind(host, grpc_port))
+
+    config = _config(server, pages, door)
+    running = _Announcing(config, bind=bind, on_ready=lambda: on_ready(f"http://{shown}:{bound_port}"))
+    with listener, _stop_signals_end_here(running):
+        running.run(sockets=[listener])
+    if running.refusal is not None:
+        server.close()
+        raise running.refusal
+
+
+def work(
+    server: ModelServer,
+    seat: Seat,
+    *,
+    pages: Mapping[str, Page] | None = None,
+    grpc_at: tuple[str, int] | None = None,
+    told: Callable[[], Told] = dict,
+) -> None:
+    """Serves as one of several workers until SIGTERM, or until the supervisor is gone; Ctrl-C is the supervisor's.
+
+    Args:
+        server: What answers; closed at the end.
+        seat: The worker's place.
+        pages: HTML by path.
+        grpc_at: Host and port that all workers share for gRPC; ``None``: it is not spoken.
+        told: What the supervisor is told of this worker once requests are answered.
+
+    Raises:
+        UsageError: the address of gRPC cannot be listened at.
+        AdapterMissing: gRPC is asked for, and its extra is not installed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    door = None if grpc_at is None else _grpc_door(server)
+    inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    inside.bind(str(seat.doors[seat.number]))
+
+    def bind() -> None:
+        if door is not None and grpc_at is not None:
+            door.bind(*grpc_at, is_shared=True)
+
+    running = _Announcing(_config(server, pages, door), bind=bind, on_ready=lambda: seat.tell(told()))
+    threading.Thread(target=_until_alone, args=(seat,), name="kairos-supervised", daemon=True).start()
+    with seat.listener, inside:
+        running.run(sockets=[seat.listener, inside])
+    if running.refusal is not None:
+        server.close()
+        raise running.refusal
+
+
+def _until_alone(seat: Seat) -> None:
+    """Ends this process in good order when nobody supervises it any more."""
+    with suppress(EOFError, OSError):
+        seat.line.recv()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _config(server: ModelServer, pages: Mapping[str, Page] | None, door: GrpcDoor | None) -> uvicorn.Config:
+    return uvicorn.Config(
         make_app(server, pages=pages) if door is None else make_app(server, pages=pages, beside=door.open),
         ws="none",
         log_level="warning",
@@ -73,17 +133,6 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,
     )
-
-    def bind() -> None:
-        if door is not None and grpc_port is not None:
-            on_grpc(door.bind(host, grpc_port))
-
-    running = _Announcing(config, bind=bind, on_ready=lambda: on_ready(f"http://{shown}:{bound_port}"))
-    with listener, _stop_signals_end_here(running):
-        running.run(sockets=[listener])
-    if running.refusal is not None:
-        server.close()
-        raise running.refusal
 
 
 @contextmanager
@@ -141,18 +190,3 @@ def _grpc_door(server: ModelServer) -> GrpcDoor:
             hint="Type: pip install 'kairos-ml[grpc]'",
         ) from error
     return GrpcDoor(server)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise UsageError(
-            f"The server cannot listen at {host}:{port}.", given=str(error), hint="Type another one: --port 0"
-        ) from error
-    return listener

@@ -22,6 +22,7 @@ from kairos.serving.label_body import read_labels, refuse_untrue
 from kairos.serving.label_kept import kept_labels
 from kairos.serving.layers import Canary, Guard, Layer, Live, Named, Reply, Request, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
+from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.protocols import Plain
 from kairos.serving.rows import Answers, Codec, Rows, Written
@@ -51,6 +52,7 @@ class ModelServer:
         clock: Tells the time of a prediction. With a ``ReplayClock`` requests move it, ids repeat, and nothing is left
             for after the answer, so that a replay is the same each time.
         seed: Of the ids of a replay.
+        peers: The other workers that answer at the same address.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ModelServer:
         limits: LimitSource = lambda comparison: {},
         clock: Clock,
         seed: int = 0,
+        peers: Peers = NOBODY,
     ) -> None:
         self.clock = clock
         self.is_replay = isinstance(clock, ReplayClock)
@@ -78,6 +81,7 @@ class ModelServer:
             expect=self._tally.expect,
             loaded=self._tally.loaded,
         )
+        self.peers = peers
         self._seed = seed
         self._sink = sink
         self._recorder = Recorder(sink, on_loss=self.metrics.not_captured)
@@ -261,8 +265,16 @@ class ModelServer:
         self.metrics.labels.inc(len(found))
         return len(found)
 
-    def take_events(self, data: bytes) -> tuple[int, int]:
-        """Counts what happened to users; returns how many events came, and how many counted for what is on trial.
+    def take_events(self, data: bytes, *, is_from_peer: bool = False) -> tuple[int, int, list[int]]:
+        """Counts what happened to users, here or where their requests were looked at.
+
+        Args:
+            data: The body.
+            is_from_peer: Whether another worker asks, which will ask the others itself.
+
+        Returns:
+            How many events came, how many counted for what is on trial, and the positions of those of users whom this
+            worker has not met.
 
         Raises:
             UsageError: the request is not JSON, or an event is malformed, or none that is counted; none was.
@@ -270,8 +282,12 @@ class ModelServer:
         policies = [route.champion.policy for route in self.follower.deployment.routes.values()]
         known = frozenset[str]().union(*(policy.events for policy in policies))
         valued = frozenset[str]().union(*(policy.values for policy in policies))
-        events = read_events(read_json(data), known=known, valued=valued)
-        return len(events), self._tally.note(events)
+        body = read_json(data)
+        events = read_events(body, known=known, valued=valued)
+        counted, unknown = self._tally.note(events)
+        if unknown and self.peers and not is_from_peer:
+            counted += self.peers.note([body["events"][row] for row in unknown])
+        return len(events), counted, unknown
 
     def _ids(self, model: str, rows: Rows) -> list[str]:
         if not self.is_replay:

@@ -142,8 +142,10 @@ class Tally:
                 self._recent.remember(Asked(each, arm, request.ids[row], request.entities[row]))
             _count_hard(sheet, each.comparison, [outcome for at in span for outcome in of_row.get(at, [])])
 
-    def note(self, events: Sequence[EventBody]) -> int:
-        """Counts events of users for the version that was asked on their behalf; returns how many were counted.
+    def note(self, events: Sequence[EventBody]) -> tuple[int, list[int]]:
+        """Counts events of users for the version that was asked on their behalf.
+
+        Returns how many were counted, and the positions of those whose request this process has not looked at.
 
         ``asked.event:NAME.ARM`` is the number of entities, or of requests without one, to whom it happened at all. An
         event counts while both versions answer users, and if its request was looked at not too long ago. Of those with
@@ -157,11 +159,12 @@ class Tally:
         ``value:NAME.clipped``       how many lay outside of the range
         ===========================  =======================================================================
         """
-        counted = 0
+        counted, unknown = 0, []
         with self._lock:
-            for event in events:
+            for row, event in enumerate(events):
                 asked = self._recent.find(event)
                 if asked is None:
+                    unknown.append(row)
                     continue
                 is_new = self._recent.is_first(asked, f"event:{event.name}")
                 if is_new:
@@ -174,7 +177,7 @@ class Tally:
             self._is_told = self._is_told and not counted
         if self._at_once:
             self.flush()
-        return counted
+        return counted, unknown
 
     def flush(self, *, has_ended: bool = False) -> None:
         """Writes what is not written yet. If it cannot be kept, that is logged once and tried again."""
