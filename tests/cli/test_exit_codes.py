@@ -46,6 +46,7 @@ WRONG: dict[tuple[str, ...], tuple[int, str]] = {
     ("replay",): (2, "usage_error"),
     ("serve", "--port", "70000"): (2, "usage_error"),
     ("serve", "--replay", "soon"): (2, "usage_error"),
+    ("serve", "--workers", "0"): (2, "usage_error"),
 }
 
 
