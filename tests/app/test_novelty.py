@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
-import pytest
-
 from kairos.app.controller import Controller
+from kairos.app.learning import Learning
+from kairos.app.outlook import outlook
+from kairos.app.plainly import plain_words
+from kairos.app.recomputing import recompute
 from kairos.app.retraining import retrain_facts
+from kairos.app.telling import log_line
 from kairos.app.training import recent_window, train
 from kairos.app.watching import Watch
 from kairos.pipeline.engine.local import LocalEngine
@@ -31,23 +33,29 @@ def world_of(tmp_path: Path, stock: Stock, engine: LocalEngine, pipeline: str) -
     return world
 
 
-def test_nothing_is_trained_where_nothing_is_new(
-    tmp_path: Path, stock: Stock, engine: LocalEngine, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The model is old, and its data are, to the byte, those it learnt from: the loop says so, and trains nothing."""
+AGE = "age: the live version is 30 days old, 20d is its time"
+
+
+def test_nothing_is_trained_where_nothing_is_new(tmp_path: Path, stock: Stock, engine: LocalEngine) -> None:
+    """The model is old, and its data are, to the byte, those it learnt from: the loop says so once, trains nothing."""
     world = world_of(tmp_path, stock, engine, STILL)
+    model = world.project.settings.model("demand")
     world.clock.move_to(world.clock.now() + 30 * DAY)
-    with caplog.at_level(logging.INFO):
-        for _ in range(2):
-            Controller(world.project).tick()
-    assert world.facts("retrain.decided") == []
-    [line] = [record.getMessage() for record in caplog.records if "waits" in record.getMessage()]
-    assert line.startswith("demand waits: it would learn from the very data that were learnt from already")
-    assert "(asked for by age: the live version is 30 days old" in line
+    assert outlook(world.project, model).learning == Learning(reasons=(AGE,), waits=None, due=None)
+    for _ in range(2):
+        Controller(world.project).tick()
+    [told] = world.facts("retrain.decided")
+    held = "it would learn from the very data that were learnt from already, so nothing new can come of it"
+    assert (told.body["action"], told.body["reasons"]) == ("wait", [AGE, f"waits: {held}"])
+    assert len(world.facts("run.finished")) == 1
+    assert outlook(world.project, model).learning == Learning(reasons=(AGE,), waits=held, due=None)
+    assert log_line(told) == f"demand retrain: waits: {held} (asked for by {AGE})"
+    assert "the very ones that a version has learnt from already" in str(plain_words(told))
+    assert recompute(world.project.ledger, told.seq).outcome == "identical"
     code = world.root / "pipeline.py"
     code.write_text(code.read_text().replace("LEVEL = 200.0", "LEVEL = 201.0"))
     Controller(world.project).tick()
-    [told] = world.facts("retrain.decided")
+    _, told = world.facts("retrain.decided")
     assert (told.body["origin"], told.body["facts"]["same_data"]) == ("age", False)
 
 

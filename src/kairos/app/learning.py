@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kairos.app.gathering import labelled_rows_per_day
 from kairos.app.project import Project
 from kairos.app.retraining import retrain_facts
 from kairos.app.settings import ModelSettings
+from kairos.app.triaging import nothing_new
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import decide_retrain
 from kairos.delivery.retrain.decide import WAITS
@@ -39,7 +40,7 @@ def learning_of(project: Project, model: ModelSettings, found: ModelState, watch
         found: Where its versions stand.
         watch: Of the model; how labels arrive says when missing rows are there.
     """
-    facts = retrain_facts(project, watch, model, found)
+    facts = replace(retrain_facts(project, watch, model, found), same_data=nothing_new(project, found))
     decision = decide_retrain(model.retrain, facts)
     waits = [reason for reason in decision.reasons if reason.startswith(WAITS)]
     reasons = tuple(reason for reason in decision.reasons if reason not in waits)

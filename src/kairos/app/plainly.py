@@ -99,6 +99,9 @@ def _retrain(entry: Entry) -> Words:
     if body.get("action") == "investigate":
         first = f"A new version is asked for, but something may be broken: {'; '.join(body['facts']['faults'])}."
         return first, "Nothing is learnt from such data; once that is repaired, the loop goes on by itself."
+    if body.get("action") == "wait":
+        first = "A new version is asked for, but the data are the very ones that a version has learnt from already."
+        return first, "Training again would give that version once more, so it waits for data that are new."
     origin = body.get("origin") or body["reasons"][0].partition(":")[0]
     why = _ORIGINS.get(origin, "there is reason to")
     days = f"data from {_day(window.start)} to {_day(window.end)}"

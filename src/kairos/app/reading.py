@@ -115,7 +115,8 @@ def with_readings(project: Project, model: ModelSettings, state: ModelState, fac
 
 def _tried(project: Project, model: ModelSettings, state: ModelState, facts: RetrainFacts) -> float | None:
     """What waiting had cost when the last version was trained, if that was proven bad and the champion is the same."""
-    trainings = list(project.ledger.read(kinds=["retrain.decided"], subject=model.name))
+    told = project.ledger.read(kinds=["retrain.decided"], subject=model.name)
+    trainings = [entry for entry in told if entry.body.get("action") not in ("investigate", "wait")]
     if not trainings or not state.failures_in_a_row:
         return None
     return waiting_cost(model.retrain, RetrainFacts.from_plain(trainings[-1].body["facts"])).regret

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -17,17 +16,14 @@ from kairos.app.recalibrating import RECALIBRATION, recalibrate
 from kairos.app.refitting import judge_refit, may_refit, refit
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
-from kairos.app.triaging import is_told, trainings, triaged
+from kairos.app.triaging import is_told, nothing_new, trainings, triaged
 from kairos.app.watching import Watch
 from kairos.delivery.retrain import RetrainFacts, decide_retrain
-from kairos.delivery.retrain.decide import WAITS, RetrainDecision
 from kairos.delivery.state import ModelState, VersionState
 from kairos.ledger import Entry
 from kairos.values import VersionRef
 
 __all__ = ["retrain", "retrain_facts", "settle"]
-
-_log = logging.getLogger("kairos.loop")
 
 _TOLD_TRAININGS = 16
 """As many of the last trainings as a decision keeps; the budget looks at fewer."""
@@ -43,14 +39,14 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     if decide_retrain(model.retrain, facts).action == "retrain":
         facts = replace(facts, same_data=learns_the_same(project, model, found, window, learn))
     decision = decide_retrain(model.retrain, facts)
-    if facts.same_data and decision.action == "wait":
-        _tell_once(project, found, decision)
-    if decision.action == "wait" or (decision.action == "investigate" and is_told(project, found, facts)):
+    if decision.action == "wait" and (not facts.same_data or nothing_new(project, found)):
+        return
+    if decision.action == "investigate" and is_told(project, found, facts):
         return
     body = {**decision.plain(), "window": str(window), "policy": model.retrain.plain(), "facts": facts.plain()}
     project.tell("retrain.decided", subject=model.name, body=body, expect=state.seq)
     announce()
-    if decision.origin is None:  # a person has to look first
+    if decision.origin is None:  # a person has to look first, or nothing new can come of it
         return
     if decision.action == "recalibrate" and found.champion is not None:
         recalibrate(project, watch, model, found.champion, reasons=list(decision.reasons))
@@ -60,19 +56,6 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
     train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
     announce()
     settle(project, model, announce=announce)
-
-
-_waiting_told: set[tuple[str, str]] = set()
-"""Projects and champions of which the log has said that a training would bring nothing new."""
-
-
-def _tell_once(project: Project, state: ModelState, decision: RetrainDecision) -> None:
-    """Logs what is waited for; it is no fact, and once for each champion is enough."""
-    about = str(project.home), str(state.champion_ref)
-    if about not in _waiting_told:
-        _waiting_told.add(about)
-        *asked, held = decision.reasons
-        _log.info("%s waits: %s (asked for by %s)", state.model, held.removeprefix(WAITS), "; ".join(asked))
 
 
 def settle(project: Project, model: ModelSettings, *, announce: Callable[[], None]) -> None:

@@ -112,6 +112,9 @@ def _found(body: Json) -> str:
 def _retrain(body: Json) -> str:
     if body.get("action") == "investigate":
         return f"nothing is learnt until somebody has looked: {'; '.join(body['reasons'])}"
+    if body.get("action") == "wait":
+        *asked, held = body["reasons"]
+        return f"{held} (asked for by {'; '.join(asked)})"
     return f"on {_days(body['window'])}, because of: {'; '.join(body['reasons'])}"
 
 

@@ -13,7 +13,7 @@ from kairos.delivery.retrain import RetrainFacts, decide_retrain
 from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
 
-__all__ = ["is_told", "open_trouble", "trainings", "triaged"]
+__all__ = ["is_told", "nothing_new", "open_trouble", "trainings", "triaged"]
 
 
 def triaged(
@@ -46,9 +46,17 @@ def triaged(
 
 
 def trainings(project: Project, model: str) -> list[Entry]:
-    """The facts that say that a version was to be made, in order; not those that say that somebody has to look."""
+    """The facts that say that a version was to be made, in order; not those that say why none is."""
     told = project.ledger.read(kinds=["retrain.decided"], subject=model)
-    return [entry for entry in told if entry.body.get("action") != "investigate"]
+    return [entry for entry in told if entry.body.get("action") not in ("investigate", "wait")]
+
+
+def nothing_new(project: Project, state: ModelState) -> bool:
+    """Whether the last fact about training since the champion went live is that nothing new would come of it."""
+    if state.champion is None:
+        return False
+    told = list(project.ledger.read(after=state.champion.stage_seq, kinds=["retrain.decided"], subject=state.model))
+    return bool(told) and told[-1].body.get("action") == "wait"
 
 
 def is_told(project: Project, state: ModelState, facts: RetrainFacts) -> bool:
