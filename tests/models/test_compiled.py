@@ -334,15 +334,17 @@ def test_equal_trainings_give_the_same_file(tmp_path: Path) -> None:
 
 
 def test_a_converter_that_breaks_down_does_not_fail_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it raises."""
+    """Whatever it raises; its words are not kept where they might name a person's text."""
 
     def broken(*args: Any, **options: Any) -> bytes:
         raise RuntimeError("it broke\nin two lines")
 
     monkeypatch.setattr(graph, "convert", broken)
-    package = made(tmp_path, HistGradientBoostingRegressor(max_iter=3), NUMBERS, hours())
+    package = made(tmp_path / "numbers", HistGradientBoostingRegressor(max_iter=3), NUMBERS, hours())
     assert package.compilation.why == "It cannot be converted: builtins.RuntimeError: it broke"
     assert package.answering == "native"
+    with_text = made(tmp_path / "text", encoded(one_hot, Ridge()), NUMBERS, seasons())
+    assert with_text.compilation.why == "It cannot be converted: builtins.RuntimeError"
 
 
 def test_without_the_libraries_a_package_is_made_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

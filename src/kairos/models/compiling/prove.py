@@ -84,7 +84,10 @@ def compile_model(
         return Compilation(why=f"ONNX Runtime does not run it: {_first_line(error.given or error)}"), b""
     except Exception as error:  # converters fail in ways of their own; the model is none the worse
         name = f"{type(error).__module__.partition('.')[0]}.{type(error).__name__}"
-        return Compilation(why=f"It cannot be converted: {name}: {_first_line(error)}"), b""
+        # The words of an error may name values of a text column, which a package does not.
+        has_text = any(column.kind in ("category", "text") for column in signature.columns)
+        words = "" if has_text else f": {_first_line(error)}"
+        return Compilation(why=f"It cannot be converted: {name}{words}"), b""
     return Compilation(proof=proof), data
 
 
