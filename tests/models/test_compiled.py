@@ -28,6 +28,7 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -53,6 +54,7 @@ from tests.models.trainings import finish, hours, seasons, to_pandas
 NUMBERS = ModelOptions(time="hour", allow_pickle=True)
 CHANCES = replace(NUMBERS, loss="log_loss")
 BUSY = hours().with_columns(users=(pl.col("users") > 80).cast(pl.Int64))
+THREE = hours().with_columns(users=pl.col("users") // 60)
 FULL = hours().drop_nulls()
 
 
@@ -84,6 +86,12 @@ EXACT: dict[str, tuple[Any, ModelOptions, Any]] = {
     "forest": (RandomForestRegressor(20), NUMBERS, hours()),
     "forest of chances": (RandomForestClassifier(20), CHANCES, BUSY),
     "extra trees": (ExtraTreesRegressor(20), NUMBERS, hours()),
+    "classes": (HistGradientBoostingClassifier(max_iter=20), NUMBERS, BUSY),
+    "classes, boosted": (GradientBoostingClassifier(n_estimators=20), NUMBERS, BUSY.drop("weather")),
+    "classes of a forest": (RandomForestClassifier(21), NUMBERS, BUSY),
+    "classes of a line": (make_pipeline(SimpleImputer(), LogisticRegression(max_iter=5000)), NUMBERS, BUSY),
+    "classes of lightgbm": (LGBMClassifier(n_estimators=9, verbose=-1), NUMBERS, BUSY),
+    "classes of xgboost": (XGBClassifier(n_estimators=9), NUMBERS, BUSY),
     "one tree": (DecisionTreeRegressor(), NUMBERS, hours()),
     "one node": (DecisionTreeRegressor(max_depth=1), NUMBERS, hours()),
     "one leaf": (DecisionTreeRegressor(min_samples_leaf=390), NUMBERS, hours()),
@@ -154,7 +162,8 @@ class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 WITHOUT: dict[str, tuple[Any, ModelOptions, Any, str]] = {
     "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "cannot be converted"),
-    "classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, BUSY, "a class, not"),
+    "three classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, THREE, "more than two"),
+    "classes of neighbours": (KNeighborsClassifier(), NUMBERS, BUSY.drop("weather"), "answers with a class"),
     "categories": (
         LGBMRegressor(n_estimators=3, min_child_samples=2, verbose=-1),
         NUMBERS,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,15 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
     Raises:
         NotCompiled: it cannot be written.
     """
-    if method == "predict" and is_classifier(estimator):
-        raise NotCompiled("It answers with a class, not with a number or a chance.")
+    is_class = method == "predict" and is_classifier(estimator)
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     before = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else None
     ensemble = read_ensemble(estimator)
     if ensemble is None and type(last) not in _LINEAR:
+        if is_class:
+            raise NotCompiled("It answers with a class, and is neither of trees nor a logistic regression.")
         model = _by_skl2onnx(estimator, signature, layout)
-        source = model.graph.output[-1].name
-        return _sealed(model, source, [], signature)
+        return _sealed(model, model.graph.output[-1].name, [])
     if before is not None:
         model = _by_skl2onnx(before, signature, layout)
     elif getattr(last, "_preprocessor", None) is not None:
@@ -95,11 +96,38 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
     if model.graph.output[-1].type.tensor_type.elem_type != TensorProto.DOUBLE:
         model.graph.node.append(helper.make_node("Cast", [source], ["features"], to=TensorProto.DOUBLE))
         source = "features"
-    nodes = _linear(last, source) if ensemble is None else ensemble_nodes(ensemble, source, _ANSWER)
-    return _sealed(model, _ANSWER, nodes, signature)
+    target = "score" if is_class else _ANSWER
+    if ensemble is None:
+        nodes = _linear(last, source, target, link="identity" if is_class else _LINEAR[type(last)])
+    else:
+        nodes = ensemble_nodes(_score(ensemble) if is_class else ensemble, source, target)
+    if is_class:
+        is_share = ensemble is not None and ensemble.link != "sigmoid"
+        nodes += _class_nodes(last, target, cut=0.5 if is_share else 0.0)
+    return _sealed(model, _ANSWER, nodes)
 
 
-def _sealed(model: ModelProto, output: str, nodes: list[NodeProto], signature: Signature) -> bytes:
+def _score(ensemble: Ensemble) -> Ensemble:
+    """The sum before it becomes a chance: whether it is above 0 is the class."""
+    return replace(ensemble, link="identity", factor=None) if ensemble.link == "sigmoid" else ensemble
+
+
+def _class_nodes(estimator: Any, source: str, *, cut: float) -> list[NodeProto]:
+    """The second class where the score is above ``cut``, else the first."""
+    classes = np.asarray(estimator.classes_)
+    if len(classes) != 2 or classes.dtype.kind not in "iufb":
+        raise NotCompiled("It tells other than two classes apart.")
+    values = {"cut": cut, "first": float(classes[0]), "second": float(classes[1])}
+    nodes = [
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array([value]), name))
+        for name, value in values.items()
+    ]
+    nodes.append(helper.make_node("Greater", [source, "cut"], ["is_second"]))
+    nodes.append(helper.make_node("Where", ["is_second", "second", "first"], [_ANSWER]))
+    return nodes
+
+
+def _sealed(model: ModelProto, output: str, nodes: list[NodeProto]) -> bytes:
     """Adds the last nodes, and takes out what says who made the file and when."""
     graph = model.graph
     graph.node.extend(nodes)
@@ -145,14 +173,13 @@ def _coded_inputs(estimator: Any, signature: Signature, layout: Layout) -> Model
     return helper.make_model(helper.make_graph(nodes, "model", inputs, [output]))
 
 
-def _linear(estimator: Any, source: str) -> list[NodeProto]:
+def _linear(estimator: Any, source: str, target: str, *, link: Link) -> list[NodeProto]:
     coefficients = np.asarray(estimator.coef_, dtype=np.float64)
     if coefficients.size != coefficients.shape[-1]:
         raise NotCompiled("It tells more than two classes apart, or has several outputs.")
-    link = _LINEAR[type(estimator)]
     weights = numpy_helper.from_array(coefficients.reshape(-1, 1), "weights")
     level = numpy_helper.from_array(np.asarray(estimator.intercept_, dtype=np.float64).reshape(1), "level")
-    last = _ANSWER if link == "identity" else "linear"
+    last = target if link == "identity" else "linear"
     nodes = [
         helper.make_node("Constant", [], ["weights"], value=weights),
         helper.make_node("Constant", [], ["level"], value=level),
@@ -160,7 +187,7 @@ def _linear(estimator: Any, source: str) -> list[NodeProto]:
         helper.make_node("Add", ["product", "level"], [last]),
     ]
     if link != "identity":
-        nodes.append(helper.make_node("Exp" if link == "exp" else "Sigmoid", [last], [_ANSWER]))
+        nodes.append(helper.make_node("Exp" if link == "exp" else "Sigmoid", [last], [target]))
     return nodes
 
 
