@@ -19,6 +19,7 @@ __all__ = [
     "MOST_ROWS",
     "WHOLE_NAMES",
     "PredictBody",
+    "check_count",
     "read_entities",
     "read_json",
     "read_list",
@@ -137,16 +138,21 @@ def _read_each(
         yield mine if said is None else said
 
 
+def check_count(count: int) -> None:
+    """Refuses more rows than one request may have; to be asked before anything is made of each.
+
+    Raises:
+        InputRefused: there are too many.
+    """
+    if count > MOST_ROWS:
+        what = "There are too many rows in one request."
+        raise refuse(what, field=None, given=f"{count} rows", accepted=f"1 to {MOST_ROWS} rows")
+
+
 def _check_rows(rows: Sequence[Json]) -> None:
     if not rows:
         raise refuse("There is no row to predict.", field=None, accepted=f"1 to {MOST_ROWS} rows")
-    if len(rows) > MOST_ROWS:
-        raise refuse(
-            "There are too many rows in one request.",
-            field=None,
-            given=f"{len(rows)} rows",
-            accepted=f"1 to {MOST_ROWS} rows",
-        )
+    check_count(len(rows))
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise refuse(

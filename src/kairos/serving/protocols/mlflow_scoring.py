@@ -10,7 +10,7 @@ import msgspec
 
 from kairos.errors import KairosError, UsageError
 from kairos.models.signature import Column
-from kairos.serving.body import read_json, read_predict, refuse
+from kairos.serving.body import check_count, read_json, read_predict, refuse
 from kairos.serving.protocols.inference import refusal_text
 from kairos.serving.rows import Answers, Intake, Rows, Written
 from kairos.values import Json
@@ -103,6 +103,7 @@ def _split(data: Json) -> list[Json]:
     if not isinstance(columns, list) or not all(isinstance(n, str) for n in columns) or not isinstance(rows, list):
         form = '{"columns": ["a"], "data": [[1.5]]}'
         raise refuse("'dataframe_split' has not its form.", field="dataframe_split", accepted=form)
+    check_count(len(rows))
     return [_row(columns, row, index) for index, row in enumerate(rows)]
 
 
@@ -122,6 +123,7 @@ def _by_column(data: Mapping[str, Json]) -> list[Json]:
     for name, values in data.items():
         if not isinstance(values, list):
             raise refuse(f"The column {name!r} is no list.", field=name, accepted="a list with one value a row")
+        check_count(len(values))
         counts.add(len(values))
         if len(counts) > 1:
             raise refuse(f"The column {name!r} has not as many rows as those before it.", field=name)
@@ -129,13 +131,16 @@ def _by_column(data: Mapping[str, Json]) -> list[Json]:
 
 
 def _csv(body: bytes, intake: Intake) -> list[Json]:
+    lines = list[list[str]]()
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+        for line in csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True):
+            if line:
+                check_count(len(lines))
+                lines.append(line)
     except UnicodeDecodeError as error:
         raise UsageError("The request is not CSV in UTF-8.", given=f"byte {error.start}") from None
     except csv.Error as error:
         raise UsageError("The request is not CSV.", given=str(error)) from None
-    lines = [line for line in lines if line]
     if not lines:
         raise UsageError("The request is not CSV.", given="nothing", accepted="a line of names, then one line a row")
     kinds = {column.name: column for column in intake.signature.columns}

@@ -12,7 +12,7 @@ import numpy as np
 
 from kairos.errors import InputRefused, did_you_mean
 from kairos.models.signature import LARGEST_NUMBER, Column, ColumnKind
-from kairos.serving.body import MOST_ROWS, read_entities, read_times, refuse
+from kairos.serving.body import MOST_ROWS, check_count, read_entities, read_times, refuse
 from kairos.serving.rows import Intake, Rows
 from kairos.values import Json
 
@@ -72,15 +72,16 @@ def read_shape(name: str, datatype: Json, shape: Json) -> tuple[str, tuple[int, 
     """The data type, the shape, and how many elements that is.
 
     Raises:
-        InputRefused: one of them is none.
+        InputRefused: one of them is none, or there are too many rows.
     """
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         given = repr(datatype[:40]) if isinstance(datatype, str) else type(datatype).__name__
         hint = did_you_mean(datatype, DATATYPES) if isinstance(datatype, str) else None
         accepted = ", ".join(DATATYPES)
         raise refuse(f"The datatype of {name!r} is not known.", field=name, given=given, accepted=accepted, hint=hint)
-    if not isinstance(shape, (list, tuple)) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
+    if not isinstance(shape, list) or len(shape) > 8 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
         raise refuse(f"The shape of {name!r} cannot be read.", field=name, accepted="a list such as [2] or [2, 4]")
+    check_count(shape[0] if shape else 1)
     return datatype, tuple(shape), math.prod(shape)
 
 
