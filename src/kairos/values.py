@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Literal, NewType, cast
 
 from kairos.errors import UsageError
@@ -219,6 +220,7 @@ MODEL_NAMES = "letters from A to Z, digits, _ and -, at most 100, and no - at th
 """What ``is_model_name`` accepts, for messages."""
 
 
+@lru_cache(maxsize=1024)
 def is_model_name(name: str) -> bool:
     """Whether a model may be called so: such a name can be a folder, a part of a URL, and a name in MLflow.
 

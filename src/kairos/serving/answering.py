@@ -14,7 +14,7 @@ __all__ = ["answers_of", "intake_of", "named", "only"]
 
 def intake_of(version: LoadedVersion) -> Intake:
     """What a codec has to know of a version."""
-    return Intake(signature=version.signature, entity=version.entity, time=version.time)
+    return version.intake
 
 
 def named(route: LoadedRoute, number: int) -> tuple[Role, LoadedVersion]:

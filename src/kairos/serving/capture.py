@@ -33,7 +33,8 @@ class Recorder:
 
     def write(self, request: Request, outcomes: Sequence[Outcome]) -> bool:
         """Writes one row for each outcome; returns whether it is on record."""
-        rows = [_prediction(request, outcome) for outcome in outcomes]
+        names = request.route.champion.signature.names
+        rows = [_prediction(request, outcome, names) for outcome in outcomes]
         try:
             self._sink.append(rows)
         except StoreError as error:
@@ -67,10 +68,10 @@ def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) ->
     return judged
 
 
-def _prediction(request: Request, outcome: Outcome) -> Prediction:
+def _prediction(request: Request, outcome: Outcome, names: Sequence[str]) -> Prediction:
     row = request.rows[outcome.row]
     # The champion's columns, so that rows of one request look the same whichever version made them.
-    inputs = {name: row.get(name) for name in request.route.champion.signature.names}
+    inputs = {name: row.get(name) for name in names}
     entity = request.entities[outcome.row]
     captured = request.route.champion.policy.capture.apply(inputs, entity)
     return Prediction(

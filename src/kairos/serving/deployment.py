@@ -15,6 +15,7 @@ from kairos.models.signature import Column, Signature
 from kairos.models.truths import Truths
 from kairos.serving.faults import Faults
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
+from kairos.serving.rows import Intake
 from kairos.store.counts import Comparison
 from kairos.values import Digest, Json, VersionRef
 
@@ -49,6 +50,12 @@ class LoadedVersion:
     policy: ModelPolicy
     faults: Faults = field(default_factory=Faults)
     """Where its failures are told."""
+    intake: Intake = field(init=False)
+    """What protocols have to know of it."""
+
+    def __post_init__(self) -> None:
+        intake = Intake(signature=self.signature, entity=self.entity, time=self.time)
+        object.__setattr__(self, "intake", intake)
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> list[float]:
         """One number a row.

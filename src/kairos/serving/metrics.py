@@ -7,7 +7,9 @@ is asked gives the sums, with what workers that died had counted.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter as Tallied
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -80,22 +82,31 @@ class ServerMetrics:
             "kairos_follow_errors", "Times the ledger could not be read.", registry=self.registry
         )
         self._deployment: Deployment | None = None
+        self._series: dict[tuple[object, tuple[str, ...]], Any] = {}
 
     def request(self, model: str, status: int, seconds: float) -> None:
         """Counts one prediction request; ``model`` has to be a known one, so that strangers add no series."""
-        self._requests.labels(model, str(status)).inc()
-        self._seconds.labels(model).observe(seconds)
+        self._of(self._requests, model, str(status)).inc()
+        self._of(self._seconds, model).observe(seconds)
 
-    def outcomes(self, request: Request, outcomes: Iterable[Outcome]) -> None:
+    def outcomes(self, request: Request, outcomes: Sequence[Outcome]) -> None:
         """Counts what versions gave."""
-        model = request.route.model
+        model, given = request.route.model, Tallied((o.version.ref.number, o.role, o.answered) for o in outcomes)
+        for (number, role, answered), count in given.items():
+            self._of(self._predictions, model, str(number), role, _word(answered)).inc(count)
         for outcome in outcomes:
-            version = str(outcome.version.ref.number)
-            self._predictions.labels(model, version, outcome.role, _word(outcome.answered)).inc()
             if outcome.violation is not None:
-                self._violations.labels(model, version, outcome.violation, outcome.action or "none").inc()
+                version, action = str(outcome.version.ref.number), outcome.action or "none"
+                self._of(self._violations, model, version, outcome.violation, action).inc()
             if outcome.error is not None:
-                self._errors.labels(model, version, outcome.error).inc()
+                self._of(self._errors, model, str(outcome.version.ref.number), outcome.error).inc()
+
+    def _of(self, metric: Any, *labels: str) -> Any:
+        """The series of these labels; it is looked up in the library once."""
+        known = self._series.get((metric, labels))
+        if known is None:
+            known = self._series[metric, labels] = metric.labels(*labels)
+        return known
 
     def not_captured(self, outcomes: Sequence[Outcome]) -> None:
         """Counts what is in no log."""

@@ -21,13 +21,20 @@ __all__ = ["Answers", "Codec", "Infer", "Intake", "Rows", "Written", "join", "ta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """What a codec has to know of the version that a request is for."""
+    """What a codec has to know of the version that a request is for; made once for each."""
 
     signature: Signature
     entity: str | None = None
     """The field of a row that says whom it is about; it need not be a column."""
     time: str | None = None
     """The field that says when a row is about; the same."""
+    names: frozenset[str] = field(init=False, compare=False)
+    """Of the signature's columns."""
+    kept: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
+    """What codecs have worked out of it, by their names."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", frozenset(self.signature.names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

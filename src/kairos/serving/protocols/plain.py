@@ -15,6 +15,7 @@ import numpy as np
 from kairos.errors import KairosError, UsageError
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column
 from kairos.serving.body import ENVELOPE, MOST_ROWS, read_entities, read_json, read_name, read_predict, read_times
+from kairos.serving.protocols.cells import Cell, cell, read_row
 from kairos.serving.rows import Answers, Intake, Rows, Written
 from kairos.serving.wire_errors import error_of
 from kairos.values import Json
@@ -102,7 +103,7 @@ def read_quickly(body: bytes, intake: Intake) -> Rows | None:
 def _read(body: bytes, value: Json, intake: Intake) -> Rows | None:
     columns = intake.signature.columns
     inputs, envelope = value, {}
-    if type(value) is dict and "inputs" in value and "inputs" not in intake.signature.names:
+    if type(value) is dict and "inputs" in value and "inputs" not in intake.names:
         inputs, envelope = value["inputs"], value
         if not envelope.keys() <= set(ENVELOPE):
             return None
@@ -112,20 +113,27 @@ def _read(body: bytes, value: Json, intake: Intake) -> Rows | None:
     members = sum(map(len, rows))
     if _names_a_field_twice(body, members + len(envelope), value):
         return None
-    arrays = {}
-    for column in columns:
-        array = None
-        values = [row.get(column.name, _ABSENT) for row in rows]
-        members -= len(values) - values.count(_ABSENT)
-        array = _array(column, values)
-        if array is None:
+    if len(rows) == 1:
+        read = read_row(rows[0], _cells(intake))
+        if read is None:
             return None
-        arrays[column.name] = array
-    if members != _members_beside_columns(rows, intake):
+        arrays, found = read
+        members -= found
+    else:
+        arrays = {}
+        for column in columns:
+            values = [row.get(column.name, _ABSENT) for row in rows]
+            members -= len(values) - values.count(_ABSENT)
+            array = _array(column, values)
+            if array is None:
+                return None
+            arrays[column.name] = array
+    if members and members != _members_beside_columns(rows, intake):
         return None  # a column that is unknown
-    request_id, names = envelope.get("id"), intake.signature.names
+    request_id, names = envelope.get("id"), intake.names
     entity, time = envelope.get("entity"), envelope.get("time")
-    has_entities, has_times = (entity, intake.entity) != (None, None), (time, intake.time) != (None, None)
+    has_entities = entity is not None or (intake.entity is not None and any(intake.entity in row for row in rows))
+    has_times = time is not None or (intake.time is not None and any(intake.time in row for row in rows))
     return Rows(
         columns=arrays,
         count=len(rows),
@@ -134,6 +142,14 @@ def _read(body: bytes, value: Json, intake: Intake) -> Rows | None:
         request_id=None if request_id is None else read_name("id", request_id, None),
         form=type(inputs) is list,
     )
+
+
+def _cells(intake: Intake) -> Sequence[Cell]:
+    """The readers of the intake's columns, made once."""
+    cells: Sequence[Cell] | None = intake.kept.get("plain")
+    if cells is None:
+        cells = intake.kept["plain"] = [cell(column) for column in intake.signature.columns]
+    return cells
 
 
 def _names_a_field_twice(body: bytes, members: int, value: Json) -> bool:
@@ -158,7 +174,7 @@ def _names_a_field_twice(body: bytes, members: int, value: Json) -> bool:
 
 
 def _members_beside_columns(rows: Sequence[Mapping[str, Json]], intake: Intake) -> int:
-    names = intake.signature.names
+    names = intake.names
     beside = {name for name in (intake.entity, intake.time) if name is not None and name not in names}
     return sum(name in row for name in beside for row in rows)
 
