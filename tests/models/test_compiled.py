@@ -107,6 +107,7 @@ EXACT: dict[str, tuple[Any, ModelOptions, Any]] = {
     "categories that are numbers": (
         HistGradientBoostingRegressor(max_iter=20, categorical_features=["hour_of_day"]), NUMBERS, hours(),
     ),
+    "categories of lightgbm": (LGBMRegressor(n_estimators=9, min_data_per_group=5, verbose=-1), NUMBERS, PANDAS_LEVELS),
     "lightgbm": (LGBMRegressor(n_estimators=20, verbose=-1), NUMBERS, hours()),
     "xgboost": (XGBRegressor(n_estimators=20), NUMBERS, hours()),
 }  # fmt: skip
@@ -160,16 +161,14 @@ class Doubled(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return 2.0 * np.asarray(frame)
 
 
+NUMBERED = LGBMRegressor(n_estimators=9, min_data_per_group=5, verbose=-1).fit(
+    to_pandas(FULL.select("hour_of_day", "temperature")), FULL["users"].to_numpy(), categorical_feature=["hour_of_day"]
+)
 WITHOUT: dict[str, tuple[Any, ModelOptions, Any, str]] = {
     "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "cannot be converted"),
     "three classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, THREE, "more than two"),
     "classes of neighbours": (KNeighborsClassifier(), NUMBERS, BUSY.drop("weather"), "answers with a class"),
-    "categories": (
-        LGBMRegressor(n_estimators=3, min_child_samples=2, verbose=-1),
-        NUMBERS,
-        PANDAS_LEVELS,
-        "sets of categories",
-    ),
+    "categories that are numbers": (NUMBERED, NUMBERS, to_pandas(FULL), "no data type of its table"),
     "another start": (GradientBoostingRegressor(init=LinearRegression()), NUMBERS, FULL, "another estimator"),
     "dart": (XGBRegressor(booster="dart", n_estimators=3), NUMBERS, hours(), "booster 'dart'"),
     "linear leaves": (LGBMRegressor(linear_tree=True, n_estimators=3, verbose=-1), NUMBERS, FULL, "linear models"),

@@ -9,10 +9,11 @@ import json
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from kairos.models.compiling.categories import SetColumns
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, Tree
 
@@ -61,7 +62,8 @@ def _lightgbm(booster: Any, best: int | None) -> Ensemble:
     if "sqrt" in options:
         raise NotCompiled("Its answers are squared, which is not compiled.")
     settings = dict(option.split(":") for option in options if ":" in option)
-    trees = tuple(_lightgbm_tree(each["tree_structure"]) for each in model["tree_info"])
+    sets = _lightgbm_sets(model)
+    trees = tuple(_lightgbm_tree(each["tree_structure"], sets) for each in model["tree_info"])
     link = _link(objective)
     factor = float(settings.get("sigmoid", 1.0)) if link == "sigmoid" else 1.0
     return Ensemble(
@@ -69,15 +71,66 @@ def _lightgbm(booster: Any, best: int | None) -> Ensemble:
         divisor=float(len(trees)) if model.get("average_output") else None,
         factor=None if factor == 1.0 else factor,
         link=link,
+        coding=None if sets is None else sets.columns.coding(missing=1.0),
     )
 
 
-def _lightgbm_tree(root: dict[str, Any]) -> Tree:
-    nodes: list[dict[str, Any]] = [root]
+class _Sets(NamedTuple):
+    """Columns of sets, and for each feature its place among the numbers or among the categories."""
+
+    columns: SetColumns
+    is_category: list[bool]
+    place: list[int]
+
+
+def _lightgbm_sets(model: dict[str, Any]) -> _Sets | None:
+    """The sets that trees ask about; ``None`` if no feature is a category.
+
+    Levels of a pandas frame are numbered in their order. A missing or unknown one is in no set.
+    """
+    is_category = [bool(model["feature_infos"].get(name, {}).get("values")) for name in model["feature_names"]]
+    if not any(is_category):
+        return None
+    known = model.get("pandas_categorical") or []
+    if len(known) != sum(is_category):
+        raise NotCompiled("Its trees ask about sets of categories that are no data type of its table.")
+    columns = SetColumns(is_category, known)
+    place = [is_category[:index].count(kind) for index, kind in enumerate(is_category)]
+    for tree in model["tree_info"]:
+        for node in _walk(tree["tree_structure"]):
+            if node.get("decision_type") == "==":
+                columns.ask(place[node["split_feature"]], _codes(node))
+    return _Sets(columns, is_category, place)
+
+
+def _codes(node: dict[str, Any]) -> frozenset[int]:
+    return frozenset(int(code) for code in str(node["threshold"]).split("||"))
+
+
+def _walk(root: dict[str, Any]) -> list[dict[str, Any]]:
+    nodes = [root]
     for node in nodes:  # it grows while it is walked
-        if "leaf_value" not in node or "left_child" in node:
+        if "left_child" in node:
             nodes += [node["left_child"], node["right_child"]]
-    place = {id(node): index for index, node in enumerate(nodes)}
+    return nodes
+
+
+def _without_sets(node: dict[str, Any], sets: _Sets | None) -> dict[str, Any]:
+    """The node as one that asks about a number."""
+    if sets is None or "left_child" not in node:
+        return node
+    place = sets.place[node["split_feature"]]
+    if node["decision_type"] != "==":
+        return {**node, "split_feature": place}
+    column = sets.columns.column(place, _codes(node))
+    asks = {"decision_type": "<=", "threshold": 0.5, "missing_type": "NaN", "default_left": False}
+    return {**node, "split_feature": column, **asks}
+
+
+def _lightgbm_tree(root: dict[str, Any], sets: _Sets | None) -> Tree:
+    walked = _walk(root)
+    place = {id(node): index for index, node in enumerate(walked)}
+    nodes = [_without_sets(node, sets) for node in walked]
     is_leaf = np.array(["left_child" not in node for node in nodes])
     if not all(leaf or node["decision_type"] == "<=" for leaf, node in zip(is_leaf, nodes, strict=True)):
         raise NotCompiled("Its trees ask about sets of categories, which are not compiled.")

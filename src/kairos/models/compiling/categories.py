@@ -1,14 +1,12 @@
-"""Sets of categories in the trees of ``HistGradientBoosting*``, and the codes that it gives categories itself.
+"""Trees that ask whether a category is in a set: each set becomes a column, and trees ask about numbers only.
 
-A tree asks whether a category is in a set. ``TreeEnsemble``'s own question about sets has crashed ONNX Runtime
-(microsoft/onnxruntime#25400). Here each set becomes a column: a table has, for each category, 0 where it is in the set
-and 1 where it is not, so that one look-up answers for all sets, and trees ask about numbers only.
+``TreeEnsemble``'s own question about sets has crashed ONNX Runtime (microsoft/onnxruntime#25400). Here a table has, for
+each category, 0 where it is in the set and 1 where it is not, so that one look-up answers for all sets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,41 +14,90 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from kairos.models.compiled import MISSING_TEXT, Layout
 from kairos.models.compiling.refusals import NotCompiled
-from kairos.models.compiling.trees import Tree
+from kairos.models.compiling.trees import Coding, Tree
 from kairos.models.signature import Signature
 
-__all__ = ["CODED", "code_nodes", "histogram_trees"]
+__all__ = ["CODED", "SetColumns", "code_nodes", "histogram_trees"]
 
 Array = np.ndarray[Any, Any]
 CODED = "coded"
 """Name of what ``code_nodes`` gives: all numbers, then the columns of sets."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sets:
-    """The sets that trees ask about, by categorical feature; features of categories are the first ones."""
+class SetColumns:
+    """Collects the sets that trees ask about, and gives each its column of ``CODED``.
 
-    known: tuple[tuple[Any, ...], ...]
-    """Categories of each feature, in the order of their codes."""
-    tables: tuple[Array, ...]
-    """Of each feature, shape (categories + 1, sets): 0 inside, 1 outside; the last row is a missing category's."""
-    column: dict[tuple[int, bytes], int]
-    """Column of ``CODED``, by feature and bits of the set."""
+    Args:
+        is_category: For each column of the signature.
+        known: Categories of each such column, in the order of their codes.
+    """
+
+    def __init__(self, is_category: Sequence[bool], known: Sequence[Sequence[Any]]) -> None:
+        self._is_category = np.asarray(is_category, dtype=bool)
+        self._known = tuple(tuple(values) for values in known)
+        self._asked: list[dict[frozenset[int], None]] = [{} for _ in self._known]
+        self._columns: dict[tuple[int, frozenset[int]], int] = {}
+
+    def ask(self, category: int, codes: Collection[int]) -> None:
+        """Notes a set of codes of the n-th column of categories."""
+        self._asked[category][frozenset(codes)] = None
+
+    def column(self, category: int, codes: Collection[int]) -> int:
+        """Column of a set, once all are noted."""
+        if not self._columns:
+            first = int((~self._is_category).sum())
+            noted = [(place, sets) for place, asked in enumerate(self._asked) for sets in asked]
+            self._columns = {key: first + index for index, key in enumerate(noted)}
+        return self._columns[category, frozenset(codes)]
+
+    def coding(self, missing: float) -> Coding:
+        """The tables, with what a missing category is in each."""
+        tables = []
+        for values, sets in zip(self._known, self._asked, strict=True):
+            table = np.ones((len(values) + 1, len(sets)))
+            for place, codes in enumerate(sets):
+                table[sorted(code for code in codes if code < len(values)), place] = 0.0
+            table[-1] = missing
+            tables.append(table)
+        return Coding(is_category=self._is_category, known=self._known, tables=tuple(tables))
 
 
-def histogram_trees(estimator: Any) -> tuple[Tree, ...]:
-    """Returns the trees of a ``HistGradientBoosting*``, which ask about the columns of ``CODED``."""
-    sets = _sets(estimator)
-    return tuple(_tree(predictor, sets) for (predictor,) in estimator._predictors)
+def histogram_trees(estimator: Any) -> tuple[tuple[Tree, ...], Coding | None]:
+    """Returns the trees of a ``HistGradientBoosting*``, and how categories are coded if there are any."""
+    predictors = [predictor for (predictor,) in estimator._predictors]
+    if estimator.is_categorical_ is None:
+        return tuple(_tree(predictor.nodes, {}, 0) for predictor in predictors), None
+    categories = estimator._preprocessor.named_transformers_["encoder"].categories_
+    # NaN is a missing category. None is not for scikit-learn's encoder: there it is a category like another.
+    known = [[MISSING_TEXT if v is None else v for v in each.tolist() if v is None or v == v] for each in categories]
+    sets = SetColumns(estimator.is_categorical_.tolist(), known)
+    questions = [_questions(predictor) for predictor in predictors]
+    for asked in questions:
+        for category, codes in asked.values():
+            sets.ask(category, codes)
+    trees = []
+    for predictor, asked in zip(predictors, questions, strict=True):
+        columns = {node: sets.column(category, codes) for node, (category, codes) in asked.items()}
+        trees.append(_tree(predictor.nodes, columns, len(known)))
+    return tuple(trees), sets.coding(missing=np.nan)
 
 
-def _tree(predictor: Any, sets: _Sets) -> Tree:
+def _questions(predictor: Any) -> dict[int, tuple[int, frozenset[int]]]:
+    """Nodes that ask about a set, with their feature and the codes that go left; categories are the first features."""
     nodes = predictor.nodes
-    feature = nodes["feature_idx"].astype(np.int64) - len(sets.known)
-    threshold = nodes["num_threshold"].copy()
-    for index in _asks_a_set(nodes):
-        bits = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][index]].tobytes()
-        feature[index], threshold[index] = sets.column[int(nodes["feature_idx"][index]), bits], 0.5
+    asking = np.flatnonzero(nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool))
+    found = {}
+    for node in asking.tolist():
+        words = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
+        bits = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")
+        found[node] = int(nodes["feature_idx"][node]), frozenset(np.flatnonzero(bits).tolist())
+    return found
+
+
+def _tree(nodes: Array, columns: dict[int, int], categories: int) -> Tree:
+    feature, threshold = nodes["feature_idx"].astype(np.int64) - categories, nodes["num_threshold"].copy()
+    for node, column in columns.items():
+        feature[node], threshold[node] = column, 0.5
     return Tree(
         feature=feature,
         threshold=threshold,
@@ -62,53 +109,15 @@ def _tree(predictor: Any, sets: _Sets) -> Tree:
     )
 
 
-def _asks_a_set(nodes: Array) -> list[int]:
-    return np.flatnonzero(nodes["is_categorical"].astype(bool) & ~nodes["is_leaf"].astype(bool)).tolist()
-
-
-def _sets(estimator: Any) -> _Sets:
-    if estimator.is_categorical_ is None:
-        return _Sets(known=(), tables=(), column={})
-    categories = estimator._preprocessor.named_transformers_["encoder"].categories_
-    # NaN is a missing category. None is not for scikit-learn's encoder: there it is a category like another.
-    known = tuple(
-        tuple(MISSING_TEXT if v is None else v for v in each.tolist() if v is None or v == v) for each in categories
-    )
-    asked: list[dict[bytes, None]] = [{} for _ in known]
-    for (predictor,) in estimator._predictors:
-        for index in _asks_a_set(predictor.nodes):
-            bits = predictor.raw_left_cat_bitsets[predictor.nodes["bitset_idx"][index]].tobytes()
-            asked[predictor.nodes["feature_idx"][index]][bits] = None
-    column: dict[tuple[int, bytes], int] = {}
-    first = len(estimator.is_categorical_) - len(known)
-    for feature, found in enumerate(asked):
-        for bits in found:
-            column[feature, bits] = first + len(column)
-    tables = tuple(_table(len(values), list(found)) for values, found in zip(known, asked, strict=True))
-    return _Sets(known=known, tables=tables, column=column)
-
-
-def _table(categories: int, sets: Sequence[bytes]) -> Array:
-    table = np.full((categories + 1, len(sets)), np.nan)
-    for place, bits in enumerate(sets):
-        words = np.frombuffer(bits, dtype=np.uint32)
-        codes = np.arange(categories)
-        table[:-1, place] = 1.0 - (words[codes // 32] >> (codes % 32).astype(np.uint32) & 1)
-    return table
-
-
-def code_nodes(estimator: Any, signature: Signature, layout: Layout) -> list[NodeProto]:
+def code_nodes(coding: Coding, signature: Signature, layout: Layout) -> list[NodeProto]:
     """Nodes that give ``CODED`` from the file's inputs; a category never seen is a missing one.
 
     Raises:
         NotCompiled: categories are neither text nor whole numbers.
     """
-    sets, is_category = _sets(estimator), np.asarray(estimator.is_categorical_)
     nodes: list[NodeProto] = []
-    found: list[str] = []
-    for index in np.flatnonzero(~is_category):
-        found.append(_source(int(index), layout, nodes))
-    for index, known, table in zip(np.flatnonzero(is_category), sets.known, sets.tables, strict=True):
+    found = [_source(int(index), layout, nodes) for index in np.flatnonzero(~coding.is_category)]
+    for index, known, table in zip(np.flatnonzero(coding.is_category), coding.known, coding.tables, strict=True):
         if not table.shape[1]:
             continue  # no tree asks about it
         source = _source(int(index), layout, nodes)

@@ -49,7 +49,8 @@ def _histograms(estimator: Any) -> Ensemble:
         raise NotCompiled("It tells more than two classes apart.")
     start = float(np.asarray(estimator._baseline_prediction).item())
     link, factor = _link(estimator._loss)
-    return Ensemble(trees=histogram_trees(estimator), start=start, link=link, factor=factor)
+    trees, coding = histogram_trees(estimator)
+    return Ensemble(trees=trees, start=start, link=link, factor=factor, coding=coding)
 
 
 def _boosted(estimator: Any) -> Ensemble:

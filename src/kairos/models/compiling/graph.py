@@ -32,7 +32,7 @@ from kairos.models.compiling.boosters import read_booster
 from kairos.models.compiling.categories import CODED, code_nodes
 from kairos.models.compiling.forests import read_forest
 from kairos.models.compiling.refusals import NotCompiled
-from kairos.models.compiling.trees import Ensemble, Link, ensemble_nodes
+from kairos.models.compiling.trees import Coding, Ensemble, Link, ensemble_nodes
 from kairos.models.signature import Signature
 from kairos.models.spec import Method
 
@@ -86,10 +86,13 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
             raise NotCompiled("It answers with a class, and is neither of trees nor a logistic regression.")
         model = _by_skl2onnx(estimator, signature, layout)
         return _sealed(model, model.graph.output[-1].name, [])
+    coding = None if ensemble is None else ensemble.coding
     if before is not None:
+        if coding is not None:
+            raise NotCompiled("Its trees ask about sets of categories that come from another step.")
         model = _by_skl2onnx(before, signature, layout)
-    elif getattr(last, "_preprocessor", None) is not None:
-        model = _coded_inputs(last, signature, layout)
+    elif coding is not None:
+        model = _coded_inputs(coding, signature, layout)
     else:
         model = _inputs_only(signature, layout)
     source = model.graph.output[-1].name
@@ -159,7 +162,7 @@ def _inputs_only(signature: Signature, layout: Layout) -> ModelProto:
     return helper.make_model(helper.make_graph([node], "model", inputs, [output]))
 
 
-def _coded_inputs(estimator: Any, signature: Signature, layout: Layout) -> ModelProto:
+def _coded_inputs(coding: Coding, signature: Signature, layout: Layout) -> ModelProto:
     """A graph that gives categories as codes, for trees that ask about sets of them."""
     types = {True: TensorProto.STRING, False: TensorProto.DOUBLE}
     inputs = [helper.make_tensor_value_info("X", TensorProto.DOUBLE, [None, len(signature.columns)])]
@@ -169,7 +172,7 @@ def _coded_inputs(estimator: Any, signature: Signature, layout: Layout) -> Model
             for i, column in enumerate(signature.columns)
         ]
     output = helper.make_tensor_value_info(CODED, TensorProto.DOUBLE, [None, None])
-    nodes = code_nodes(estimator, signature, layout)
+    nodes = code_nodes(coding, signature, layout)
     return helper.make_model(helper.make_graph(nodes, "model", inputs, [output]))
 
 

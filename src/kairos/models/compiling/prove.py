@@ -66,7 +66,7 @@ def compile_model(
         data = convert(estimator, signature, layout=layout_of(form), method=method)
         compiled = CompiledRunner(data, signature=signature, form=form)
         # Of a pipeline, or with codes of categories, the trees ask about what comes before them, not about columns.
-        is_direct = not hasattr(estimator, "steps") and getattr(estimator, "_preprocessor", None) is None
+        is_direct = not hasattr(estimator, "steps") and ensemble is not None and ensemble.coding is None
         direct = ensemble if is_direct else None
         proof = prove(
             native,

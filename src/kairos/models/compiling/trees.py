@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from kairos.models.compiling.refusals import NotCompiled
 
-__all__ = ["MOST_NODES", "Ensemble", "Link", "Tree", "ensemble_nodes"]
+__all__ = ["MOST_NODES", "Coding", "Ensemble", "Link", "Tree", "ensemble_nodes"]
 
 Array = np.ndarray[Any, Any]
 Link = Literal["identity", "exp", "sigmoid"]
@@ -41,6 +41,18 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coding:
+    """How columns of categories become columns of sets, where trees ask whether a category is in a set."""
+
+    is_category: Array
+    """For each column of the signature, shape (columns,)."""
+    known: tuple[tuple[Any, ...], ...]
+    """Categories of each such column, in the order of their codes."""
+    tables: tuple[Array, ...]
+    """Of each such column, shape (categories + 1, sets): 0 inside, 1 outside; the last row is a missing category's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ensemble:
     """Trees whose leaves are added up."""
 
@@ -58,6 +70,8 @@ class Ensemble:
     factor: float | None = None
     """What the sum is multiplied with before the link."""
     link: Link = "identity"
+    coding: Coding | None = None
+    """If it is there, trees ask about numbers and, behind them, about columns of sets."""
 
 
 def ensemble_nodes(ensemble: Ensemble, source: str, target: str) -> list[NodeProto]:
