@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,6 +160,37 @@ def test_killing_a_writer_leaves_a_valid_prefix(tmp_path: Path) -> None:
     assert [e.hash for e in ledger.read()][: len(hashes)] == hashes
     assert write(ledger).seq == ledger.head()
     ledger.close()
+
+
+class Interrupted:
+    """A connection whose user presses Ctrl-C just after something was done."""
+
+    def __init__(self, connection: sqlite3.Connection, after: str) -> None:
+        self._connection, self._after = connection, after
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """As the real one, and then the interruption."""
+        cursor = self._connection.execute(statement, *values)
+        if statement.startswith(self._after):
+            raise KeyboardInterrupt
+        return cursor
+
+
+@pytest.mark.parametrize(("after", "kept"), [("BEGIN", 1), ("INSERT", 1), ("COMMIT", 2)])
+def test_ctrl_c_in_the_middle_of_a_fact_stays_ctrl_c(ledger: SqliteLedger, after: str, kept: int) -> None:
+    """It is there whole or not at all, nothing hides why it stopped, and the next fact goes on."""
+    write(ledger)
+    connection = ledger._connection()
+    ledger._local.connection = Interrupted(connection, after)
+    with pytest.raises(KeyboardInterrupt):
+        write(ledger)
+    ledger._local.connection = connection
+    assert ledger.head() == kept
+    write(ledger)
+    assert ledger.verify().is_intact
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:

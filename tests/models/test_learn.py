@@ -139,3 +139,9 @@ def test_what_is_no_time_is_refused() -> None:
     for values in ([1, 2], ["now", "then"], [None, "2011-01-01"]):
         with pytest.raises(DataRefused, match="time"):
             read_moments(pl.DataFrame({"hour": values}), "hour")
+
+
+def test_a_time_that_is_no_column_is_named() -> None:
+    """With the columns that there are."""
+    with pytest.raises(DataRefused, match=r"no time column 'hour'.*day, users"):
+        read_moments(pl.DataFrame({"day": [1], "users": [2]}), "hour")

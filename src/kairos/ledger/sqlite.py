@@ -103,8 +103,8 @@ class SqliteLedger:
             raise LedgerError(f"The ledger {self.path.name} may only be read here.", given=str(self.path.parent))
         connection = self._connection()
         try:
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 last = connection.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
                 seq, prev = last or (0, GENESIS)
                 if expect is not None and seq != expect:
@@ -125,7 +125,8 @@ class SqliteLedger:
                     seq, prev = entry.seq, entry.hash
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # Ctrl-C may come just after it was durable
+                    connection.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):

@@ -91,8 +91,10 @@ def read_moments(frame: Any, name: str) -> np.ndarray[Any, Any]:
     """Returns a column of times as UTC, ``datetime64[us]`` of shape (n,); a time without a zone is UTC, text as well.
 
     Raises:
-        DataRefused: the column holds something that is no time, or lacks one.
+        DataRefused: there is no such column, or it holds something that is no time, or lacks one.
     """
+    if name not in column_names(frame):
+        raise DataRefused(f"A table has no time column {name!r}.", given=", ".join(column_names(frame)))
     column = frame[name]
     try:
         found = _polars_moments(column) if frame_kind(frame) == "polars" else _pandas_moments(column)
