@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
-from kairos.serving.bodies import read_body, respond
+from kairos.serving.bodies import Patience, read_body, respond
 from kairos.serving.deployment import Deployment, Divergence
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
@@ -113,6 +113,7 @@ def make_app(
         exception_handlers=handlers,  # type: ignore[arg-type]
         lifespan=life,
     )
+    app.state.patience = Patience()
     app.router.redirect_slashes = False  # a redirect has no JSON
     return app
 
