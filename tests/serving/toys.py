@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -192,10 +192,13 @@ def make_server(
     values: frozenset[str] = frozenset(),
     counts: CountSink | None = None,
     limits: Mapping[str, int] = MappingProxyType({}),
+    timeout: timedelta | None = None,
     seed: int = 0,
 ) -> ModelServer:
     """A server of that registry."""
-    policy = ModelPolicy(guard=guard or OutputGuard(), capture=capture, events=events, values=values, truths=truths)
+    policy = ModelPolicy(
+        guard=guard or OutputGuard(), capture=capture, timeout=timeout, events=events, values=values, truths=truths
+    )
     return ModelServer(
         registry.source,
         load=registry.load,

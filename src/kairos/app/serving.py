@@ -115,6 +115,7 @@ class _Wiring:
             events=frozenset(rule.name for rule in rules),
             values=frozenset(rule.name for rule in worth),
             truths=truths,
+            timeout=None if known is None else known.delivery.timeout,
             label_tolerance=tolerance,
         )
 

@@ -13,6 +13,7 @@ from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
 from kairos.models.signature import Column, Signature
 from kairos.models.truths import Truths
+from kairos.serving.cutoff import CutOff
 from kairos.serving.faults import Faults
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
 from kairos.serving.rows import Intake
@@ -50,6 +51,8 @@ class LoadedVersion:
     policy: ModelPolicy
     faults: Faults = field(default_factory=Faults)
     """Where its failures are told."""
+    cutoff: CutOff = field(default_factory=CutOff)
+    """Through which it is called where it may be given up."""
     intake: Intake = field(init=False)
     """What protocols have to know of it."""
 

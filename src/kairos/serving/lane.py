@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kairos.clock import Clock
 from kairos.errors import Late, Overloaded, Unavailable
 from kairos.serving.asks import Ask, Given
+from kairos.serving.cutoff import Aside
 from kairos.serving.rows import Answers
 
 __all__ = ["LONGEST_WAIT_S", "MOST_ROWS", "MOST_WAITING", "Lane", "Lanes"]
@@ -81,7 +82,7 @@ class Lane:
         self._is_busy = False
         self._is_looking = False
         self._call_us = 2 * _QUICK_US
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"kairos-{name}")
+        self._aside = Aside(f"kairos-{name}")
 
     def submit(self, ask: Ask, *, within_s: float | None = None) -> asyncio.Future[Answers | Unavailable]:
         """Queues an ask; what comes of it is what ``ModelServer.write`` takes.
@@ -107,7 +108,7 @@ class Lane:
 
     def close(self) -> None:
         """Lets go of the thread."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._aside.close()
 
     def _turn(self) -> None:
         """Takes what goes together and answers it."""
@@ -120,7 +121,7 @@ class Lane:
             self._finish(batch, self._work(batch))
             return
         self._look_soon()
-        self._pool.submit(self._work_aside, batch)
+        self._aside.submit(lambda: self._work_aside(batch))
 
     def _take(self) -> list[_Waiting]:
         now_s, rows = self._clock.elapsed_s(), 0
@@ -145,7 +146,8 @@ class Lane:
 
     def _work_aside(self, batch: Sequence[_Waiting]) -> None:
         given = self._work(batch)
-        self._loop.call_soon_threadsafe(self._finish, batch, given)
+        with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+            self._loop.call_soon_threadsafe(self._finish, batch, given)
 
     def _finish(self, batch: Sequence[_Waiting], given: Given | Exception) -> None:
         self._running = ()

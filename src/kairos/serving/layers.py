@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from kairos.clock import Clock
+from kairos.clock import Clock, ReplayClock
 from kairos.errors import KairosError
+from kairos.serving.cutoff import TimedOut
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
 from kairos.serving.guard import GuardAction
 from kairos.serving.sticky import is_in_share
@@ -126,7 +127,7 @@ def predict(
     So nobody's request fails because of what somebody else sent at the same moment.
     """
     outcomes = _predict(version, role, request, rows, clock, answers=answers)
-    if outcomes[0].error is None or len(request.spans) == 1:
+    if outcomes[0].error in (None, TimedOut.__name__) or len(request.spans) == 1:
         return outcomes
     parts = [[row for row in rows if row in span] for span in request.spans]
     alone = [_predict(version, role, request, part, clock, answers=answers) for part in parts if part]
@@ -140,7 +141,7 @@ def _predict(
     values: Sequence[float | None]
     error: str | None = None
     try:
-        values = version.predict(_columns(version, request, rows), len(rows))
+        values = _call(version, role, request, rows, clock)
     except Exception as failure:  # a model may raise anything; the user's answer then comes from another version
         if not isinstance(failure, KairosError):
             version.faults.tell(f"{version.ref} failed on a request", failure, at_s=start)
@@ -149,6 +150,20 @@ def _predict(
     return tuple(
         Outcome(row=row, version=version, role=role, raw=value, answered=answers, error=error, latency_us=latency_us)
         for row, value in zip(rows, values, strict=True)
+    )
+
+
+def _call(
+    version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock
+) -> Sequence[float | None]:
+    """What the version gives. Where another one can answer for it, it is given up after its timeout."""
+    columns, timeout = _columns(version, request, rows), version.policy.timeout
+    is_alone = role == "champion" and request.route.previous is None
+    if timeout is None or is_alone or isinstance(clock, ReplayClock):
+        return version.predict(columns, len(rows))
+    within_s = timeout.total_seconds()
+    return version.cutoff.call(
+        lambda: version.predict(columns, len(rows)), within_s=within_s, name=f"kairos-{version.ref}"
     )
 
 

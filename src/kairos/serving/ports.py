@@ -127,6 +127,8 @@ class ModelPolicy:
     """What a label can be."""
     values: frozenset[str] = frozenset()
     """Names of events that tell what a request was worth."""
+    timeout: timedelta | None = None
+    """After this a call is given up where another version can answer; ``None``: never."""
     label_tolerance: timedelta = timedelta(0)
     """How far the time of a label by entity may be from the time of the prediction that it is about."""
 
