@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,30 @@ def test_a_missing_value_stays_missing() -> None:
     policy = CapturePolicy(keep=frozenset(), pseudonymise=frozenset({"email"}), key=KEY)
     assert policy.apply({"email": None}, None).inputs == {}
     assert policy.apply({"email": None}, None).key is None
+
+
+NAMES = st.sampled_from(["temp", "email", "note", "city"])
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+@given(
+    st.sets(NAMES),
+    st.sets(NAMES),
+    st.sampled_from(["pseudonym", "drop", "raw"]),
+    st.dictionaries(NAMES, st.lists(VALUES, min_size=3, max_size=3)),
+    st.lists(st.none() | st.text(), min_size=3, max_size=3),
+)
+def test_columns_are_kept_as_rows_are(
+    keep: set[str], hide: set[str], entity: Any, columns: dict[str, list[Any]], entities: list[str | None]
+) -> None:
+    """Whatever the policy, what is written of many rows at once is what would be written of each."""
+    policy = CapturePolicy(keep=frozenset(keep - hide), pseudonymise=frozenset(hide), entity=entity, key=KEY)
+    kept, keys = policy.apply_columns(columns, entities)
+    for row in range(3):
+        alone = policy.apply({name: values[row] for name, values in columns.items()}, entities[row])
+        assert keys[row] == alone.key
+        present = {name: values[row] for name, values in kept.items()}
+        assert {n: v for n, v in present.items() if v is not None or n not in hide} == alone.inputs
 
 
 def test_the_entity_can_be_dropped_or_kept_raw() -> None:

@@ -26,6 +26,7 @@ from kairos.serving.app import make_app
 from kairos.serving.guard import OutputGuard
 from kairos.serving.ports import CountSink, ModelPolicy
 from kairos.serving.server import ModelServer
+from kairos.store.batch import Predictions
 from kairos.store.predictions import EntityLabel, Prediction, PredictionLog, PredictionWriter
 from kairos.store.records import Label
 from kairos.values import Digest, VersionRef
@@ -146,7 +147,7 @@ class Registry:
 class FullDisk:
     """A sink that keeps nothing."""
 
-    def append(self, predictions: Sequence[Prediction]) -> None:
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
         raise StoreError("The disk is full.")
 
     def append_labels(self, labels: Sequence[Label]) -> None:
@@ -166,7 +167,7 @@ class NowAndThenFull(FullDisk):
         self._writer = writer
         self._is_full = iter(is_full)
 
-    def append(self, predictions: Sequence[Prediction]) -> None:
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
         if next(self._is_full):
             super().append(predictions)
         self._writer.append(predictions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +62,24 @@ class CapturePolicy:
             elif name in self.pseudonymise and value is not None:
                 kept[name] = self._pseudonym(str(value), name)
         return Captured(inputs=kept, key=self._entity(entity))
+
+    def apply_columns(
+        self, inputs: Mapping[str, Sequence[Scalar]], entities: Sequence[str | None]
+    ) -> tuple[dict[str, list[Scalar]], list[str | None]]:
+        """The same of many rows at once: inputs by column, and the entities.
+
+        Where a pseudonymised field has no value, neither has its column.
+
+        >>> CapturePolicy(keep=frozenset({"a"}), entity="raw").apply_columns({"a": [1, None], "b": [2, 3]}, ["x", None])
+        ({'a': [1, None]}, ['x', None])
+        """
+        kept: dict[str, list[Scalar]] = {}
+        for name, values in inputs.items():
+            if name in self.keep:
+                kept[name] = list(values)
+            elif name in self.pseudonymise:
+                kept[name] = [None if each is None else self._pseudonym(str(each), name) for each in values]
+        return kept, [self._entity(entity) for entity in entities]
 
     def narrowed(self, other: CapturePolicy) -> CapturePolicy:
         """What both policies let be kept: of each field and of the entity the less telling form; the key is this one's.

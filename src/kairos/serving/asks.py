@@ -9,7 +9,7 @@ from datetime import datetime
 from kairos.errors import Unavailable
 from kairos.serving.deployment import LoadedRoute, Role
 from kairos.serving.layers import Request
-from kairos.serving.rows import Answers, Codec, Rows, Written, join, told_rows
+from kairos.serving.rows import Answers, Codec, Rows, Written, join
 
 __all__ = ["Answer", "Ask", "Given", "together"]
 
@@ -71,7 +71,6 @@ def together(asks: Sequence[Ask], ids: Sequence[Sequence[str]], *, at: datetime)
             keys += [entity or whole or name for entity, name in zip(entities, mine, strict=True)]
     return Request(
         route=route,
-        rows=told_rows(rows, route.champion.signature),
         columns=rows.columns,
         ids=[name for mine in ids for name in mine],
         keys=keys,

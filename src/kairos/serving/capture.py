@@ -11,9 +11,11 @@ from kairos.clock import Clock
 from kairos.errors import StoreError
 from kairos.serving.layers import Layer, Outcome, Owed, Reply, Request, judge, predict
 from kairos.serving.ports import PredictionSink
-from kairos.store.records import DROPPED, Prediction
+from kairos.serving.rows import told_columns
+from kairos.store.batch import Predictions
+from kairos.store.records import DROPPED
 
-__all__ = ["Capture", "Recorder", "settle"]
+__all__ = ["Capture", "Recorder", "settle", "written"]
 
 _log = logging.getLogger("kairos.serving")
 
@@ -33,8 +35,7 @@ class Recorder:
 
     def write(self, request: Request, outcomes: Sequence[Outcome]) -> bool:
         """Writes one row for each outcome; returns whether it is on record."""
-        names = request.route.champion.signature.names
-        rows = [_prediction(request, outcome, names) for outcome in outcomes]
+        rows = written(request, outcomes)
         try:
             self._sink.append(rows)
         except StoreError as error:
@@ -68,27 +69,30 @@ def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) ->
     return judged
 
 
-def _prediction(request: Request, outcome: Outcome, names: Sequence[str]) -> Prediction:
-    row = request.rows[outcome.row]
-    # The champion's columns, so that rows of one request look the same whichever version made them.
-    inputs = {name: row.get(name) for name in names}
-    entity = request.entities[outcome.row]
-    captured = request.route.champion.policy.capture.apply(inputs, entity)
-    return Prediction(
-        id=request.ids[outcome.row],
-        at=request.at,
+def written(request: Request, outcomes: Sequence[Outcome]) -> Predictions:
+    """What is written down of a request: the champion's columns, so that its rows look alike whoever made them."""
+    policy = request.route.champion.policy.capture
+    inputs, keys = policy.apply_columns(
+        told_columns(request.columns, request.route.champion.signature), request.entities
+    )
+    pairs = zip(keys, request.entities, strict=True)
+    return Predictions(
         model=request.route.model,
-        version=outcome.version.ref.number,
-        role=outcome.role,
-        answered=outcome.answered,
+        at=request.at,
         share=request.route.share,
-        key=DROPPED if captured.key is None and entity is not None else captured.key,
-        inputs=captured.inputs,
-        raw=outcome.raw,
-        output=outcome.output,
-        violation=outcome.violation,
-        action=outcome.action,
-        error=outcome.error,
-        latency_us=outcome.latency_us,
-        about=request.times[outcome.row],
+        ids=list(request.ids),
+        keys=[DROPPED if key is None and entity is not None else key for key, entity in pairs],
+        abouts=list(request.times),
+        inputs=inputs,
+        sparse=policy.pseudonymise,
+        rows=[outcome.row for outcome in outcomes],
+        versions=[outcome.version.ref.number for outcome in outcomes],
+        roles=[outcome.role for outcome in outcomes],
+        answered=[outcome.answered for outcome in outcomes],
+        raws=[outcome.raw for outcome in outcomes],
+        outputs=[outcome.output for outcome in outcomes],
+        violations=[outcome.violation for outcome in outcomes],
+        actions=[outcome.action for outcome in outcomes],
+        errors=[outcome.error for outcome in outcomes],
+        latencies_us=[outcome.latency_us for outcome in outcomes],
     )

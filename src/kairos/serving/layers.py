@@ -27,8 +27,8 @@ from kairos.errors import KairosError
 from kairos.serving.cutoff import TimedOut
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
 from kairos.serving.guard import GuardAction
+from kairos.serving.rows import told_rows
 from kairos.serving.sticky import is_in_share
-from kairos.values import Json
 
 __all__ = [
     "Canary",
@@ -52,7 +52,6 @@ class Request:
     """One request, parsed, with the versions it met at the door; or several that go one way, one after the other."""
 
     route: LoadedRoute
-    rows: Sequence[Mapping[str, Json]]
     columns: Mapping[str, np.ndarray[Any, Any]]
     """The rows as the champion's signature read them."""
     ids: Sequence[str]
@@ -107,7 +106,7 @@ class Layer(Protocol):
     """Answers some rows of a request; safe to call from several threads."""
 
     def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
-        """Gives outcomes for ``rows``, positions in ``request.rows``. Never raises for what a model does."""
+        """Gives outcomes for ``rows``, positions in its columns. Never raises for what a model does."""
         ...
 
 
@@ -169,11 +168,12 @@ def _call(
 
 def _columns(version: LoadedVersion, request: Request, rows: Sequence[int]) -> Mapping[str, np.ndarray[Any, Any]]:
     if version is request.route.champion or version.signature == request.route.champion.signature:
-        if len(rows) == len(request.rows):
+        if len(rows) == len(request.ids):
             return request.columns
         return {name: values[list(rows)] for name, values in request.columns.items()}
     known = set(version.signature.names)
-    return version.signature.parse_rows([{k: v for k, v in request.rows[i].items() if k in known} for i in rows])
+    told = told_rows(request.columns, request.route.champion.signature)
+    return version.signature.parse_rows([{k: v for k, v in told[i].items() if k in known} for i in rows])
 
 
 class Live:

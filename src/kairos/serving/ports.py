@@ -14,8 +14,9 @@ from kairos.models.signature import Signature
 from kairos.models.truths import Truths
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
+from kairos.store.batch import Predictions
 from kairos.store.counts import Comparison, FailedLoad, Sheet
-from kairos.store.records import EntityLabel, Label, Prediction
+from kairos.store.records import EntityLabel, Label
 from kairos.values import Digest
 
 __all__ = [
@@ -78,7 +79,7 @@ class PredictionSink(Protocol):
     What appends raises ``StoreError`` when it could keep nothing.
     """
 
-    def append(self, predictions: Sequence[Prediction]) -> None:
+    def append(self, predictions: Predictions) -> None:
         """Keeps all of them or none."""
         ...
 

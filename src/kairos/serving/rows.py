@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from kairos.errors import KairosError
-from kairos.models.signature import Column, Signature
+from kairos.models.signature import Signature
 from kairos.serving.guard import GuardAction
 from kairos.values import Json
 
-__all__ = ["Answers", "Codec", "Infer", "Intake", "Rows", "Written", "join", "take", "told_rows"]
+__all__ = ["Answers", "Codec", "Infer", "Intake", "Rows", "Written", "join", "take", "told_columns", "told_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,22 +168,30 @@ def take(rows: Rows, positions: Sequence[int]) -> Rows:
     )
 
 
-def told_rows(rows: Rows, signature: Signature) -> list[dict[str, Json]]:
-    """The rows as JSON objects; a value that is missing from an optional column is left out."""
-    told: list[dict[str, Json]] = [{} for _ in range(rows.count)]
+def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> dict[str, list[Any]]:
+    """Columns as JSON has them: whole numbers as such, and ``None`` for what is missing.
+
+    >>> hour = Column(name="hour", kind="integer", nullable=True)
+    >>> told_columns({"hour": np.array([3.0, np.nan])}, Signature(columns=(hour,), output=OutputSpec()))
+    {'hour': [3, None]}
+    """
+    told = {}
     for column in signature.columns:
-        for row, value in zip(told, rows.columns[column.name].tolist(), strict=True):
-            if _is_null(value):
-                if column.required:
-                    row[column.name] = None
-            else:
-                row[column.name] = _whole(value, column)
+        values = columns[column.name].tolist()
+        if column.dtype is np.float64:
+            if column.kind == "integer":
+                values = [None if value != value else int(value) for value in values]
+            elif any(value != value for value in values):
+                values = [None if value != value else value for value in values]
+        told[column.name] = values
     return told
 
 
-def _is_null(value: Json) -> bool:
-    return value is None or (type(value) is float and math.isnan(value))
-
-
-def _whole(value: Json, column: Column) -> Json:
-    return int(value) if column.kind == "integer" else value
+def told_rows(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> list[dict[str, Json]]:
+    """The rows as JSON objects; a value that is missing from an optional column is left out."""
+    told = told_columns(columns, signature)
+    required = {column.name for column in signature.columns if column.required}
+    return [
+        {name: value for name, value in zip(told, row, strict=True) if value is not None or name in required}
+        for row in zip(*told.values(), strict=True)
+    ]

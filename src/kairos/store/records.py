@@ -1,4 +1,4 @@
-"""One served answer and one late truth: as bytes in a spool, and as rows of a table.
+"""One served answer and one late truth, as values and as rows of a table.
 
 A truth names the prediction that it is about, or, where nobody keeps prediction ids, the entity and the time.
 """
@@ -10,10 +10,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import msgspec
 import polars as pl
 
-from kairos.errors import StoreError, UsageError
+from kairos.errors import UsageError
 from kairos.values import MODEL_NAMES, is_model_name
 
 __all__ = [
@@ -26,8 +25,7 @@ __all__ = [
     "Label",
     "Prediction",
     "Record",
-    "decode",
-    "encode",
+    "check_moment",
     "entity_label_frame",
     "label_frame",
     "prediction_frame",
@@ -80,9 +78,9 @@ class Prediction:
     """The time that the prediction is about, such as the hour forecast, aware; ``None`` if the request named none."""
 
     def __post_init__(self) -> None:
-        _check_moment("prediction", self.id, self.at)
+        check_moment("prediction", self.id, self.at)
         if self.about is not None:
-            _check_moment("prediction", self.id, self.about)
+            check_moment("prediction", self.id, self.about)
         if not is_model_name(self.model):
             raise UsageError(
                 "A prediction's model cannot be the name of a folder.",
@@ -103,7 +101,7 @@ class Label:
     def __post_init__(self) -> None:
         if not isinstance(self.prediction_id, str):
             raise UsageError("A label names no prediction.", given=self.prediction_id, accepted="an id as text")
-        _check_moment("label", self.prediction_id, self.at)
+        check_moment("label", self.prediction_id, self.at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +121,18 @@ class EntityLabel:
 
     def __post_init__(self) -> None:
         name = f"{self.model} {self.key}"
-        _check_moment("label", name, self.at)
-        _check_moment("label", name, self.about)
+        check_moment("label", name, self.at)
+        check_moment("label", name, self.about)
         if not is_model_name(self.model) or self.key == DROPPED or not self.within_s >= 0:
             raise UsageError("A label names no entity of a model.", given=name, accepted="a model and an entity's key")
 
 
-def _check_moment(what: str, name: str, at: datetime) -> None:
+def check_moment(what: str, name: str, at: datetime) -> None:
+    """Refuses a time that says no zone.
+
+    Raises:
+        UsageError: it does not.
+    """
     if at.tzinfo is None:
         raise UsageError(f"The {what} {name!r} has a time without a zone.", given=at, accepted="an aware datetime")
 
@@ -168,52 +171,6 @@ ENTITY_LABEL_SCHEMA: dict[str, Any] = {
     "within_s": pl.Float64,
 }
 """Columns of every table of labels by entity and time."""
-
-# The first byte of a payload says what the array behind it holds; a new format gets a new letter, so old spools stay
-# readable.
-_PREDICTIONS, _LABELS, _ENTITY_LABELS = b"p", b"l", b"e"
-_ENCODER = msgspec.msgpack.Encoder()
-_PREDICTIONS_DECODER = msgspec.msgpack.Decoder(list[Prediction])
-_LABELS_DECODER = msgspec.msgpack.Decoder(list[Label])
-_ENTITY_LABELS_DECODER = msgspec.msgpack.Decoder(list[EntityLabel])
-
-
-def encode(records: Sequence[Record]) -> bytes:
-    """Writes records of one kind, at least one, as one payload of the spool.
-
-    Raises:
-        UsageError: a field holds what cannot be stored, such as an integer of more than 64 bits.
-    """
-    kinds = {Prediction: _PREDICTIONS, Label: _LABELS, EntityLabel: _ENTITY_LABELS}
-    kind = kinds[type(records[0])]
-    return kind + _ENCODER.encode([msgspec.Raw(_encode_one(record)) for record in records])
-
-
-def _encode_one(record: Record) -> bytes:
-    try:
-        return _ENCODER.encode(record)
-    except (OverflowError, TypeError, ValueError) as error:
-        name = getattr(record, "id", None) or getattr(record, "prediction_id", None) or getattr(record, "key", None)
-        raise UsageError(f"The record {name!r} cannot be written to the prediction log.", given=str(error)) from error
-
-
-def decode(payload: bytes) -> Sequence[Record]:
-    """Reads a payload of the spool; times come back in UTC.
-
-    Raises:
-        StoreError: the payload is sound, but of a format that this release does not know, or a record is malformed.
-    """
-    kind, body = payload[:1], memoryview(payload)[1:]
-    try:
-        if kind == _PREDICTIONS:
-            return _PREDICTIONS_DECODER.decode(body)
-        if kind == _LABELS:
-            return _LABELS_DECODER.decode(body)
-        if kind == _ENTITY_LABELS:
-            return _ENTITY_LABELS_DECODER.decode(body)
-    except (msgspec.MsgspecError, UsageError) as error:
-        raise StoreError("Records of the prediction log cannot be read.", given=str(error)) from error
-    raise StoreError("Records of the prediction log have an unknown format.", given=kind, accepted="b'p', b'l' or b'e'")
 
 
 def prediction_frame(predictions: Sequence[Prediction]) -> pl.DataFrame:

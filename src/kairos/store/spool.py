@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kairos.errors import StoreError, UsageError
+from kairos.store.batch import Predictions
 from kairos.store.files import write_atomically
 from kairos.store.journal import JournalWriter, read_journal
-from kairos.store.records import EntityLabel, Label, Prediction, Record, encode
+from kairos.store.payloads import encode
+from kairos.store.records import EntityLabel, Label, Prediction, Record
 from kairos.values import canonical_json
 
 __all__ = ["PredictionWriter", "SpoolDamage", "SpoolState", "remove_if_finished", "split_name", "spools"]
@@ -93,7 +95,7 @@ class PredictionWriter:
         self._size_bytes = 0
         self._retry_bytes = 0  # below this size the change is not tried again
 
-    def append(self, predictions: Sequence[Prediction]) -> None:
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
         """Appends predictions: all or, after an error or a crash, none.
 
         Raises:
@@ -122,8 +124,8 @@ class PredictionWriter:
         with self._lock:
             self._journal.close()
 
-    def _append(self, records: Sequence[Record]) -> None:
-        if not records:
+    def _append(self, records: Sequence[Record] | Predictions) -> None:
+        if not len(records):
             return
         payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part
         with self._lock:

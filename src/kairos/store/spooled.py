@@ -15,6 +15,7 @@ from typing import TypeVar
 from kairos.errors import StoreError
 from kairos.store.journal import read_journal
 from kairos.store.partitions import Shelf, write_partitions
+from kairos.store.payloads import decode
 from kairos.store.records import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
@@ -23,7 +24,6 @@ from kairos.store.records import (
     Label,
     Prediction,
     Record,
-    decode,
     entity_label_frame,
     label_frame,
     prediction_frame,

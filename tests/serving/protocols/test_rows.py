@@ -47,5 +47,5 @@ def test_told_rows_are_what_was_sent() -> None:
     sent = [{"temperature": 20.5, "hour": 7, "weather": "rain", "holiday": True}, {"temperature": 1.0, "note": "x"}]
     intake = Intake(signature=SIGNATURE)
     rows = Rows(columns=intake.signature.parse_rows(sent), count=2)
-    assert told_rows(rows, SIGNATURE) == sent
-    assert type(told_rows(rows, SIGNATURE)[0]["hour"]) is int
+    assert told_rows(rows.columns, SIGNATURE) == sent
+    assert type(told_rows(rows.columns, SIGNATURE)[0]["hour"]) is int

@@ -1,0 +1,81 @@
+"""Predictions of one call, column by column: what a server writes down at once costs little for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from kairos.errors import UsageError
+from kairos.store.records import Prediction, check_moment
+from kairos.values import MODEL_NAMES, is_model_name
+
+__all__ = ["Predictions", "Scalar"]
+
+Scalar = float | int | str | bool | None
+
+
+class Predictions(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the prediction log that have model, time and share in common. What is said of a row is in ``Prediction``.
+
+    ``ids``, ``keys``, ``abouts`` and the ``inputs`` have one item for each row that was asked about; everything else
+    has one for each answer of a version, and ``rows`` says which row that is about.
+    """
+
+    model: str
+    at: datetime
+    share: float
+    ids: list[str]
+    keys: list[str | None]
+    abouts: list[datetime | None]
+    inputs: dict[str, list[Scalar]]
+    sparse: frozenset[str] = frozenset()
+    """Inputs that a row does not have where there is no value."""
+    rows: list[int]
+    versions: list[int]
+    roles: list[Literal["champion", "challenger", "previous"]]
+    answered: list[bool]
+    raws: list[float | None]
+    outputs: list[float | None]
+    violations: list[str | None]
+    actions: list[str | None]
+    errors: list[str | None]
+    latencies_us: list[int]
+
+    def __post_init__(self) -> None:
+        check_moment("predictions", self.model, self.at)
+        if not is_model_name(self.model):
+            raise UsageError(
+                "A prediction's model cannot be the name of a folder.", given=self.model, accepted=MODEL_NAMES
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        """Each answer as a row of the log."""
+        for at, row in enumerate(self.rows):
+            yield Prediction(
+                id=self.ids[row],
+                at=self.at,
+                model=self.model,
+                version=self.versions[at],
+                role=self.roles[at],
+                answered=self.answered[at],
+                share=self.share,
+                key=self.keys[row],
+                inputs={
+                    name: values[row]
+                    for name, values in self.inputs.items()
+                    if values[row] is not None or name not in self.sparse
+                },
+                raw=self.raws[at],
+                output=self.outputs[at],
+                violation=self.violations[at],
+                action=self.actions[at],
+                error=self.errors[at],
+                latency_us=self.latencies_us[at],
+                about=self.abouts[row],
+            )
