@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # How long one example takes says how busy the machine is; a test that hangs is stopped by its timeout.
 settings.register_profile("kairos", deadline=None)
 settings.load_profile("kairos")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
