@@ -39,14 +39,6 @@ _TEXTS = {
 }
 
 
-class _Refusal(KairosError):
-    """What HTTP itself refuses, such as a body that is too large."""
-
-    def __init__(self, status: int, what: str) -> None:
-        super().__init__(what)
-        self.http_status = status  # type: ignore[misc]  # of this one error
-
-
 def refusing(codec: Codec, endpoint: _Endpoint) -> _Endpoint:
     """The endpoint, whose refusals are written as the protocol writes them."""
 
@@ -54,7 +46,8 @@ def refusing(codec: Codec, endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except HTTPException as error:
-            refusal: KairosError = _Refusal(error.status_code, _TEXTS.get(error.status_code, str(error.detail)))
+            refusal = KairosError(_TEXTS.get(error.status_code, str(error.detail)))  # HTTP's own, as of a large body
+            refusal.http_status = error.status_code  # type: ignore[misc]  # of this one error
         except KairosError as error:
             if error.http_status == 500:
                 raise  # a fault of ours shows nothing

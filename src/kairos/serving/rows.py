@@ -171,6 +171,7 @@ def take(rows: Rows, positions: Sequence[int]) -> Rows:
 def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> dict[str, list[Any]]:
     """Columns as JSON has them: whole numbers as such, and ``None`` for what is missing.
 
+    >>> from kairos.models.signature import Column, OutputSpec
     >>> hour = Column(name="hour", kind="integer", nullable=True)
     >>> told_columns({"hour": np.array([3.0, np.nan])}, Signature(columns=(hour,), output=OutputSpec()))
     {'hour': [3, None]}
