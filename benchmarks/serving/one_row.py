@@ -123,7 +123,7 @@ def _load(setting: Setting, url: str, body: Path, connections: int, seconds: flo
 
 
 def _milliseconds(said: str, quantile: str) -> float:
-    found = re.search(rf"^\s+{quantile}\s+([\d.]+)(us|ms|s)$", said, re.MULTILINE)
+    found = re.search(rf"^\s+{quantile}\s+([\d.]+)(us|ms|s)\s*$", said, re.MULTILINE)
     assert found is not None, said
     return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
 
