@@ -386,6 +386,8 @@ def test_too_many_at_once_are_told_to_come_back(tmp_path: Path, monkeypatch: pyt
         assert (response.status_code, error(response)["code"]) == (503, "overloaded")
         assert response.headers["retry-after"] == "1"
         assert served.client.post("/predict/demand", json=FINE).status_code == 200
+        counted = served.client.get("/metrics").text
+        assert 'kairos_requests_total{model="demand",status="503"} 1.0' in counted
 
 
 def test_a_fault_of_ours_shows_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

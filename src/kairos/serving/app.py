@@ -168,7 +168,11 @@ class _Endpoints:
         loop, is_large = asyncio.get_running_loop(), len(data) > LARGEST_QUICK_BYTES
         reads = partial(server.read, model, data, codec=codec, headers=headers, version=version)
         ask = await loop.run_in_executor(self._pool, reads) if is_large else reads()
-        answers = await self._lanes.of(ask.route.model).submit(ask, within_s=within_s)
+        try:
+            answers = await self._lanes.of(ask.route.model).submit(ask, within_s=within_s)
+        except Exception as error:
+            server.lost(ask, error)
+            raise
         writes = partial(server.write, ask, answers)
         written: Written = await loop.run_in_executor(self._pool, writes) if is_large else writes()
         return written
@@ -189,8 +193,11 @@ class _Endpoints:
     async def events(self, request: Request) -> Response:
         """``POST /events``."""
         is_from_peer = FROM_PEER in request.headers
-        take = partial(self._server.take_events, is_from_peer=is_from_peer)
-        events, counted, unknown = await self._work(request, take)
+        if is_from_peer:  # at once: were it to wait for a thread, two workers could wait for each other
+            found = self._server.take_events(await read_body(request), is_from_peer=True)
+        else:
+            found = await self._work(request, self._server.take_events)
+        events, counted, unknown = found
         told = {"unknown": unknown} if is_from_peer else {}
         return json_response({"events": events, "counted": counted, **told})
 

@@ -236,6 +236,11 @@ class ModelServer:
             self.metrics.request(ask.route.model, status, self.clock.elapsed_s() - ask.start_s)
         return written
 
+    def lost(self, ask: Ask, error: Exception) -> None:
+        """Counts a request that was read and is not answered: too many wait, it took too long, or a fault of ours."""
+        status = getattr(error, "http_status", 500)
+        self.metrics.request(ask.route.model, status, self.clock.elapsed_s() - ask.start_s)
+
     def _rest_of(self, request: Request, reply: Reply) -> Callable[[], None] | None:
         """What is left to do once a request is answered; in a replay, and if nobody owes anything, it is done now."""
         if not reply.owed:
