@@ -22,13 +22,12 @@ from kairos.app.project import Project
 from kairos.app.replay import model_of, rows_artifact, window_of
 from kairos.app.settings import ModelSettings, read_settings
 from kairos.app.timed import TimedRows
-from kairos.app.training import finisher, pipeline_source
+from kairos.app.training import pipeline_source, run_steps
 from kairos.errors import KairosError, SettingsError, UsageError, did_you_mean
 from kairos.gates.losses import loss_named
 from kairos.models.baseline import simple_baseline
 from kairos.pipeline.graph import Graph, Node
 from kairos.pipeline.project import load_module
-from kairos.pipeline.run import run
 from kairos.stats.arrays import Floats
 from kairos.store.tables import read_table
 from kairos.values import Window
@@ -207,17 +206,7 @@ def _beside(project: Project, model: ModelSettings, node: Node, window: Window) 
 
 
 def _tables(project: Project, window: Window, names: Sequence[str]) -> list[pl.DataFrame]:
-    result = run(
-        pipeline_source(project),
-        store=project.store,
-        cache=project.cache,
-        engine=project.engine,
-        window=window,
-        params={},
-        clock=project.clock,
-        finish_model=finisher(project),
-        targets=list(names),
-    )
+    result = run_steps(project, window, names)
     if result.failure is not None:
         raise KairosError("The rows to compare on could not be made.", given=result.failure.message)
     made = [result.artifact(name) for name in names]

@@ -8,14 +8,13 @@ from functools import lru_cache
 from kairos.app.facts import run_entry
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.training import contracts_of, finisher, pipeline_source
+from kairos.app.training import contracts_of, finisher, pipeline_source, run_steps
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import KairosError
 from kairos.models.learn import Learn
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.result import StepEvent
-from kairos.pipeline.run import run
 from kairos.values import Window
 
 __all__ = ["contract_changed", "learns_the_same"]
@@ -46,16 +45,11 @@ def learns_the_same(
             raise _WouldLearn
 
     try:
-        result = run(
-            pipeline_source(project),
-            store=project.store,
-            cache=project.cache,
-            engine=project.engine,
-            window=window,
-            params={},
-            clock=project.clock,
+        result = run_steps(
+            project,
+            window,
+            [model.step],
             finish_model=finisher(project, learn),
-            targets=[model.step],
             on_event=look,
             should_stop=project.stopping.is_set,
         )

@@ -18,7 +18,7 @@ from kairos.app.losses import answers_on, moments
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.training import finisher, model_options, pipeline_source, recent_window
+from kairos.app.training import model_options, pipeline_source, recent_window, run_steps
 from kairos.delivery.retrain import Reading, RetrainFacts, TrainingWindow, choose_window
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
@@ -31,9 +31,7 @@ from kairos.models.learn import Learn
 from kairos.models.measure import LOSSES, MeasureModel, read_losses, sums_by_day
 from kairos.models.package import Package
 from kairos.pipeline.graph import Graph, Node
-from kairos.pipeline.ports import ModelFinisher
 from kairos.pipeline.project import load_module
-from kairos.pipeline.run import RunResult, run
 from kairos.store.tables import read_table
 from kairos.values import Json, Window
 
@@ -197,7 +195,7 @@ def _measured(
             known_until=known_until,
             clip=model.output.on_violation == "clip",
         )
-        result = _run(project, window, [model.step, model.holdout], measure)
+        result = run_steps(project, window, [model.step, model.holdout], finish_model=measure)
         if result.failure is not None:
             if candidate == TrainingWindow():
                 raise KairosError("A fresh model could not be measured.", given=result.failure.message)
@@ -229,7 +227,7 @@ def _champion_sums(
 
 def _data(project: Project, model: ModelSettings, node: Node, window: Window, target: str) -> pl.DataFrame:
     """Training table and rows held out, one below the other, with the columns that both have."""
-    result = _run(project, window, [*node.inputs.values(), model.holdout], None)
+    result = run_steps(project, window, [*node.inputs.values(), model.holdout])
     held = read_table(project.store, result.artifact(model.holdout).digest)
     for name in node.inputs.values():
         artifact = result.artifact(name)
@@ -239,21 +237,6 @@ def _data(project: Project, model: ModelSettings, node: Node, window: Window, ta
                 shared = [column for column in held.columns if column in table.columns]
                 return pl.concat([table.select(shared), held.select(shared)], how="vertical_relaxed")
     return held
-
-
-def _run(project: Project, window: Window, targets: list[str], finish: ModelFinisher | None) -> RunResult:
-    return run(
-        pipeline_source(project),
-        store=project.store,
-        cache=project.cache,
-        engine=project.engine,
-        window=window,
-        params={},
-        clock=project.clock,
-        finish_model=finisher(project) if finish is None else finish,
-        targets=targets,
-        should_stop=project.stopping.is_set,
-    )
 
 
 def _learn(window: TrainingWindow) -> Learn:

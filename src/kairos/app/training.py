@@ -17,11 +17,21 @@ from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.learn import Learn
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
+from kairos.pipeline.ports import ModelFinisher
 from kairos.pipeline.project import PipelineSource, own_place
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window, plain
 
-__all__ = ["Trained", "contracts_of", "default_window", "finisher", "model_options", "pipeline_source", "train"]
+__all__ = [
+    "Trained",
+    "contracts_of",
+    "default_window",
+    "finisher",
+    "model_options",
+    "pipeline_source",
+    "run_steps",
+    "train",
+]
 
 Params = Mapping[str, Mapping[str, Json]]
 """Params by step."""
@@ -139,6 +149,40 @@ def recent_window(project: Project) -> Window:
 def pipeline_source(project: Project) -> PipelineSource:
     """Where the project's steps are."""
     return PipelineSource(root=project.root, file=project.settings.pipeline)
+
+
+def run_steps(
+    project: Project,
+    window: Window,
+    targets: Sequence[str],
+    *,
+    finish_model: ModelFinisher | None = None,
+    on_event: Callable[[StepEvent], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """Runs steps of a project's pipeline and what they need; nothing is registered or written down.
+
+    Args:
+        project: Whose.
+        window: What is looked at.
+        targets: Names of steps.
+        finish_model: What is made of a model; ``None``: a package, as a training makes it.
+        on_event: Told of each step.
+        should_stop: Asked between steps.
+    """
+    return run(
+        pipeline_source(project),
+        store=project.store,
+        cache=project.cache,
+        engine=project.engine,
+        window=window,
+        params={},
+        clock=project.clock,
+        finish_model=finisher(project) if finish_model is None else finish_model,
+        targets=list(targets),
+        on_event=on_event,
+        should_stop=should_stop,
+    )
 
 
 def finisher(project: Project, learn: Mapping[str, Learn] | None = None) -> FinishModel:
