@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from kairos.errors import Overloaded, Unavailable
-from kairos.serving import app, body, json_body, label_body, lane, layers
+from kairos.serving import app, body, json_body, label_body, lane, layers, standing
 from kairos.serving.app import make_app
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.server import MOST_WAITING
@@ -43,7 +43,7 @@ def test_every_limit_is_on_the_page() -> None:
     assert f"{lane.MOST_WAITING:,} requests wait for this model, or {app.MOST_WAITING} labels and events" in PAGE
     assert f"no answer within {lane.LONGEST_WAIT_S:g} s" in PAGE
     assert f"up to {app.LARGEST_QUICK_BYTES >> 10} KiB are read in the event loop" in PAGE
-    assert f"up to {app.LONGEST_WAIT_S:.0f} s" in PAGE
+    assert f"up to {standing.LONGEST_WAIT_S:.0f} s" in PAGE
     for error in (Overloaded, Unavailable):
         assert f"| {error.http_status} | `{error('x').code}` |" in PAGE
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
 
@@ -15,12 +14,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
 from kairos.serving.bodies import Patience, read_body, respond
-from kairos.serving.deployment import Deployment, Divergence
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.lane import Lanes
@@ -29,8 +27,8 @@ from kairos.serving.protocols import Plain
 from kairos.serving.quick import Quick
 from kairos.serving.rows import Codec, Infer, Written
 from kairos.serving.server import ModelServer
+from kairos.serving.standing import standing_routes
 from kairos.serving.wire_errors import error_body, json_response
-from kairos.values import Json, plain
 
 __all__ = ["make_app"]
 
@@ -44,9 +42,6 @@ MOST_WAITING = 256
 
 LARGEST_QUICK_BYTES = 64 << 10
 """Bodies up to this are read in the event loop; reading a larger one would hold up everybody else."""
-
-LONGEST_WAIT_S = 5.0
-"""How long ``/state`` waits for a ledger entry to be followed."""
 
 PLAIN = Plain()
 
@@ -88,12 +83,7 @@ def make_app(
         Route("/predict/{model}", endpoints.predict, methods=["POST"]),
         Route("/labels", endpoints.labels, methods=["POST"]),
         Route("/events", endpoints.events, methods=["POST"]),
-        Route("/health/live", endpoints.live, methods=["GET"]),
-        Route("/health/ready", endpoints.ready, methods=["GET"]),
-        Route("/models", endpoints.models, methods=["GET"]),
-        Route("/models/{model}", endpoints.model, methods=["GET"]),
-        Route("/metrics", endpoints.metrics, methods=["GET"]),
-        Route("/state", endpoints.state, methods=["GET"]),
+        *standing_routes(server, pool),
         *inference_routes(server, endpoints.answer),
         *mlflow_routes(server, endpoints.answer),
         *told_routes(server),
@@ -201,74 +191,6 @@ class _Endpoints:
         told = {"unknown": unknown} if is_from_peer else {}
         return json_response({"events": events, "counted": counted, **told})
 
-    async def live(self, request: Request) -> Response:
-        """``GET /health/live``: the process answers."""
-        return json_response({"live": True})
-
-    async def ready(self, request: Request) -> Response:
-        """``GET /health/ready``: every live model is in memory and has predicted."""
-        deployment, follower = self._server.follower.deployment, self._server.follower
-        missing = sorted(deployment.wanted - deployment.routes.keys())
-        is_ready = self._server.is_ready
-        body = {
-            "ready": is_ready,
-            "follows_ledger": follower.is_following,
-            "missing": missing,
-            "diverged": [_divergence_body(each) for each in deployment.diverged],
-            "troubles": [
-                {"version": str(trouble.ref), "role": trouble.role, "reason": trouble.reason}
-                for trouble in deployment.troubles
-            ],
-        }
-        return json_response(body, status=200 if is_ready else 503)
-
-    async def models(self, request: Request) -> Response:
-        """``GET /models``: what answers."""
-        deployment = self._server.follower.deployment
-        return json_response({"models": [_model_body(deployment, name) for name in sorted(deployment.routes)]})
-
-    async def model(self, request: Request) -> Response:
-        """``GET /models/{model}``: the same for one, with the columns that it takes."""
-        deployment = self._server.follower.deployment
-        route = deployment.route(request.path_params["model"])
-        hidden = route.champion.policy.capture.pseudonymise
-        columns = [asdict(column.told(is_hidden=column.name in hidden)) for column in route.champion.signature.columns]
-        return json_response({**_model_body(deployment, route.model), "columns": plain(columns)})
-
-    async def metrics(self, request: Request) -> Response:
-        """``GET /metrics`` for Prometheus."""
-        return PlainTextResponse(self._server.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    async def state(self, request: Request) -> Response:
-        """``GET /state?seq=N&model=M``: waits until ledger entry N is followed, and says whether it is what answers.
-
-        With several workers: whether all of them do. It is not where the ledger's champion, of model M or of any,
-        cannot be loaded.
-        """
-        wanted = request.query_params.get("seq", "0")
-        if not wanted.isascii() or not wanted.isdigit() or len(wanted) > 18:
-            raise UsageError(
-                "The number of a ledger entry cannot be read.", given=wanted[:40], accepted="0 or more", field="seq"
-            )
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + LONGEST_WAIT_S
-        while self._seq() < int(wanted) and loop.time() < until_s:
-            self._server.follower.wake()
-            await asyncio.sleep(0.002)
-        deployment, model = self._server.follower.deployment, request.query_params.get("model")
-        diverged = [each for each in deployment.diverged if model in (None, each.model)]
-        body = {
-            "seq": deployment.seq,
-            "reached": deployment.seq >= int(wanted) and not diverged,
-            "diverged": [_divergence_body(each) for each in diverged],
-        }
-        if self._server.peers and FROM_PEER not in request.headers:
-            query = dict(request.query_params)
-            others = await loop.run_in_executor(self._pool, self._server.peers.states, query)
-            body["seq"] = min([deployment.seq, *(each["seq"] for each in others)])
-            body["reached"] = body["reached"] and all(each["reached"] for each in others)
-        return json_response(body)
-
     async def _work(self, request: Request, work: Callable[[bytes], T]) -> T:
         """Does the work with a request's body in a thread, so that other requests go on."""
         data = await read_body(request)
@@ -282,10 +204,6 @@ class _Endpoints:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work, data)
         finally:
             self._waiting -= 1
-
-    def _seq(self) -> int:
-        deployment: Deployment = self._server.follower.deployment
-        return deployment.seq
 
 
 def _patience_s(headers: Mapping[str, str]) -> float | None:
@@ -302,29 +220,6 @@ def _patience_s(headers: Mapping[str, str]) -> float | None:
             "The header 'timeout-ms' cannot be read.", given=repr(told[:40]), accepted="milliseconds, 1 or more"
         )
     return int(told) / 1000
-
-
-def _divergence_body(divergence: Divergence) -> Json:
-    answers = None if divergence.answers is None else str(divergence.answers)
-    return {
-        "model": divergence.model,
-        "ledger": str(divergence.ledger),
-        "answers": answers,
-        "reason": divergence.reason,
-    }
-
-
-def _model_body(deployment: Deployment, model: str) -> Json:
-    route = deployment.routes[model]
-    diverged = [_divergence_body(each) for each in deployment.diverged if each.model == model]
-    return {
-        "model": route.model,
-        "version": route.champion.ref.number,
-        "challenger": None if route.challenger is None else route.challenger.ref.number,
-        "challenger_share": route.share,
-        "previous": None if route.previous is None else route.previous.ref.number,
-        "diverged": diverged[0] if diverged else None,
-    }
 
 
 def _page(page: Page, pool: ThreadPoolExecutor) -> Endpoint:
