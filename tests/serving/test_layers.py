@@ -20,7 +20,8 @@ from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.faults import QUIET_S
 from kairos.serving.guard import GuardAction, OutputGuard
-from kairos.serving.layers import Reply, Request, Shadow, stack
+from kairos.serving.layers import Shadow, stack
+from kairos.serving.outcomes import Reply, Request
 from kairos.serving.sticky import is_in_share
 from kairos.store.predictions import Prediction, PredictionLog
 from kairos.store.records import DROPPED

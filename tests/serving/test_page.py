@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from kairos.errors import Overloaded, Unavailable
-from kairos.serving import app, body, json_body, label_body, lane, layers, standing
+from kairos.serving import app, body, guarding, json_body, label_body, lane, layers, standing
 from kairos.serving.app import make_app
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.server import MOST_WAITING
@@ -52,4 +52,5 @@ def test_every_layer_is_on_the_page() -> None:
     """The layers are listed in their order."""
     listed = re.findall(r"^\| `(\w+)` \| ", PAGE, re.MULTILINE)
     assert listed[:5] == ["Capture", "Guard", "Shadow", "Canary", "Live"]
-    assert set(listed[1:5]) <= set(layers.__all__)
+    assert set(listed[2:5]) <= set(layers.__all__)
+    assert listed[1] in guarding.__all__

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from typing import cast
 
 from kairos.errors import NotFound, Unavailable
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
-from kairos.serving.layers import Outcome, Reply, Request
+from kairos.serving.outcomes import Outcome, Outcomes, Reply, Request, each_row
 from kairos.serving.rows import Answers, Intake
 
 __all__ = ["answers_of", "intake_of", "named", "only"]
@@ -41,11 +42,35 @@ def only(route: LoadedRoute, version: LoadedVersion) -> LoadedRoute:
 
 def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
     """What leaves of a reply to each of its clients: her rows, all of them, or that there is no answer."""
-    answers = {outcome.row: outcome for outcome in reply.outcomes if outcome.answered and outcome.output is not None}
+    model, ids = request.route.model, request.ids
+    if (whole := _whole(request, reply)) is not None:
+        number = whole.version.ref.number
+        return [
+            Answers(
+                model=model,
+                outputs=cast("Sequence[float]", whole.outputs[span.start : span.stop]),
+                ids=ids[span.start : span.stop],
+                versions=[number] * len(span),
+                actions=whole.actions[span.start : span.stop],
+                captured=reply.captured,
+            )
+            for span in request.spans
+        ]
+    every = list(each_row(reply.outcomes))
+    answers = {each.row: each for each in every if each.answered and each.output is not None}
     usable: Set[int] = answers.keys()
-    if len(answers) < len(request.ids):  # rows are withheld for another row's sake, which is the one to be told
-        usable |= {outcome.row for outcome in reply.outcomes if outcome.output is not None}
+    if len(answers) < len(ids):  # rows are withheld for another row's sake, which is the one to be told
+        usable |= {each.row for each in every if each.output is not None}
     return [_answers(request, span, answers, usable, captured=reply.captured) for span in request.spans]
+
+
+def _whole(request: Request, reply: Reply) -> Outcomes | None:
+    """The only call, if it answers every row."""
+    if len(reply.outcomes) != 1:
+        return None
+    [only_one] = reply.outcomes
+    is_whole = len(only_one) == len(request.ids) and all(only_one.answered) and None not in only_one.outputs
+    return only_one if is_whole else None
 
 
 def _answers(

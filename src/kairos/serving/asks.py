@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kairos.errors import Unavailable
 from kairos.serving.deployment import LoadedRoute, Role
-from kairos.serving.layers import Request
+from kairos.serving.outcomes import Request
 from kairos.serving.rows import Answers, Codec, Rows, Written, join
 
 __all__ = ["Answer", "Ask", "Given", "together"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from kairos.clock import Clock
 from kairos.serving.faults import Faults
-from kairos.serving.layers import Reply, Request
+from kairos.serving.outcomes import Reply, Request
 
 __all__ = ["Backlog"]
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from kairos.clock import Clock
 from kairos.errors import StoreError
-from kairos.serving.layers import Layer, Outcome, Owed, Reply, Request, judge, predict
+from kairos.serving.calling import predict
+from kairos.serving.guarding import judge
+from kairos.serving.layers import Layer
+from kairos.serving.outcomes import Outcomes, Owed, Reply, Request
 from kairos.serving.ports import PredictionSink
 from kairos.serving.rows import told_columns
 from kairos.store.batch import Predictions
@@ -18,6 +23,8 @@ from kairos.store.records import DROPPED
 __all__ = ["Capture", "Recorder", "settle", "written"]
 
 _log = logging.getLogger("kairos.serving")
+
+T = TypeVar("T")
 
 
 class Recorder:
@@ -28,12 +35,12 @@ class Recorder:
         on_loss: Told the outcomes that could not be written.
     """
 
-    def __init__(self, sink: PredictionSink, *, on_loss: Callable[[Sequence[Outcome]], None]) -> None:
+    def __init__(self, sink: PredictionSink, *, on_loss: Callable[[Sequence[Outcomes]], None]) -> None:
         self._sink = sink
         self._on_loss = on_loss
         self._is_failing = False
 
-    def write(self, request: Request, outcomes: Sequence[Outcome]) -> bool:
+    def write(self, request: Request, outcomes: Sequence[Outcomes]) -> bool:
         """Writes one row for each outcome; returns whether it is on record."""
         rows = written(request, outcomes)
         try:
@@ -61,38 +68,48 @@ class Capture:
         return replace(reply, captured=self._recorder.write(request, reply.outcomes))
 
 
-def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) -> tuple[Outcome, ...]:
+def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) -> tuple[Outcomes, ...]:
     """Lets a version that owes predictions make them, and writes them down."""
     outcomes = predict(owed.version, owed.role, request, owed.rows, clock, answers=False)
-    judged = tuple(judge(outcome) for outcome in outcomes)
+    judged = tuple(judge(each) for each in outcomes)
     recorder.write(request, judged)
     return judged
 
 
-def written(request: Request, outcomes: Sequence[Outcome]) -> Predictions:
+def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
     """What is written down of a request: the champion's columns, so that its rows look alike whoever made them."""
     policy = request.route.champion.policy.capture
     inputs, keys = policy.apply_columns(
         told_columns(request.columns, request.route.champion.signature), request.entities
     )
-    pairs = zip(keys, request.entities, strict=True)
     return Predictions(
         model=request.route.model,
         at=request.at,
         share=request.route.share,
         ids=list(request.ids),
-        keys=[DROPPED if key is None and entity is not None else key for key, entity in pairs],
+        keys=_told_keys(keys, request.entities),
         abouts=list(request.times),
         inputs=inputs,
         sparse=policy.pseudonymise,
-        rows=[outcome.row for outcome in outcomes],
-        versions=[outcome.version.ref.number for outcome in outcomes],
-        roles=[outcome.role for outcome in outcomes],
-        answered=[outcome.answered for outcome in outcomes],
-        raws=[outcome.raw for outcome in outcomes],
-        outputs=[outcome.output for outcome in outcomes],
-        violations=[outcome.violation for outcome in outcomes],
-        actions=[outcome.action for outcome in outcomes],
-        errors=[outcome.error for outcome in outcomes],
-        latencies_us=[outcome.latency_us for outcome in outcomes],
+        rows=_all([each.rows for each in outcomes]),
+        versions=_all([[each.version.ref.number] * len(each) for each in outcomes]),
+        roles=_all([[each.role] * len(each) for each in outcomes]),
+        answered=_all([each.answered for each in outcomes]),
+        raws=_all([each.raws for each in outcomes]),
+        outputs=_all([each.outputs for each in outcomes]),
+        violations=_all([each.violations for each in outcomes]),
+        actions=_all([each.actions for each in outcomes]),
+        errors=_all([[each.error] * len(each) for each in outcomes]),
+        latencies_us=_all([[each.latency_us] * len(each) for each in outcomes]),
     )
+
+
+def _told_keys(keys: list[str | None], entities: Sequence[str | None]) -> list[str | None]:
+    if None not in keys or all(entity is None for entity in entities):
+        return keys
+    return [DROPPED if key is None and entity is not None else key for key, entity in zip(keys, entities, strict=True)]
+
+
+def _all(columns: Sequence[Sequence[T]]) -> list[T]:
+    """One after the other; mostly there is one."""
+    return list(columns[0]) if len(columns) == 1 else list(chain.from_iterable(columns))

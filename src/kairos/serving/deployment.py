@@ -73,7 +73,8 @@ class LoadedVersion:
                 given=f"{raw.dtype} of shape {raw.shape}",
                 accepted=f"numbers of shape ({rows},)",
             )
-        return [float(value) for value in raw]
+        values: list[float] = raw.astype(np.float64, copy=False).tolist()
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from kairos.errors import UsageError
 
@@ -50,6 +51,17 @@ class OutputGuard:
             raise UsageError(
                 "An output range holds no number.", given=f"[{self.lower}, {self.upper}]", accepted="lower <= upper"
             )
+
+    def lets_all(self, raws: Sequence[float | None]) -> bool:
+        """Whether ``judge`` finds nothing in any of these outputs, none of which is ``None``; it may miss that.
+
+        >>> OutputGuard(lower=0.0).lets_all([1.0, 2.0]), OutputGuard(lower=0.0).lets_all([1.0, math.nan])
+        (True, False)
+        """
+        values = cast("Sequence[float]", raws)
+        if not math.isfinite(sum(values)):  # not so if any is not, and then they can be compared
+            return False
+        return (self.lower is None or min(values) >= self.lower) and (self.upper is None or max(values) <= self.upper)
 
     def judge(self, raw: float) -> Judged:
         """Says what may leave for a model's own output ``raw``."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from kairos.serving.deployment import Deployment
-from kairos.serving.layers import Outcome, Request
+from kairos.serving.outcomes import Outcomes, Request
 from kairos.serving.workers import COUNTS_FOLDER
 
 __all__ = ["ServerMetrics"]
@@ -89,17 +89,19 @@ class ServerMetrics:
         self._of(self._requests, model, str(status)).inc()
         self._of(self._seconds, model).observe(seconds)
 
-    def outcomes(self, request: Request, outcomes: Sequence[Outcome]) -> None:
+    def outcomes(self, request: Request, outcomes: Sequence[Outcomes]) -> None:
         """Counts what versions gave."""
-        model, given = request.route.model, Tallied((o.version.ref.number, o.role, o.answered) for o in outcomes)
-        for (number, role, answered), count in given.items():
-            self._of(self._predictions, model, str(number), role, _word(answered)).inc(count)
-        for outcome in outcomes:
-            if outcome.violation is not None:
-                version, action = str(outcome.version.ref.number), outcome.action or "none"
-                self._of(self._violations, model, version, outcome.violation, action).inc()
-            if outcome.error is not None:
-                self._of(self._errors, model, str(outcome.version.ref.number), outcome.error).inc()
+        model = request.route.model
+        for each in outcomes:
+            number = str(each.version.ref.number)
+            for answered, count in Tallied(each.answered).items():
+                self._of(self._predictions, model, number, each.role, _word(answered)).inc(count)
+            if each.error is not None:
+                self._of(self._errors, model, number, each.error).inc(len(each))
+            elif each.violations.count(None) < len(each):
+                for violation, action in zip(each.violations, each.actions, strict=True):
+                    if violation is not None:
+                        self._of(self._violations, model, number, violation, action or "none").inc()
 
     def _of(self, metric: Any, *labels: str) -> Any:
         """The series of these labels; it is looked up in the library once."""
@@ -108,10 +110,11 @@ class ServerMetrics:
             known = self._series[metric, labels] = metric.labels(*labels)
         return known
 
-    def not_captured(self, outcomes: Sequence[Outcome]) -> None:
+    def not_captured(self, outcomes: Sequence[Outcomes]) -> None:
         """Counts what is in no log."""
-        for outcome in outcomes:
-            self._not_captured.labels(_word(outcome.answered)).inc()
+        for each in outcomes:
+            for answered, count in Tallied(each.answered).items():
+                self._not_captured.labels(_word(answered)).inc(count)
 
     def shadow(self, model: str, rows: int, *, done: bool) -> None:
         """Counts owed rows that were predicted, or skipped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -178,11 +179,12 @@ def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signatu
     """
     told = {}
     for column in signature.columns:
-        values = columns[column.name].tolist()
-        if column.dtype is np.float64:
+        array = columns[column.name]
+        values: list[Any] = array.tolist()
+        if array.dtype == np.float64:
             if column.kind == "integer":
                 values = [None if value != value else int(value) for value in values]
-            elif any(value != value for value in values):
+            elif math.isnan(sum(values)):  # or else none of them is; infinities are not taken
                 values = [None if value != value else value for value in values]
         told[column.name] = values
     return told

@@ -18,10 +18,12 @@ from kairos.serving.capture import Capture, Recorder, settle
 from kairos.serving.deployment import Role
 from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
+from kairos.serving.guarding import Guard
 from kairos.serving.label_body import read_labels, refuse_untrue
 from kairos.serving.label_kept import kept_labels
-from kairos.serving.layers import Canary, Guard, Layer, Live, Named, Reply, Request, Shadow, stack
+from kairos.serving.layers import Canary, Layer, Live, Named, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
+from kairos.serving.outcomes import Reply, Request
 from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.protocols import Plain
@@ -216,7 +218,7 @@ class ModelServer:
         return Given(
             answers=answers_of(request, reply),
             after=self._rest_of(request, reply),
-            slowest_us=max((outcome.latency_us for outcome in reply.outcomes), default=0),
+            slowest_us=reply.slowest_us,
         )
 
     def write(self, ask: Ask, answers: Answers | Unavailable) -> Written:

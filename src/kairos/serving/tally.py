@@ -17,7 +17,7 @@ from kairos.delivery.state import Route
 from kairos.errors import StoreError
 from kairos.serving.deployment import Compared, Deployment, compared
 from kairos.serving.event_body import EventBody
-from kairos.serving.layers import Outcome, Request
+from kairos.serving.outcomes import Outcome, Outcomes, Request, each_row
 from kairos.serving.ports import CountSink, LimitSource
 from kairos.serving.recent import Asked, Recent
 from kairos.store.counts import PARTS, Comparison, FailedLoad, Sheet, range_names
@@ -98,7 +98,7 @@ class Tally:
             self._failed = failed
         self.flush()
 
-    def count(self, request: Request, outcomes: Sequence[Outcome]) -> None:
+    def count(self, request: Request, outcomes: Sequence[Outcomes]) -> None:
         """Counts the requests of clients, once all versions that will predict them have done so.
 
         For each comparison of its route and its present share:
@@ -120,27 +120,43 @@ class Tally:
         """
         if not request.route.compared:
             return
-        of_row: dict[int, list[Outcome]] = {}
-        for outcome in outcomes:
-            of_row.setdefault(outcome.row, []).append(outcome)
+        broken = (
+            [outcome for outcome in each_row(outcomes) if _hard(outcome)] if any(map(_may_be_hard, outcomes)) else []
+        )
         with self._lock:
             for span in request.spans:
-                self._count_one(request, span, of_row)
+                self._count_one(request, span, outcomes)
+                if broken:
+                    self._count_hard(request, span, broken, outcomes)
             self._is_told = False
         if self._at_once:
             self.flush()
 
-    def _count_one(self, request: Request, span: range, of_row: Mapping[int, Sequence[Outcome]]) -> None:
-        """Counts one client's request: one row of it, drawn by its id; what needs no statistics, of all."""
+    def _count_one(self, request: Request, span: range, outcomes: Sequence[Outcomes]) -> None:
+        """Counts one row of one client's request, drawn by its id."""
         row = span.start + zlib.crc32(request.ids[span.start].encode()) % len(span)
-        mine = of_row.get(row, [])
+        mine = [found for each in outcomes if (found := each.of_row(row)) is not None]
         for each in request.route.compared:
             sheet = self._sheets.setdefault(each, Counter())
             limits = self._slow.get(each.comparison, {})
             arm = self._count_row(sheet, each, limits, request.entities[row], mine)
             if arm is not None:
                 self._recent.remember(Asked(each, arm, request.ids[row], request.entities[row]))
-            _count_hard(sheet, each.comparison, [outcome for at in span for outcome in of_row.get(at, [])])
+
+    def _count_hard(
+        self, request: Request, span: range, broken: Sequence[Outcome], outcomes: Sequence[Outcomes]
+    ) -> None:
+        """Counts what needs no statistics, in any row: the test version broke on what the base version took."""
+        mine = [outcome for outcome in broken if outcome.row in span]
+        for each in request.route.compared:
+            comparison = each.comparison
+            kinds = {
+                _hard(outcome)
+                for outcome in mine
+                if outcome.version.ref.number == comparison.test and _is_fine(comparison.base, outcome.row, outcomes)
+            }
+            for kind in kinds:
+                self._sheets[each][f"hard.{kind}"] += 1
 
     def note(self, events: Sequence[EventBody]) -> tuple[int, list[int]]:
         """Counts events of users for the version that was asked on their behalf.
@@ -278,16 +294,18 @@ def _slow(outcome: Outcome, limits: Mapping[str, int]) -> set[str]:
     return {name for name, limit_us in limits.items() if outcome.latency_us > limit_us}
 
 
-def _count_hard(sheet: Counter[str], comparison: Comparison, outcomes: Sequence[Outcome]) -> None:
-    """What needs no statistics, in any row: the test version broke on what the base version took."""
-    broken = {
-        outcome.row: "schema" if outcome.error in _SCHEMA else "not_finite"
-        for outcome in outcomes
-        if outcome.version.ref.number == comparison.test
-        and (outcome.error in _SCHEMA or outcome.violation == "not_finite")
-    }
-    if not broken:
-        return
-    fine = {o.row for o in outcomes if o.version.ref.number == comparison.base and not _bad(o)}
-    for kind in {kind for row, kind in broken.items() if row in fine}:
-        sheet[f"hard.{kind}"] += 1
+def _may_be_hard(given: Outcomes) -> bool:
+    return given.error in _SCHEMA or "not_finite" in given.violations
+
+
+def _hard(outcome: Outcome) -> str | None:
+    """What needs no statistics to be called bad, if the other version took the row."""
+    if outcome.error in _SCHEMA:
+        return "schema"
+    return "not_finite" if outcome.violation == "not_finite" else None
+
+
+def _is_fine(number: int, row: int, outcomes: Sequence[Outcomes]) -> bool:
+    """Whether the version of that number has predicted the row and nothing is wrong with it."""
+    found = (each.of_row(row) for each in outcomes if each.version.ref.number == number)
+    return any(outcome is not None and not _bad(outcome) for outcome in found)
