@@ -1,19 +1,21 @@
 """Measuring contenders in turns (A B A B), so that a busy minute hits all of them, and printing what came out.
 
-A benchmark is a function from a ``Setting`` to figures; ``main`` gives it a temporary folder and options.
+A benchmark is a function from a ``Setting`` to figures, or to ``Findings`` if it has more to say; ``main`` gives it a
+temporary folder and options.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +23,20 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-__all__ = ["US", "Figure", "Sample", "Setting", "Turn", "command", "main", "take_turns", "timed"]
+__all__ = [
+    "US",
+    "Figure",
+    "Findings",
+    "Goal",
+    "Sample",
+    "Setting",
+    "Turn",
+    "command",
+    "main",
+    "median_of",
+    "take_turns",
+    "timed",
+]
 
 US = "kairos"
 """The contender that the others are compared with."""
@@ -55,6 +70,10 @@ class Setting:
     rounds: int
     quick: bool
     """As little as shows that the script works; such figures mean nothing."""
+    seconds: float = 2.0
+    """How long a load lasts."""
+    is_long: bool = False
+    """Whether there is time for more than three minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +89,35 @@ class Figure:
     def median(self) -> float:
         """The middle value."""
         return median(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A ratio or a size that is aimed at."""
+
+    what: str
+    value: float
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the value is on the right side; not a number is on neither."""
+        return self.value >= self.least if self.least is not None else self.value <= (self.most or 0.0)
+
+
+class Findings(NamedTuple):
+    """Figures, and what is to be said of them."""
+
+    figures: Sequence[Figure]
+    goals: Sequence[Goal] = ()
+    notes: Sequence[str] = ()
+    """Sentences, such as why a peer is missing."""
+
+
+def median_of(figures: Sequence[Figure], job: str, who: str) -> float:
+    """The median of one contender's values for one job; not a number if it has none."""
+    return next((figure.median for figure in figures if (figure.job, figure.who) == (job, who)), math.nan)
 
 
 def take_turns(contenders: Mapping[str, Turn], rounds: int) -> list[Figure]:
@@ -108,30 +156,32 @@ def command(name: str) -> Path:
     return path
 
 
-def main(title: str, peers: Sequence[str], measure: Callable[[Setting], list[Figure]], *, rounds: int) -> int:
-    """Measures and prints a table, or with ``--json`` the same for machines.
+def main(
+    title: str,
+    peers: Sequence[str],
+    measure: Callable[[Setting], Sequence[Figure] | Findings],
+    *,
+    rounds: int,
+    apart: Sequence[str] = (),
+) -> int:
+    """Measures and prints a table; with ``--json`` the same for machines, into a file if one is named.
 
     Args:
         title: What is measured.
         peers: Commands that have to be there.
         measure: The benchmark.
         rounds: How many turns each contender has, if not told otherwise.
+        apart: Peers that have an environment of their own, which the benchmark makes.
     """
-    parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--quick", action="store_true", help="only see whether it works; the figures mean nothing")
-    parser.add_argument("--rounds", type=int, default=rounds, help="turns of each contender (default: %(default)s)")
-    parser.add_argument("--without", action="append", default=[], choices=peers, help="leave out a peer")
-    args = parser.parse_args()
-    if args.rounds < 1:
-        parser.error("--rounds: at least 1")
-    chosen = tuple(name for name in peers if name not in args.without)
-    for name in (US, *chosen):
+    args = _arguments(title, [*peers, *apart], rounds=rounds)
+    chosen = tuple(name for name in (*peers, *apart) if name not in args.without)
+    beside = [name for name in (US, *chosen) if name not in apart]
+    for name in beside:
         command(name)
     at, load_before = datetime.now(UTC), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="kairos-bench-", ignore_cleanup_errors=True) as folder:
-        rounds = 1 if args.quick else args.rounds
-        figures = measure(_setting(Path(folder), chosen, rounds=rounds, quick=args.quick))
+        found = measure(_setting(Path(folder), chosen, args))
+    figures, goals, notes = found if isinstance(found, Findings) else Findings(found)
     machine = {
         "at": at.isoformat(timespec="seconds"),
         "quick": args.quick,
@@ -140,17 +190,41 @@ def main(title: str, peers: Sequence[str], measure: Callable[[Setting], list[Fig
         "load_after": os.getloadavg()[0],
         "versions": {
             "python": platform.python_version(),
-            **{name: version(_DISTRIBUTIONS.get(name, name)) for name in (US, *chosen)},
+            **{name: version(_DISTRIBUTIONS.get(name, name)) for name in beside},
         },
     }
-    if args.json:
-        print(json.dumps({"title": title, **machine, "figures": [_plain(f, figures) for f in figures]}, indent=2))
-    else:
+    said = {"goals": [{**asdict(goal), "is_reached": goal.is_reached} for goal in goals], "notes": [*notes]}
+    plain = {"title": title, **machine, "figures": [_plain(f, figures) for f in figures], **said}
+    if args.json is not None:
+        told = json.dumps(plain, indent=2)
+        print(told) if args.json == "-" else Path(args.json).write_text(told + "\n")
+    if args.json != "-":
         _print_table(title, machine, figures)
+        _print_said(goals, notes)
     return 0
 
 
-def _setting(folder: Path, peers: tuple[str, ...], *, rounds: int, quick: bool) -> Setting:
+def _arguments(title: str, peers: Sequence[str], *, rounds: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print JSON, or write it beside the table")
+    parser.add_argument("--quick", action="store_true", help="only see whether it works; the figures mean nothing")
+    parser.add_argument("--long", action="store_true", help="three times as many rounds, each load twice as long")
+    parser.add_argument("--rounds", type=int, help=f"turns of each contender (default: {rounds})")
+    parser.add_argument("--seconds", type=float, help="how long a load lasts, where there is one (default: 2)")
+    parser.add_argument("--without", action="append", default=[], choices=peers, help="leave out a peer")
+    args = parser.parse_args()
+    if args.rounds is None:
+        args.rounds = 1 if args.quick else 3 * rounds if args.long else rounds
+    if args.seconds is None:
+        args.seconds = 1.0 if args.quick else 4.0 if args.long else 2.0
+    if args.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if args.seconds < 1:
+        parser.error("--seconds: at least 1")
+    return args
+
+
+def _setting(folder: Path, peers: tuple[str, ...], args: argparse.Namespace) -> Setting:
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
@@ -163,7 +237,15 @@ def _setting(folder: Path, peers: tuple[str, ...], *, rounds: int, quick: bool) 
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",  # what Kairos sets for itself: more threads slow down a model's answer to one row
     }
-    return Setting(folder=work, environment=environment, peers=peers, rounds=rounds, quick=quick)
+    return Setting(
+        folder=work,
+        environment=environment,
+        peers=peers,
+        rounds=args.rounds,
+        quick=args.quick,
+        seconds=args.seconds,
+        is_long=args.long,
+    )
 
 
 def _ratio(figure: Figure, figures: Sequence[Figure]) -> float | None:
@@ -171,7 +253,8 @@ def _ratio(figure: Figure, figures: Sequence[Figure]) -> float | None:
     ours = [other.median for other in figures if (other.job, other.who) == (figure.job, US)]
     if figure.who == US or not ours:
         return None
-    return ours[0] / figure.median if figure.unit in _HIGHER_IS_BETTER else figure.median / ours[0]
+    better, worse = (ours[0], figure.median) if figure.unit in _HIGHER_IS_BETTER else (figure.median, ours[0])
+    return better / worse if worse else None
 
 
 def _plain(figure: Figure, figures: Sequence[Figure]) -> dict[str, object]:
@@ -183,6 +266,14 @@ def _plain(figure: Figure, figures: Sequence[Figure]) -> dict[str, object]:
         "values": figure.values,
         "kairos_times_better": _ratio(figure, figures),
     }
+
+
+def _print_said(goals: Sequence[Goal], notes: Sequence[str]) -> None:
+    for goal in goals:
+        wanted = f"at least {goal.least:g}" if goal.least is not None else f"at most {goal.most:g}"
+        print(f"  {'reached' if goal.is_reached else 'MISSED ':8} {goal.what}: {goal.value:.3g} ({wanted})")
+    for note in notes:
+        print(f"  note: {note}")
 
 
 def _print_table(title: str, machine: Mapping[str, object], figures: Sequence[Figure]) -> None:
