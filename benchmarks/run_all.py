@@ -12,6 +12,8 @@ BENCHMARKS = (
     "pipeline.nothing_changed",
     "serving.one_row",
     "serving.forms",
+    "serving.observing",
+    "serving.footprint",
     "decisions.guarantees",
     "decisions.gates",
     "decisions.rollout",

@@ -1,0 +1,75 @@
+"""``kairos serve``, with parts of what it does switched off: for measuring what these cost, and for nothing else.
+
+Run: ``python -m benchmarks.serving.switched OFF PROJECT PORT WORKERS``. OFF is ``nothing``, or ``capture`` (no
+prediction is written down), ``metrics`` (nothing is counted), or both with a plus between. The page ``/modules`` tells
+which modules the worker that answers has loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from kairos.app.project import Project
+from kairos.serving.workers import Seat, supervise
+
+__all__ = ["main", "sit"]
+
+SWITCHES: dict[str, tuple[str, str, tuple[tuple[str, object], ...]]] = {
+    "capture": ("kairos.serving.capture", "Recorder", (("write", True),)),
+    "metrics": ("kairos.serving.metrics", "ServerMetrics", (("request", None), ("outcomes", None), ("shadow", None))),
+}
+"""Modules, classes, and methods that do nothing but give a value."""
+
+
+def sit(seat: Seat, *, root: Path, off: tuple[str, ...]) -> None:
+    """A worker's work, as ``kairos.cli.working`` has it, with parts switched off."""
+    from importlib import import_module
+
+    from kairos.cli.working import opened, pages_of, told_of
+    from kairos.serving.peers import Peers
+    from kairos.serving.process import work
+
+    for name in off:
+        module, owner, methods = SWITCHES[name]
+        kind = getattr(import_module(module), owner)
+        for method, gives in methods:
+            getattr(kind, method)  # which raises if it has another name by now
+            setattr(kind, method, _nothing(gives))
+    with Project(root) as project:
+        others = [door for number, door in enumerate(seat.doors) if number != seat.number]
+        server = opened(project, needs_one=True, peers=Peers(others))
+        pages = {
+            **pages_of(project),
+            "/modules": lambda: " ".join(sorted({name.split(".")[0] for name in sys.modules})),
+        }
+        work(server, seat, pages=pages, told=lambda: told_of(server))
+
+
+def main() -> None:
+    """Serves until killed."""
+    off, root, port, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    chosen = () if off == "nothing" else tuple(off.split("+"))
+    if not set(chosen) <= SWITCHES.keys():
+        raise SystemExit(f"error: {off!r} cannot be switched off; accepted: {', '.join(SWITCHES)}")
+    with Project(root) as project, project.predictions.rolling():
+        supervise(
+            partial(sit, root=root, off=chosen),
+            count=workers,
+            host="127.0.0.1",
+            port=port,
+            preload=["kairos.cli.working"],
+            on_ready=lambda url, told: None,
+        )
+
+
+def _nothing(gives: object) -> Callable[..., object]:
+    return lambda *args, **named: gives
+
+
+if __name__ == "__main__":
+    from benchmarks.serving import switched  # so that workers find what they are to run by the name of the module
+
+    switched.main()
