@@ -11,6 +11,7 @@ BENCHMARKS = (
     "store.add",
     "pipeline.nothing_changed",
     "serving.one_row",
+    "serving.five_models",
     "serving.forms",
     "serving.observing",
     "serving.footprint",

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.serving.closed_loop import load, samples
 from benchmarks.serving.pacing import paced
 from benchmarks.serving.projects import Bikes, bikes, bodies, trained
-from benchmarks.serving.servers import Server, cpu_s, kairos_server
+from benchmarks.serving.servers import Server, cpu_s, kairos_server, sent
 from benchmarks.side_by_side import US, Figure, Findings, Goal, Sample, Setting, Turn, main, median_of, take_turns
 from kairos.app.deploying import deploy
 from kairos.app.project import Project
@@ -47,6 +47,8 @@ def measure(setting: Setting) -> Findings:
 
         servers = {who: start(f"off-{off}", live.root, off) for who, off in WITHOUT.items()}
         servers |= {who: start(f"trial-{number}", root, "nothing") for number, (who, root) in enumerate(roots.items())}
+        for who, off in WITHOUT.items():
+            _require_off(live, servers[who], off)
         per_s = PART * load(setting, servers[US].asks["one row"], 16).requests_per_s
         turns: dict[str, Turn] = {
             who: partial(_turn, setting, server, per_s if who == US or who in roots else None)
@@ -105,11 +107,25 @@ def _goals(figures: Sequence[Figure]) -> list[Goal]:
     return goals
 
 
-def _told(who: str, server: Server) -> str:
-    """How many rows the second version predicted, or was spared."""
+def _require_off(live: Bikes, server: Server, off: str) -> None:
+    """What is to be switched off is off, and the rest is not, or the comparison would mean nothing."""
+    given = sent(server.asks["one row"])["prediction_id"]
+    with Project(live.root) as project:
+        is_kept = bool(project.predictions.known_ids([given]))
+    is_counted = "kairos_requests_total{" in _metrics(server)
+    if is_kept == ("capture" in off) or is_counted == ("metrics" in off):
+        raise SystemExit(f"error: with {off} off, a prediction is kept: {is_kept}, and counted: {is_counted}")
+
+
+def _metrics(server: Server) -> str:
     address = server.asks["one row"].url.split("/predict/")[0]
     with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
+        return str(answer.read().decode())
+
+
+def _told(who: str, server: Server) -> str:
+    """How many rows the second version predicted, or was spared."""
+    text = _metrics(server)
     counts = {
         state: float(count)
         for state, count in re.findall(

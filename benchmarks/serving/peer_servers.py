@@ -79,7 +79,7 @@ def exported(setting: Setting, name: str, package: Package) -> Path:
 
 def described(name: str, package: Package, model: Path) -> dict[str, Any]:
     """What ``by_hand`` is told of a model."""
-    kinds = {"text": "str", "integer": "int", "boolean": "bool"}
+    kinds = {"text": "str", "category": "str", "integer": "int", "boolean": "bool"}
     columns = {column.name: kinds.get(column.kind, "float") for column in package.spec.signature.columns}
     return {"file": str(model), "columns": columns, "takes_table": "str" in columns.values()}
 
@@ -96,9 +96,8 @@ def by_hand(
     words += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)]
     words += ["--no-access-log", "--log-level", "warning"]
     asks = hand_asks(f"http://127.0.0.1:{port}/{model}", row)
-    with running(
-        setting, "fastapi", words, asks=asks, read=first_number, environment={"MODELS": str(told)}
-    ) as server:  # fmt: skip
+    given = {"MODELS": str(told), "POLARS_MAX_THREADS": "1"}
+    with running(setting, "fastapi", words, asks=asks, read=first_number, environment=given) as server:
         yield server
 
 

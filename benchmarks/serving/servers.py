@@ -154,11 +154,14 @@ def sent(ask: Ask, *, timeout_s: float = 30.0) -> Any:
     """The answer's JSON.
 
     Raises:
-        OSError: there is none; ``HTTPError`` is one.
+        OSError: there is none, or the request was refused.
     """
     request = urllib.request.Request(ask.url, data=ask.body, headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{ask.url} answered {error.code} to {ask.body[:300]!r}: {error.read()[:600]!r}") from error
 
 
 def free_port() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from benchmarks.run_all import BENCHMARKS
+from benchmarks.serving.switched import SWITCHES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,3 +29,10 @@ def test_every_script_with_a_main_is_run() -> None:
         if "raise SystemExit(main(" in path.read_text()
     }
     assert scripts - {"run_all"} == set(BENCHMARKS)
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_what_a_benchmark_switches_off_has_that_name(name: str) -> None:
+    """A method that was renamed would be measured as if it cost nothing."""
+    module, owner, methods = SWITCHES[name]
+    assert {method for method, _ in methods} <= vars(getattr(import_module(module), owner)).keys()
