@@ -253,6 +253,10 @@ class Unavailable(KairosError):
     http_status = 503
 
 
+class NotCaptured(Unavailable):
+    """A prediction was made and is not safely on record, and without that no answer leaves."""
+
+
 class AdapterError(KairosError, RuntimeError):
     """An outside engine failed."""
 

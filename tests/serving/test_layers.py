@@ -317,7 +317,7 @@ def test_a_full_disk_answers_and_counts(tmp_path: Path) -> None:
 
 def test_a_disk_without_room_for_another_file_fails_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the log would begin a new file and cannot, users are answered, and the answers are on record."""
-    monkeypatch.setattr("kairos.store.spool._LARGEST_SPOOL_BYTES", 10)
+    monkeypatch.setattr("kairos.store.spool.LARGEST_SPOOL_BYTES", 10)
     real = os.open
 
     def full(path: Any, *args: Any, **options: Any) -> int:

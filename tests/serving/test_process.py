@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kairos.store.predictions import PredictionLog
+from tests.store.disks import cut_power
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = {"temperature": 0.5}
@@ -142,6 +143,24 @@ def test_killed_in_the_middle_of_traffic_it_has_every_answer_on_record(start: Ca
         _, answer = post(connection, COLUMNS)
     assert again.log.find(answer["prediction_id"])
     assert log.find(answered[0][1]["prediction_id"])
+
+
+def test_a_power_cut_takes_no_acknowledged_prediction(start: Callable[..., Toy], tmp_path: Path) -> None:
+    """In durable capture: killed in the middle of traffic, and all lost that was not synced, every id is in the log."""
+    (tmp_path / "durable").touch()
+    toy, answered = start(), list[Any]()
+    with ThreadPoolExecutor(4) as pool:
+        users = [pool.submit(traffic, toy, user, threading.Event(), answered) for user in range(4)]
+        while len(answered) < 400:
+            time.sleep(0.001)
+        os.kill(toy.process.pid, signal.SIGKILL)
+        toy.process.wait()
+        assert all(isinstance(user.exception(), OSError | http.client.HTTPException) for user in users)
+    noted = (line.rsplit(" ", 1) for line in (tmp_path / "synced").read_text().splitlines())
+    safe = {path: int(size) for path, size in noted}  # the last note of a file is the largest
+    cut_power(tmp_path, safe)
+    assert {status for status, _ in answered} == {200}
+    assert all(len(toy.log.find(answer["prediction_id"])) == 1 for _, answer in answered)
 
 
 def takes_connections(toy: Toy) -> bool:

@@ -115,7 +115,7 @@ def test_health(served: Served) -> None:
     ready = served.client.get("/health/ready")
     assert ready.status_code == 200
     fine = {"ready": True, "follows_ledger": True, "missing": [], "diverged": [], "troubles": []}
-    assert ready.json() == fine
+    assert ready.json() == {**fine, "capture": {"mode": "fast", "trouble": None}}
 
 
 def test_models_are_described(served: Served) -> None:

@@ -29,6 +29,7 @@ from kairos.serving.server import ModelServer
 from kairos.store.batch import Predictions
 from kairos.store.predictions import EntityLabel, Prediction, PredictionLog, PredictionWriter
 from kairos.store.records import Label
+from kairos.store.spool import Commit
 from kairos.values import Digest, VersionRef
 
 Columns = Mapping[str, np.ndarray[Any, Any]]
@@ -147,7 +148,10 @@ class Registry:
 class FullDisk:
     """A sink that keeps nothing."""
 
-    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
+    is_durable = False
+    trouble: str | None = "The disk is full."
+
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> Commit | None:
         raise StoreError("The disk is full.")
 
     def append_labels(self, labels: Sequence[Label]) -> None:
@@ -167,10 +171,10 @@ class NowAndThenFull(FullDisk):
         self._writer = writer
         self._is_full = iter(is_full)
 
-    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> Commit | None:
         if next(self._is_full):
             super().append(predictions)
-        self._writer.append(predictions)
+        return self._writer.append(predictions)
 
     def close(self) -> None:
         """Ends writing."""

@@ -214,6 +214,7 @@ def test_errors_of_the_disk_have_one_name(tmp_path: Path, monkeypatch: pytest.Mo
     writer = JournalWriter(tmp_path / "x.journal")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", broken)
+        patch.setattr(os, "fdatasync", broken)
         with pytest.raises(StoreError, match=r"x\.journal.*No space left"):
             writer.sync()
         with pytest.raises(StoreError, match=r"x\.journal.*No space left"):

@@ -258,7 +258,7 @@ def test_finished_spools_go_and_their_names_never_come_back(log: PredictionLog) 
 
 def test_large_spool_is_followed_by_the_next(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that lives long does not keep one file for ever."""
-    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 2000)
+    monkeypatch.setattr(spool, "LARGEST_SPOOL_BYTES", 2000)
     writer = log.writer("w")
     for number in range(30):
         writer.append([prediction(number)])
@@ -274,8 +274,8 @@ def test_a_spool_that_cannot_be_followed_goes_on(
     log: PredictionLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No room for another file: what comes is appended to the open one, and the change is tried again later."""
-    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 1000)
-    monkeypatch.setattr(spool, "_RETRY_BYTES", 3000)
+    monkeypatch.setattr(spool, "LARGEST_SPOOL_BYTES", 1000)
+    monkeypatch.setattr(spool, "RETRY_BYTES", 3000)
     real, tries = os.open, []
 
     def full(path: Any, *args: Any, **options: Any) -> int:
@@ -300,7 +300,7 @@ def test_a_spool_that_cannot_be_followed_goes_on(
 
 def test_a_full_disk_leaves_no_trail_of_spools(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the follower can be opened and not written, it is the one that is tried from then on."""
-    monkeypatch.setattr(spool, "_LARGEST_SPOOL_BYTES", 100)
+    monkeypatch.setattr(spool, "LARGEST_SPOOL_BYTES", 100)
     writer = log.writer("w")
     writer.append([prediction(1)])
 

@@ -11,7 +11,9 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import PrivacySettings
 from kairos.app.settings.serving import ServingSettings
+from kairos.app.settings.values import CaptureMode
 from kairos.app.truths import truths_by
+from kairos.clock import ReplayClock
 from kairos.delivery.state import Live, Route
 from kairos.models.package import Package
 from kairos.models.signature import Signature
@@ -26,19 +28,21 @@ from kairos.values import Digest
 __all__ = ["make_server"]
 
 
-def make_server(project: Project, *, peers: Peers = NOBODY) -> ModelServer:
+def make_server(project: Project, *, peers: Peers = NOBODY, capture: CaptureMode | None = None) -> ModelServer:
     """Wires a server; its clock is the project's, so a replay's stands still until requests move it.
 
     Args:
         project: Whose models are served.
         peers: The other workers that answer at the same address.
+        capture: What an answer waits for; ``None``: what the settings say. A replay waits for nothing.
     """
     wiring = _Wiring(project)
+    is_durable = (capture or project.settings.capture) == "durable" and not isinstance(project.clock, ReplayClock)
     return ModelServer(
         wiring.routes,
         load=wiring.load,
         policy=wiring.policy,
-        sink=project.predictions.writer(f"server-{os.getpid()}"),
+        sink=project.predictions.writer(f"server-{os.getpid()}", is_durable=is_durable),
         counts=project.counts.writer(f"server-{os.getpid()}", now=project.clock.now()),
         limits=wiring.limits,
         clock=project.clock,

@@ -137,6 +137,9 @@ def _serving(commands: Commands) -> None:
         serve.add_argument("--grpc-port", type=int, help="speak gRPC there as well; 0: any free port")
         default = "one" if name == "up" else "one a core, 4 at most"
         serve.add_argument("--workers", type=int, metavar="N", help=f"processes that answer; by default {default}")
+        serve.add_argument(
+            "--capture", choices=("fast", "durable"), help="what an answer waits for: one write, or the disk"
+        )
         if name == "serve":
             serve.add_argument("--replay", metavar="TIME", help="stand still at this time; requests move the clock")
             serve.add_argument("--home", type=Path, help=argparse.SUPPRESS)

@@ -25,6 +25,7 @@ from kairos.values import Digest, Json, VersionRef, parse_moment, plain
 if TYPE_CHECKING:
     from kairos.app.explaining import Explanation, Moment
     from kairos.app.project import Project
+    from kairos.app.settings.values import CaptureMode
     from kairos.serving.workers import Seat
 
 __all__ = ["explain", "labels", "serve", "sit", "up", "watch"]
@@ -179,12 +180,12 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
         _announce(args, project, url, told, spoken)
 
     if (count := _workers(args)) > 1:
-        _supervise(project, count, host, port, grpc_port, announce, needs_one=needs_one)
+        _supervise(project, count, host, port, grpc_port, announce, needs_one=needs_one, capture=args.capture)
         return
     from kairos.cli.working import opened, pages_of, told_of
     from kairos.serving.process import serve as run
 
-    server, spoken = opened(project, needs_one=needs_one), list[str]()
+    server, spoken = opened(project, needs_one=needs_one, capture=args.capture), list[str]()
     run(
         server,
         host=host,
@@ -205,6 +206,7 @@ def _supervise(
     announce: Callable[[str, Mapping[str, Json], Collection[str]], None],
     *,
     needs_one: bool,
+    capture: CaptureMode | None,
 ) -> None:
     """Serves with several workers."""
     from kairos.serving.workers import listen, supervise
@@ -216,7 +218,7 @@ def _supervise(
             grpc_at = (host, free.getsockname()[1])
         spoken = [f"{f'[{host}]' if ':' in host else host}:{grpc_at[1]}"]
     supervise(
-        partial(sit, root=project.root, needs_one=needs_one, grpc_at=grpc_at),
+        partial(sit, root=project.root, needs_one=needs_one, grpc_at=grpc_at, capture=capture),
         count=count,
         host=host,
         port=port,
@@ -225,11 +227,13 @@ def _supervise(
     )
 
 
-def sit(seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None) -> None:
+def sit(
+    seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None, capture: CaptureMode | None
+) -> None:
     """A worker's work; the supervisor, who only names it, does not load what it needs."""
     from kairos.cli.working import work
 
-    work(seat, root=root, needs_one=needs_one, grpc_at=grpc_at)
+    work(seat, root=root, needs_one=needs_one, grpc_at=grpc_at, capture=capture)
 
 
 def _ports(args: Namespace, project: Project) -> tuple[int, int | None]:

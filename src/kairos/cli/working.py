@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kairos.app.project import Project
 from kairos.app.serving import make_server
+from kairos.app.settings.values import CaptureMode
 from kairos.cli.logs import log_to_stderr
 from kairos.errors import KairosError, Unavailable
 from kairos.serving.peers import NOBODY, Peers
@@ -18,13 +19,15 @@ from kairos.serving.workers import Seat, Told
 __all__ = ["opened", "pages_of", "told_of", "work"]
 
 
-def work(seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None) -> None:
+def work(
+    seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None, capture: CaptureMode | None
+) -> None:
     """Serves a project as one of several workers."""
     log_to_stderr()
     with Project(root) as project:
         others = [door for number, door in enumerate(seat.doors) if number != seat.number]
         try:
-            server = opened(project, needs_one=needs_one, peers=Peers(others))
+            server = opened(project, needs_one=needs_one, peers=Peers(others), capture=capture)
             answer(server, seat, pages=pages_of(project), grpc_at=grpc_at, told=lambda: told_of(server))
         except KairosError as error:
             seat.fail(error)
@@ -41,13 +44,15 @@ def pages_of(project: Project) -> dict[str, Callable[[], str]]:
     return {"/": status, "/status": status}
 
 
-def opened(project: Project, *, needs_one: bool, peers: Peers = NOBODY) -> ModelServer:
+def opened(
+    project: Project, *, needs_one: bool, peers: Peers = NOBODY, capture: CaptureMode | None = None
+) -> ModelServer:
     """A project's server, which has looked at the ledger if it has to have something to serve.
 
     Raises:
         Unavailable: something is live, and nothing of it can be loaded, so every request would be refused.
     """
-    server = make_server(project, peers=peers)
+    server = make_server(project, peers=peers, capture=capture)
     if not needs_one:
         return server
     log = logging.getLogger("kairos.serving")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kairos.errors import Unavailable
+from kairos.errors import NotCaptured, StoreError, Unavailable
 from kairos.serving.deployment import LoadedRoute, Role
 from kairos.serving.outcomes import Request
 from kairos.serving.rows import Answers, Codec, Rows, Written, join
+from kairos.store.spool import Commit
 
-__all__ = ["Answer", "Ask", "Given", "together"]
+__all__ = ["Answer", "Ask", "Given", "not_captured", "together"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,26 @@ class Given:
     """What is to be done once all of them are out."""
     slowest_us: int = 0
     """The longest call of a version among them."""
+    commit: Commit | None = None
+    """What has to end before any of the answers leaves; ``None``: nothing."""
+    settle: Callable[[StoreError | None], None] | None = None
+    """Told how the commit ended, once."""
+
+    def ended(self) -> Sequence[Answers | Unavailable]:
+        """The answers once the commit has ended; none leaves that is not safely on record."""
+        if self.commit is None or self.settle is None:
+            return self.answers
+        failure = self.commit.exception()
+        error = failure if failure is None or isinstance(failure, StoreError) else StoreError(str(failure))
+        self.settle(error)
+        return self.answers if error is None else [not_captured() for _ in self.answers]
+
+
+def not_captured() -> NotCaptured:
+    """What a client is told whose prediction is not safely on record."""
+    return NotCaptured(
+        "The prediction could not be put on record, and no answer leaves without that.", hint="Ask again later."
+    )
 
 
 def together(asks: Sequence[Ask], ids: Sequence[Sequence[str]], *, at: datetime) -> Request:

@@ -19,8 +19,9 @@ from kairos.serving.ports import PredictionSink
 from kairos.serving.rows import told_columns
 from kairos.store.batch import Predictions
 from kairos.store.records import DROPPED
+from kairos.store.spool import Commit
 
-__all__ = ["Capture", "Recorder", "settle", "written"]
+__all__ = ["Capture", "Recorder", "settle", "unkept", "written"]
 
 _log = logging.getLogger("kairos.serving")
 
@@ -40,23 +41,28 @@ class Recorder:
         self._on_loss = on_loss
         self._is_failing = False
 
-    def write(self, request: Request, outcomes: Sequence[Outcomes]) -> bool:
-        """Writes one row for each outcome; returns whether it is on record."""
+    def write(self, request: Request, outcomes: Sequence[Outcomes]) -> tuple[bool, Commit | None]:
+        """Writes one row for each outcome; whether it is on record, and what to wait for before an answer leaves."""
         rows = written(request, outcomes)
         try:
-            self._sink.append(rows)
+            commit = self._sink.append(rows)
         except StoreError as error:
-            self._on_loss(outcomes)
+            self.lost(unkept(outcomes) if self._sink.is_durable else outcomes)
             if not self._is_failing:
-                _log.error("Predictions are answered but not captured: %s", error)
+                what = "refused because they cannot be" if self._sink.is_durable else "answered but not"
+                _log.error("Predictions are %s captured: %s", what, error)
             self._is_failing = True
-            return False
+            return False, None
         self._is_failing = False
-        return True
+        return True, commit
+
+    def lost(self, outcomes: Sequence[Outcomes]) -> None:
+        """Counts outcomes that may be in no log."""
+        self._on_loss(outcomes)
 
 
 class Capture:
-    """Writes the outcomes down, then lets the answer go."""
+    """Writes the outcomes down, then lets the answer go; with a durable sink, once the commit has ended."""
 
     def __init__(self, following: Layer, *, recorder: Recorder) -> None:
         self._next = following
@@ -65,14 +71,22 @@ class Capture:
     def __call__(self, request: Request, rows: Sequence[int]) -> Reply:
         """The reply of the next layer, which is on record if ``captured`` says so."""
         reply = self._next(request, rows)
-        return replace(reply, captured=self._recorder.write(request, reply.outcomes))
+        captured, commit = self._recorder.write(request, reply.outcomes)
+        return replace(reply, captured=captured, commit=commit)
+
+
+def unkept(outcomes: Sequence[Outcomes]) -> tuple[Outcomes, ...]:
+    """The outcomes, none of which leaves, because they are not safely on record."""
+    return tuple(replace(each, answered=[False] * len(each)) for each in outcomes)
 
 
 def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) -> tuple[Outcomes, ...]:
     """Lets a version that owes predictions make them, and writes them down."""
     outcomes = predict(owed.version, owed.role, request, owed.rows, clock, answers=False)
     judged = tuple(judge(each) for each in outcomes)
-    recorder.write(request, judged)
+    _, commit = recorder.write(request, judged)
+    if commit is not None:  # nobody waits for it, but what is lost is counted
+        commit.add_done_callback(lambda ended: recorder.lost(judged) if ended.exception() is not None else None)
     return judged
 
 

@@ -17,6 +17,7 @@ from kairos.errors import Late, Overloaded, Unavailable
 from kairos.serving.asks import Ask, Given
 from kairos.serving.cutoff import Aside
 from kairos.serving.rows import Answers
+from kairos.store.spool import Commit
 
 __all__ = ["LONGEST_WAIT_S", "MOST_ROWS", "MOST_WAITING", "Lane", "Lanes"]
 
@@ -79,6 +80,10 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting] = deque()
         self._running: Sequence[_Waiting] = ()
+        self._held: dict[Commit, list[tuple[Sequence[_Waiting], Given]]] = {}
+        """What is answered once its commit has ended."""
+        self._holding = 0
+        """How many requests that are."""
         self._is_busy = False
         self._is_looking = False
         self._call_us = 2 * _QUICK_US
@@ -94,7 +99,7 @@ class Lane:
         Raises:
             Overloaded: too many wait.
         """
-        if len(self._waiting) >= MOST_WAITING:
+        if len(self._waiting) + self._holding >= MOST_WAITING:
             raise Overloaded(
                 f"Too many requests wait for {ask.route.model!r} already.", accepted=f"up to {MOST_WAITING} at once"
             )
@@ -157,15 +162,42 @@ class Lane:
                     one.future.set_exception(given)
         else:
             self._call_us += _MEMORY * (given.slowest_us - self._call_us)
-            for one, answers in zip(batch, given.answers, strict=True):
-                if not one.future.done():
-                    one.future.set_result(answers)
-            if given.after is not None:
-                self._loop.call_soon(given.after)  # behind those who were waiting: they write their answers first
+            if given.commit is None:
+                self._release(batch, given)
+            else:
+                self._hold(batch, given, given.commit)
         if self._waiting:
             self._loop.call_soon(self._turn)
         else:
             self._is_busy = False
+
+    def _release(self, batch: Sequence[_Waiting], given: Given) -> None:
+        """Lets the answers go."""
+        for one, answers in zip(batch, given.ended(), strict=True):
+            if not one.future.done():
+                one.future.set_result(answers)
+        if given.after is not None:
+            self._loop.call_soon(given.after)  # behind those who were waiting: they write their answers first
+
+    def _hold(self, batch: Sequence[_Waiting], given: Given, commit: Commit) -> None:
+        """Keeps answers until they are safely on record; the lane goes on meanwhile."""
+        self._holding += len(batch)
+        held = self._held.get(commit)
+        if held is not None:
+            held.append((batch, given))
+            return
+        self._held[commit] = [(batch, given)]
+        self._look_soon()
+        commit.add_done_callback(self._commit_ended)
+
+    def _commit_ended(self, commit: Commit) -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile, and nobody waits
+            self._loop.call_soon_threadsafe(self._release_all, commit)
+
+    def _release_all(self, commit: Commit) -> None:
+        for batch, given in self._held.pop(commit):
+            self._holding -= len(batch)
+            self._release(batch, given)
 
     def _look_soon(self) -> None:
         if not self._is_looking:
@@ -176,9 +208,10 @@ class Lane:
         """Tells clients that have waited too long, even if the model hangs."""
         self._is_looking = False
         now_s = self._clock.elapsed_s()
-        for one in (*self._running, *self._waiting):
+        held = (one for each in self._held.values() for batch, _ in each for one in batch)
+        for one in (*self._running, *self._waiting, *held):
             _expire(one, now_s)
-        if self._is_busy:
+        if self._is_busy or self._held:
             self._look_soon()
 
 

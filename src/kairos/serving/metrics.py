@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter as Tallied
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -82,6 +82,7 @@ class ServerMetrics:
             "kairos_follow_errors", "Times the ledger could not be read.", registry=self.registry
         )
         self._deployment: Deployment | None = None
+        self._is_capture_troubled: Callable[[], bool] = lambda: False
         self._series: dict[tuple[object, tuple[str, ...]], Any] = {}
 
     def request(self, model: str, status: int, seconds: float) -> None:
@@ -124,19 +125,26 @@ class ServerMetrics:
         """Shows what is deployed."""
         self._deployment = deployment
 
+    def watch_capture(self, is_troubled: Callable[[], bool]) -> None:
+        """Shows whether predictions can be put on record."""
+        self._is_capture_troubled = is_troubled
+
     def text(self) -> str:
         """All of it in Prometheus' text format; the same counts give the same text, whichever came first."""
         counted: Collector = self.registry
         if folder := os.environ.get(COUNTS_FOLDER):
             counted = MultiProcessCollector(CollectorRegistry(), path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(_Sorted(counted, _Deployed(self._deployment))).decode()
+        return generate_latest(
+            _Sorted(counted, _Deployed(self._deployment, is_capture_troubled=self._is_capture_troubled()))
+        ).decode()
 
 
 class _Deployed(Collector):
     """What this process has deployed."""
 
-    def __init__(self, deployment: Deployment | None) -> None:
+    def __init__(self, deployment: Deployment | None, *, is_capture_troubled: bool) -> None:
         self._deployment = deployment
+        self._is_capture_troubled = is_capture_troubled
 
     def collect(self) -> Iterator[Metric]:
         """The metrics."""
@@ -156,7 +164,9 @@ class _Deployed(Collector):
             elsewhere = {each.model for each in found.diverged}
             for model in found.wanted:
                 diverged.add_metric([model], int(model in elsewhere))
-        yield from (seq, live, diverged)
+        trouble = GaugeMetricFamily("kairos_capture_trouble", "1 while predictions cannot be put on record.")
+        trouble.add_metric([], int(self._is_capture_troubled))
+        yield from (seq, live, diverged, trouble)
 
 
 class _Sorted(Collector):

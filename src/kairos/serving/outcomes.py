@@ -11,6 +11,7 @@ import numpy as np
 
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
 from kairos.serving.guard import GuardAction
+from kairos.store.spool import Commit
 
 __all__ = ["Outcome", "Outcomes", "Owed", "Reply", "Request", "each_row"]
 
@@ -139,6 +140,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     owed: tuple[Owed, ...] = ()
     captured: bool = False
     """Whether the outcomes are on record."""
+    commit: Commit | None = None
+    """What to wait for before an answer leaves."""
 
     @property
     def slowest_us(self) -> int:

@@ -17,6 +17,7 @@ from kairos.serving.guard import OutputGuard
 from kairos.store.batch import Predictions
 from kairos.store.counts import Comparison, FailedLoad, Sheet
 from kairos.store.records import EntityLabel, Label
+from kairos.store.spool import Commit
 from kairos.values import Digest
 
 __all__ = [
@@ -79,8 +80,16 @@ class PredictionSink(Protocol):
     What appends raises ``StoreError`` when it could keep nothing.
     """
 
-    def append(self, predictions: Predictions) -> None:
-        """Keeps all of them or none."""
+    is_durable: bool
+    """Whether no answer may leave before its predictions survive a power cut."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be kept at the moment; ``None``: nothing is known to be wrong."""
+        ...
+
+    def append(self, predictions: Predictions) -> Commit | None:
+        """Keeps all of them or none; of a durable sink, gives the commit that says when they survive a power cut."""
         ...
 
     def append_labels(self, labels: Sequence[Label]) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import get_args
 
+from msgspec.structs import replace
+
 from kairos.clock import Clock, ReplayClock
-from kairos.errors import Unavailable, UsageError
+from kairos.errors import StoreError, Unavailable, UsageError
 from kairos.serving.answering import answers_of, intake_of, named, only
-from kairos.serving.asks import Answer, Ask, Given, together
+from kairos.serving.asks import Answer, Ask, Given, not_captured, together
 from kairos.serving.backlog import Backlog
 from kairos.serving.body import read_json
-from kairos.serving.capture import Capture, Recorder, settle
+from kairos.serving.capture import Capture, Recorder, settle, unkept
 from kairos.serving.deployment import Role
 from kairos.serving.event_body import read_events
 from kairos.serving.follow import Follower
@@ -23,7 +26,7 @@ from kairos.serving.label_body import read_labels, refuse_untrue
 from kairos.serving.label_kept import kept_labels
 from kairos.serving.layers import Canary, Layer, Live, Named, Shadow, stack
 from kairos.serving.metrics import ServerMetrics
-from kairos.serving.outcomes import Reply, Request
+from kairos.serving.outcomes import Outcomes, Reply, Request
 from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import CountSink, LimitSource, Loader, PolicySource, PredictionSink, RouteSource
 from kairos.serving.protocols import Plain
@@ -86,6 +89,7 @@ class ModelServer:
         self.peers = peers
         self._seed = seed
         self._sink = sink
+        self.metrics.watch_capture(lambda: sink.trouble is not None)
         self._recorder = Recorder(sink, on_loss=self.metrics.not_captured)
         self._unnamed = itertools.count()
         self._handle = stack(
@@ -124,9 +128,21 @@ class ModelServer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every live model is in memory and has predicted."""
+        """Whether every live model is in memory and has predicted, and answers may leave."""
         deployment = self.follower.deployment
+        if self.is_durable and self.sink_trouble is not None:  # each request would be refused
+            return False
         return self.follower.has_followed and bool(deployment.wanted) and deployment.wanted <= deployment.routes.keys()
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether answers wait for the disk."""
+        return self._sink.is_durable
+
+    @property
+    def sink_trouble(self) -> str | None:
+        """Why predictions cannot be put on record at the moment; ``None``: nothing is known to be wrong."""
+        return self._sink.trouble
 
     def move_clock(self, moment: str | None) -> None:
         """In a replay: moves the clock. Else nothing happens: nobody outside may tell a server the time.
@@ -173,7 +189,7 @@ class ModelServer:
         ask = self.read(model, data, codec=codec, headers=headers, version=version)
         given = self.answer([ask])
         try:
-            written = self.write(ask, given.answers[0])
+            written = self.write(ask, given.ended()[0])
         except Unavailable:  # the others predict all the same, or only requests that went well would be compared
             if given.after is not None:
                 given.after()
@@ -214,12 +230,28 @@ class ModelServer:
         request = together(asks, ids, at=self.clock.now())
         handle = self._handle if first.role is None else self._handle_named[first.role]
         reply = handle(request, range(len(request.ids)))
-        self.metrics.outcomes(request, reply.outcomes)
+        answers: Sequence[Answers | Unavailable]
+        if reply.captured or not self._sink.is_durable:
+            answers = answers_of(request, reply)
+        else:
+            answers = [not_captured() for _ in asks]
+            reply = replace(reply, outcomes=unkept(reply.outcomes))
+        if reply.commit is None:
+            self.metrics.outcomes(request, reply.outcomes)
         return Given(
-            answers=answers_of(request, reply),
+            answers=answers,
             after=self._rest_of(request, reply),
             slowest_us=reply.slowest_us,
+            commit=reply.commit,
+            settle=None if reply.commit is None else partial(self._committed, request, reply.outcomes),
         )
+
+    def _committed(self, request: Request, outcomes: Sequence[Outcomes], error: StoreError | None) -> None:
+        """Counts outcomes whose commit has ended."""
+        if error is not None:
+            outcomes = unkept(outcomes)
+            self._recorder.lost(outcomes)
+        self.metrics.outcomes(request, outcomes)
 
     def write(self, ask: Ask, answers: Answers | Unavailable) -> Written:
         """Writes an answer as its client reads it.

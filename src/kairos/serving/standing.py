@@ -61,6 +61,10 @@ class _Standing:
         body = {
             "ready": is_ready,
             "follows_ledger": follower.is_following,
+            "capture": {
+                "mode": "durable" if self._server.is_durable else "fast",
+                "trouble": self._server.sink_trouble,
+            },
             "missing": missing,
             "diverged": [_divergence_body(each) for each in deployment.diverged],
             "troubles": [

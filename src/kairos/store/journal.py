@@ -76,14 +76,22 @@ class JournalWriter:
             return self._end
 
     def sync(self) -> None:
-        """Makes everything appended so far survive a power cut too.
+        """Makes everything appended so far survive a power cut too; appends go on meanwhile.
 
         Raises:
-            StoreError: the disk failed.
+            StoreError: the disk failed. What was appended since the last sync that went well may be lost then, even
+                if a later sync raises nothing.
         """
         with self._lock:
-            if not self.closed:
-                self._sync()
+            if self.closed:
+                return
+            handle = os.dup(self._handle)  # so that a close meanwhile takes nothing away
+        try:
+            os.fdatasync(handle)
+        except OSError as error:
+            raise self._unsynced(error) from error
+        finally:
+            os.close(handle)
 
     def close(self) -> None:
         """Syncs and closes; closing twice does nothing.
@@ -111,7 +119,10 @@ class JournalWriter:
         try:
             os.fsync(self._handle)
         except OSError as error:
-            raise StoreError("A journal cannot be synced.", given=f"{self.path.name}: {error}") from error
+            raise self._unsynced(error) from error
+
+    def _unsynced(self, error: OSError) -> StoreError:
+        return StoreError("A journal cannot be synced.", given=f"{self.path.name}: {error}")
 
     def _cut_back(self) -> None:
         """Removes what is left of an append that failed."""

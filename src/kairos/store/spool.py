@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,15 +25,28 @@ from kairos.store.payloads import encode
 from kairos.store.records import EntityLabel, Label, Prediction, Record
 from kairos.values import canonical_json
 
-__all__ = ["PredictionWriter", "SpoolDamage", "SpoolState", "remove_if_finished", "split_name", "spools"]
+__all__ = [
+    "LARGEST_SPOOL_BYTES",
+    "RETRY_BYTES",
+    "Commit",
+    "PredictionWriter",
+    "SpoolDamage",
+    "SpoolState",
+    "remove_if_finished",
+    "split_name",
+    "spools",
+]
 
 _log = logging.getLogger("kairos.store")
 
-_LARGEST_SPOOL_BYTES = 32 << 20
-_RETRY_BYTES = 1 << 20
+LARGEST_SPOOL_BYTES = 32 << 20
+RETRY_BYTES = 1 << 20
 """How much more goes into a spool that is full before its follower is tried again."""
 _WORKER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SUFFIX = ".journal"
+
+Commit = Future[None]
+"""Ends once what was appended survives a power cut, or with the ``StoreError`` that says why it may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +97,9 @@ class SpoolState:
 class PredictionWriter:
     """Appends to a spool of its own; safe from several threads. What ``append`` returned from survives ``kill -9``."""
 
+    is_durable = False
+    """Whether ``append`` gives a commit to wait for."""
+
     def __init__(self, root: Path, worker: str) -> None:
         if _WORKER.fullmatch(worker) is None:
             raise UsageError(
@@ -94,14 +111,19 @@ class PredictionWriter:
         self._journal = self._next_journal()
         self._size_bytes = 0
         self._retry_bytes = 0  # below this size the change is not tried again
+        self.trouble: str | None = None
+        """Why the last append kept nothing; ``None``: it went well."""
 
-    def append(self, predictions: Sequence[Prediction] | Predictions) -> None:
+    def append(self, predictions: Sequence[Prediction] | Predictions) -> Commit | None:
         """Appends predictions: all or, after an error or a crash, none.
+
+        Returns:
+            Of a durable writer, the commit that says when they survive a power cut.
 
         Raises:
             StoreError: the disk is full, or the writer is closed.
         """
-        self._append(predictions)
+        return self._append(predictions)
 
     def append_labels(self, labels: Sequence[Label]) -> None:
         """Appends labels: all or, after an error or a crash, none.
@@ -124,14 +146,24 @@ class PredictionWriter:
         with self._lock:
             self._journal.close()
 
-    def _append(self, records: Sequence[Record] | Predictions) -> None:
+    def _append(self, records: Sequence[Record] | Predictions) -> Commit | None:
         if not len(records):
-            return
+            return None
         payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part
         with self._lock:
-            if self._size_bytes > max(_LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
+            if self._size_bytes > max(LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
                 self._change()
+            self._write(payload)
+        return None
+
+    def _write(self, payload: bytes) -> None:
+        """Appends a frame to the journal; the lock is held."""
+        try:
             self._size_bytes = self._journal.append([payload])
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = None
 
     def _change(self) -> None:
         """Goes on in a new spool; if none can be had, in the one that is open."""
@@ -142,7 +174,7 @@ class PredictionWriter:
             former.close()
         except StoreError as error:
             if self._journal is former:
-                self._retry_bytes = self._size_bytes + _RETRY_BYTES
+                self._retry_bytes = self._size_bytes + RETRY_BYTES
             _log.warning("The change to a new spool did not go well; predictions are still taken: %s", error)
 
     def _next_journal(self) -> JournalWriter:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kairos.errors import StoreError
+from kairos.store.durable import DurableWriter
 from kairos.store.journal import read_journal
 from kairos.store.partitions import Shelf, write_partitions
 from kairos.store.payloads import decode
@@ -55,9 +56,14 @@ class SpooledLog:
         self._by_entity = Shelf(root / "entity_labels", ENTITY_LABEL_SCHEMA)
         self._tails: dict[str, tuple[int, int, list[Record]]] = {}
 
-    def writer(self, worker: str) -> PredictionWriter:
-        """A writer with a spool of its own; ``worker`` names the process that writes."""
-        return PredictionWriter(self.root, worker)
+    def writer(self, worker: str, *, is_durable: bool = False) -> PredictionWriter:
+        """A writer with a spool of its own; ``worker`` names the process that writes.
+
+        Args:
+            worker: Letters, digits, ``_``, ``.`` and ``-``.
+            is_durable: Whether appends can be waited for until they survive a power cut.
+        """
+        return DurableWriter(self.root, worker) if is_durable else PredictionWriter(self.root, worker)
 
     def roll(self) -> int:
         """Moves whole records from the spools into Parquet and returns how many.

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import cast, get_args
 
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.settings.control import read_control
@@ -15,7 +16,7 @@ from kairos.app.settings.monitor import read_monitor
 from kairos.app.settings.output import read_output
 from kairos.app.settings.privacy import read_privacy
 from kairos.app.settings.retrain import read_retrain
-from kairos.app.settings.values import ModelSettings, Settings
+from kairos.app.settings.values import CaptureMode, ModelSettings, Settings
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
 from kairos.errors import SettingsError
@@ -65,6 +66,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         host=server.text("host", "127.0.0.1"),
         port=server.whole("port", 8000),
         grpc_port=server.optional_whole("grpc_port"),
+        capture=cast("CaptureMode", server.choice("capture", get_args(CaptureMode), "fast")),
         tracking=tracking.optional_text("mlflow"),
     )
     for reader in (replay, server, tracking, project, top):

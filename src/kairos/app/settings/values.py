@@ -16,7 +16,10 @@ from kairos.monitor.policy import MonitorPolicy
 from kairos.serving.guard import OutputGuard
 from kairos.values import Window
 
-__all__ = ["ModelSettings", "PrivacySettings", "Settings"]
+__all__ = ["CaptureMode", "ModelSettings", "PrivacySettings", "Settings"]
+
+CaptureMode = Literal["fast", "durable"]
+"""What an answer waits for: ``fast`` for one write, which ``kill -9`` cannot undo; ``durable`` for the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,8 @@ class Settings:
     port: int = 8000
     grpc_port: int | None = None
     """Where the server speaks gRPC; ``None``: nowhere."""
+    capture: CaptureMode = "fast"
+    """What an answer waits for."""
     tracking: str | None = None
     """Address of an MLflow server; ``None``: a file in the project."""
 
