@@ -13,7 +13,6 @@ from backports import zstd
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
-from kairos.serving import bodies
 from kairos.serving.bodies import PIECE_BYTES, respond
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.rows import Written
@@ -112,7 +111,7 @@ def test_a_very_long_answer_leaves_in_pieces(accepted: str, open_: Callable[[byt
 
 def test_a_body_that_comes_too_slowly_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client cannot hold a place for ever by sending a byte now and then."""
-    monkeypatch.setattr(bodies, "LONGEST_READ_S", 0.2)
+    monkeypatch.setattr(served.client.app.state.patience, "_longest_s", 0.2)
 
     async def drip() -> AsyncIterator[bytes]:
         while True:

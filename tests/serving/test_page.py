@@ -10,6 +10,7 @@ from starlette.routing import Route
 from kairos.errors import Overloaded, Unavailable
 from kairos.serving import app, body, guarding, json_body, label_body, lane, layers, standing
 from kairos.serving.app import make_app
+from kairos.serving.connections import frames, limits
 from kairos.serving.metrics import ServerMetrics
 from kairos.serving.server import MOST_WAITING
 from kairos.store.predictions import PredictionLog
@@ -44,6 +45,23 @@ def test_every_limit_is_on_the_page() -> None:
     assert f"no answer within {lane.LONGEST_WAIT_S:g} s" in PAGE
     assert f"up to {app.LARGEST_QUICK_BYTES >> 10} KiB are read in the event loop" in PAGE
     assert f"up to {standing.LONGEST_WAIT_S:.0f} s" in PAGE
+    usual = limits.USUAL
+    for told in (
+        f"connection | {usual.head_s:g} s, then 408",
+        f"body | {usual.body_s:g} s, then 408",
+        f"does not take | {usual.answer_s:g} s",
+        f"between two requests | {usual.idle_s:g} s",
+        f"each worker | {usual.connections:,}, then 503 with `Retry-After`; past {usual.most_open:,} they",
+        f"bytes of a head | {limits.LARGEST_HEAD_BYTES >> 10} KiB, then 431",
+        f"fields of a head | {limits.MOST_FIELDS}, then 431",
+        f"{limits.MOST_FRAMING_BYTES >> 20} MiB, then 400",
+        f"HTTP/1.1 | {limits.MOST_PIPELINED}, then",
+        f"HTTP/2 | {limits.MOST_STREAMS}; one more",
+        f"{frames.MOST_CREDIT:,.0f} in a burst, {frames.CREDIT_PER_S:g} a second",
+        f"{frames.CREDIT_PER_ANSWER:g} more for each answer",
+        f"takes a request back counts as {frames.COST_OF_RESET:g}",
+    ):
+        assert told in PAGE
     for error in (Overloaded, Unavailable):
         assert f"| {error.http_status} | `{error('x').code}` |" in PAGE
 

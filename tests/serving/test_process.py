@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,69 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kairos.store.predictions import PredictionLog
+from tests.serving.running import Toy
 from tests.store.disks import cut_power
 
-ROOT = Path(__file__).parents[2]
 COLUMNS = {"temperature": 0.5}
-
-
-class Toy:
-    """A server in its own process."""
-
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        self.folder = folder
-        if not (folder / "routes").exists():
-            self.follow("1 - 0 -")
-        with (folder / "stderr").open("w") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.serving.toy_process", str(folder), str(port)],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-
-    def follow(self, line: str) -> int:
-        """Writes a step into the ledger and returns its number."""
-        with (self.folder / "routes").open("a") as file:
-            file.write(line + "\n")
-        return len((self.folder / "routes").read_text().splitlines())
-
-    def connect(self) -> http.client.HTTPConnection:
-        """A connection that stays open."""
-        address = urlsplit(self.url)
-        assert address.hostname is not None
-        return http.client.HTTPConnection(address.hostname, address.port, timeout=30)
-
-    def get(self, path: str) -> Any:
-        """The body at a path."""
-        with closing(self.connect()) as connection:
-            connection.request("GET", path)
-            text = connection.getresponse().read().decode()
-        return json.loads(text) if text.startswith("{") else text
-
-    @property
-    def log(self) -> PredictionLog:
-        """What the server wrote, read from outside."""
-        return PredictionLog(self.folder / "log")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Toy]]:
-    """Starts servers, and ends them."""
-    toys: list[Toy] = []
-
-    def start(port: int = 0) -> Toy:
-        toys.append(Toy(tmp_path, port))
-        return toys[-1]
-
-    yield start
-    for toy in toys:
-        toy.process.kill()
-        toy.process.communicate()
 
 
 def post(connection: http.client.HTTPConnection, body: Any) -> tuple[int, Any]:

@@ -3,6 +3,7 @@
 
 ``FOLDER/routes`` is its ledger: one line ``champion challenger share previous`` a step, numbers of versions or ``-``.
 Version n adds 1000 n to the temperature; version 9 is damaged; version 8 takes half a second.
+``FOLDER/limits``: those for clients, in JSON; ``FOLDER/cert.pem`` with its key: TLS is spoken.
 
 With ``FOLDER/durable`` answers wait for the disk, and ``FOLDER/synced`` gets a line for each sync: how many bytes of
 which file are safe from a power cut.
@@ -10,6 +11,7 @@ which file are safe from a power cut.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -18,6 +20,8 @@ from typing import Any
 
 from kairos.delivery.state import Route
 from kairos.errors import UsageError
+from kairos.serving.connections.limits import Limits
+from kairos.serving.connections.tls import Certificate
 from kairos.serving.process import serve
 from kairos.store.predictions import PredictionLog
 from tests.serving.toys import Columns, Registry, Rule, adds, make_server, route
@@ -90,6 +94,8 @@ def main() -> None:
             server,
             port=port,
             grpc_port=next(iter(grpc_port), None),
+            certificate=Certificate(cert, cert) if (cert := folder / "cert.pem").exists() else None,
+            limits=Limits(**json.loads(limits.read_text())) if (limits := folder / "limits").exists() else Limits(),
             on_grpc=lambda address: print(address, flush=True),
             on_ready=lambda url: print(url, flush=True),
         )

@@ -220,6 +220,7 @@ class Client:
     """Talks to an application over ASGI in this process, one request at a time; enter it to start the application."""
 
     def __init__(self, app: Starlette) -> None:
+        self.app = app
         self._life = app.router.lifespan_context(app)
         transport = httpx.ASGITransport(
             app

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
-from kairos.serving.bodies import Patience, read_body, respond
+from kairos.serving.bodies import LONGEST_READ_S, Patience, read_body, respond
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.lane import Lanes
@@ -57,6 +57,7 @@ def make_app(
     *,
     pages: Mapping[str, Page] | None = None,
     beside: Beside = lambda infer: nullcontext(),
+    longest_read_s: float = LONGEST_READ_S,
 ) -> Starlette:
     """The ASGI application of a server; it starts and closes the server with its own life.
 
@@ -64,6 +65,7 @@ def make_app(
         server: Answers.
         pages: HTML by path, such as a status page; each is made anew for every request.
         beside: Another way to the server, open while the application is; given what answers in any protocol.
+        longest_read_s: How long the body of a request may take to arrive.
     """
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kairos-predict")
     page_pool = ThreadPoolExecutor(1, thread_name_prefix="kairos-page")  # so that no visit takes a prediction's place
@@ -103,7 +105,7 @@ def make_app(
         exception_handlers=handlers,  # type: ignore[arg-type]
         lifespan=life,
     )
-    app.state.patience = Patience()
+    app.state.patience = Patience(longest_read_s)
     app.router.redirect_slashes = False  # a redirect has no JSON
     return app
 

@@ -28,7 +28,7 @@ MOST_UNREAD_BYTES = 64 << 20
 """Bytes of a request after which a client that sends too much is cut off."""
 
 LONGEST_READ_S = 30.0
-"""How long a body may take to arrive."""
+"""How long a body may take to arrive, unless the server is told something else."""
 
 _LOOK_S = 0.5
 """How often bodies that take too long are looked for."""
@@ -145,14 +145,15 @@ class Patience:
     To be used from one event loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
         self._until_s: dict[asyncio.Task[Any], float] = {}
         self._is_looking = False
 
     def begin(self, task: asyncio.Task[Any]) -> None:
-        """A task reads from now on; it is cancelled once ``LONGEST_READ_S`` are over."""
+        """A task reads from now on; it is cancelled once its time is over."""
         loop = task.get_loop()
-        self._until_s[task] = loop.time() + LONGEST_READ_S
+        self._until_s[task] = loop.time() + self._longest_s
         if not self._is_looking:
             self._is_looking = True
             loop.call_later(_LOOK_S, self._look, loop)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kairos.clock import Clock
 from kairos.errors import KairosError
-from kairos.serving.bodies import CODINGS, LONGEST_READ_S
+from kairos.serving.bodies import CODINGS
 from kairos.serving.body import LARGEST_BODY_BYTES
 from kairos.serving.faults import Faults
 from kairos.serving.wire_errors import error_body, error_response, json_response
@@ -23,7 +23,7 @@ _log = logging.getLogger("kairos.serving")
 _HTTP_ERRORS = {
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path does not take this method."),
-    408: ("too_slow", f"The request took longer than {LONGEST_READ_S:g} seconds to arrive."),
+    408: ("too_slow", "The request took too long to arrive."),
     413: ("too_large", f"The request is larger than {LARGEST_BODY_BYTES} bytes."),
     415: ("unknown_coding", f"The content-encoding of the request is not read; {', '.join(CODINGS)} are."),
 }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import uvicorn
 
 from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
+from kairos.serving.connections.http1 import Http1
+from kairos.serving.connections.keeper import Keeper, Kept
+from kairos.serving.connections.limits import USUAL, Limits
+from kairos.serving.connections.tls import Certificate
 from kairos.serving.server import ModelServer
 from kairos.serving.workers import Seat, Told, listen
 
@@ -23,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["serve", "work"]
 
-KEEP_ALIVE_S = 75
-"""How long an idle connection stays open: longer than the proxies in front of servers keep theirs, commonly 60 s."""
+_BACKLOG = 2048
+"""Connections that the system holds until they are taken."""
 
 
 def serve(
@@ -34,6 +40,8 @@ def serve(
     port: int = 8000,
     pages: Mapping[str, Page] | None = None,
     grpc_port: int | None = None,
+    certificate: Certificate | None = None,
+    limits: Limits = USUAL,
     on_grpc: Callable[[str], None] = lambda address: None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -48,6 +56,8 @@ def serve(
         port: 0 for any free one.
         pages: HTML by path.
         grpc_port: Where gRPC is spoken as well, 0 for any free one; ``None``: nowhere.
+        certificate: For TLS over HTTP; ``None``: it is not spoken.
+        limits: For clients.
         on_grpc: Told the address of that, such as ``127.0.0.1:8001``, before ``on_ready``.
         on_ready: Told the URL as soon as requests are answered.
 
@@ -68,10 +78,11 @@ def serve(
         if door is not None and grpc_port is not None:
             on_grpc(door.bind(host, grpc_port))
 
-    config = _config(server, pages, door)
-    running = _Announcing(config, bind=bind, on_ready=lambda: on_ready(f"http://{shown}:{bound_port}"))
+    url = f"{'http' if certificate is None else 'https'}://{shown}:{bound_port}"
+    doors = _Doors(listener, None, certificate, limits)
+    running = _Announcing(_config(server, pages, door, limits), doors, bind=bind, on_ready=lambda: on_ready(url))
     with listener, _stop_signals_end_here(running):
-        running.run(sockets=[listener])
+        running.run()
     if running.refusal is not None:
         server.close()
         raise running.refusal
@@ -83,6 +94,8 @@ def work(
     *,
     pages: Mapping[str, Page] | None = None,
     grpc_at: tuple[str, int] | None = None,
+    certificate: Certificate | None = None,
+    limits: Limits = USUAL,
     told: Callable[[], Told] = dict,
 ) -> None:
     """Serves as one of several workers until SIGTERM, or until the supervisor is gone; Ctrl-C is the supervisor's.
@@ -92,6 +105,8 @@ def work(
         seat: The worker's place.
         pages: HTML by path.
         grpc_at: Host and port that all workers share for gRPC; ``None``: it is not spoken.
+        certificate: For TLS over HTTP; ``None``: it is not spoken.
+        limits: For clients of this worker.
         told: What the supervisor is told of this worker once requests are answered.
 
     Raises:
@@ -107,10 +122,12 @@ def work(
         if door is not None and grpc_at is not None:
             door.bind(*grpc_at, is_shared=True)
 
-    running = _Announcing(_config(server, pages, door), bind=bind, on_ready=lambda: seat.tell(told()))
+    doors = _Doors(seat.listener, inside, certificate, limits)
+    config = _config(server, pages, door, limits)
+    running = _Announcing(config, doors, bind=bind, on_ready=lambda: seat.tell(told()))
     threading.Thread(target=_until_alone, args=(seat,), name="kairos-supervised", daemon=True).start()
     with seat.listener, inside:
-        running.run(sockets=[seat.listener, inside])
+        running.run()
     if running.refusal is not None:
         server.close()
         raise running.refusal
@@ -123,14 +140,17 @@ def _until_alone(seat: Seat) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _config(server: ModelServer, pages: Mapping[str, Page] | None, door: GrpcDoor | None) -> uvicorn.Config:
+def _config(
+    server: ModelServer, pages: Mapping[str, Page] | None, door: GrpcDoor | None, limits: Limits
+) -> uvicorn.Config:
+    beside = {} if door is None else {"beside": door.open}
     return uvicorn.Config(
-        make_app(server, pages=pages) if door is None else make_app(server, pages=pages, beside=door.open),
+        make_app(server, pages=pages, longest_read_s=limits.body_s, **beside),
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=limits.idle_s,  # type: ignore[arg-type]  # any number will do
         timeout_graceful_shutdown=10,
     )
 
@@ -153,11 +173,24 @@ def _stop_signals_end_here(running: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class _Doors(NamedTuple):
+    """Where clients come in, and how."""
+
+    listener: socket.socket
+    inside: socket.socket | None
+    """For other workers."""
+    certificate: Certificate | None
+    limits: Limits
+
+
 class _Announcing(uvicorn.Server):
     """Takes other addresses first, in the event loop, and says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, *, bind: Callable[[], None], on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, doors: _Doors, *, bind: Callable[[], None], on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._doors = doors
         self._bind = bind
         self._on_ready = on_ready
         self.refusal: UsageError | None = None
@@ -176,9 +209,31 @@ class _Announcing(uvicorn.Server):
         except UsageError as error:
             self.refusal, self.should_exit = error, True
             return
-        await super().startup(sockets=sockets)
+        await super().startup(sockets=[])
         if self.started:
+            await self._open()
             self._on_ready()
+
+    async def _open(self) -> None:
+        """Takes connections, in uvicorn's place: each is looked after, and TLS is for those from outside."""
+        loop, doors = asyncio.get_running_loop(), self._doors
+        makes = partial(Http1, self.config, self.server_state, self.lifespan.state, limits=doors.limits)
+        tls = doors.certificate
+        opened = await loop.create_server(
+            makes,
+            sock=doors.listener,
+            backlog=_BACKLOG,
+            ssl=None if tls is None else tls.context,
+            ssl_handshake_timeout=None if tls is None else doors.limits.head_s,
+        )
+        self.servers.append(opened)
+        if doors.inside is not None:
+            self.servers.append(await loop.create_server(makes, sock=doors.inside, backlog=_BACKLOG))
+        Keeper(
+            lambda: cast("Iterable[Kept]", self.server_state.connections),  # all of them were made here
+            renew=lambda: None if tls is None else tls.renew(),
+            every_s=doors.limits.look_s,
+        ).begin(loop)
 
 
 def _grpc_door(server: ModelServer) -> GrpcDoor:
