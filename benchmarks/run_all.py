@@ -15,6 +15,7 @@ BENCHMARKS = (
     "serving.forms",
     "serving.observing",
     "serving.footprint",
+    "serving.endurance",
     "decisions.guarantees",
     "decisions.gates",
     "decisions.rollout",

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any
+
+from benchmarks.figures import US, Figure, Findings, Goal, Sample, median_of, print_said, print_table
+from benchmarks.figures import plain as as_plain
 
 __all__ = [
     "US",
@@ -38,19 +39,7 @@ __all__ = [
     "timed",
 ]
 
-US = "kairos"
-"""The contender that the others are compared with."""
-
-_HIGHER_IS_BETTER = {"requests/s"}
 _DISTRIBUTIONS = {"kairos": "kairos-ml"}
-
-
-class Sample(NamedTuple):
-    """One measurement."""
-
-    job: str
-    value: float
-    unit: str
 
 
 Turn = Callable[[], Iterable[Sample]]
@@ -74,50 +63,8 @@ class Setting:
     """How long a load lasts."""
     is_long: bool = False
     """Whether there is time for more than three minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """What one contender needed for one job, a value for each round."""
-
-    job: str
-    who: str
-    unit: str
-    values: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """The middle value."""
-        return median(self.values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """A ratio or a size that is aimed at."""
-
-    what: str
-    value: float
-    least: float | None = None
-    most: float | None = None
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether the value is on the right side; not a number is on neither."""
-        return self.value >= self.least if self.least is not None else self.value <= (self.most or 0.0)
-
-
-class Findings(NamedTuple):
-    """Figures, and what is to be said of them."""
-
-    figures: Sequence[Figure]
-    goals: Sequence[Goal] = ()
-    notes: Sequence[str] = ()
-    """Sentences, such as why a peer is missing."""
-
-
-def median_of(figures: Sequence[Figure], job: str, who: str) -> float:
-    """The median of one contender's values for one job; not a number if it has none."""
-    return next((figure.median for figure in figures if (figure.job, figure.who) == (job, who)), math.nan)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """All that was typed, with what a benchmark itself asks for."""
 
 
 def take_turns(contenders: Mapping[str, Turn], rounds: int) -> list[Figure]:
@@ -163,6 +110,7 @@ def main(
     *,
     rounds: int,
     apart: Sequence[str] = (),
+    options: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
 ) -> int:
     """Measures and prints a table; with ``--json`` the same for machines, into a file if one is named.
 
@@ -172,8 +120,9 @@ def main(
         measure: The benchmark.
         rounds: How many turns each contender has, if not told otherwise.
         apart: Peers that have an environment of their own, which the benchmark makes.
+        options: Adds those of the benchmark alone.
     """
-    args = _arguments(title, [*peers, *apart], rounds=rounds)
+    args = _arguments(title, [*peers, *apart], rounds, options)
     chosen = tuple(name for name in (*peers, *apart) if name not in args.without)
     beside = [name for name in (US, *chosen) if name not in apart]
     for name in beside:
@@ -194,17 +143,19 @@ def main(
         },
     }
     said = {"goals": [{**asdict(goal), "is_reached": goal.is_reached} for goal in goals], "notes": [*notes]}
-    plain = {"title": title, **machine, "figures": [_plain(f, figures) for f in figures], **said}
+    plain = {"title": title, **machine, "figures": [as_plain(f, figures) for f in figures], **said}
     if args.json is not None:
         told = json.dumps(plain, indent=2)
         print(told) if args.json == "-" else Path(args.json).write_text(told + "\n")
     if args.json != "-":
-        _print_table(title, machine, figures)
-        _print_said(goals, notes)
+        print_table(title, machine, figures)
+        print_said(goals, notes)
     return 0
 
 
-def _arguments(title: str, peers: Sequence[str], *, rounds: int) -> argparse.Namespace:
+def _arguments(
+    title: str, peers: Sequence[str], rounds: int, options: Callable[[argparse.ArgumentParser], object]
+) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print JSON, or write it beside the table")
     parser.add_argument("--quick", action="store_true", help="only see whether it works; the figures mean nothing")
@@ -212,6 +163,7 @@ def _arguments(title: str, peers: Sequence[str], *, rounds: int) -> argparse.Nam
     parser.add_argument("--rounds", type=int, help=f"turns of each contender (default: {rounds})")
     parser.add_argument("--seconds", type=float, help="how long a load lasts, where there is one (default: 2)")
     parser.add_argument("--without", action="append", default=[], choices=peers, help="leave out a peer")
+    options(parser)
     args = parser.parse_args()
     if args.rounds is None:
         args.rounds = 1 if args.quick else 3 * rounds if args.long else rounds
@@ -245,63 +197,5 @@ def _setting(folder: Path, peers: tuple[str, ...], args: argparse.Namespace) -> 
         quick=args.quick,
         seconds=args.seconds,
         is_long=args.long,
+        options=vars(args),
     )
-
-
-def _ratio(figure: Figure, figures: Sequence[Figure]) -> float | None:
-    """How many times better Kairos is at the same job; below 1 the other one is."""
-    ours = [other.median for other in figures if (other.job, other.who) == (figure.job, US)]
-    if figure.who == US or not ours:
-        return None
-    better, worse = (ours[0], figure.median) if figure.unit in _HIGHER_IS_BETTER else (figure.median, ours[0])
-    return better / worse if worse else None
-
-
-def _plain(figure: Figure, figures: Sequence[Figure]) -> dict[str, object]:
-    return {
-        "job": figure.job,
-        "who": figure.who,
-        "unit": figure.unit,
-        "median": figure.median,
-        "values": figure.values,
-        "kairos_times_better": _ratio(figure, figures),
-    }
-
-
-def _print_said(goals: Sequence[Goal], notes: Sequence[str]) -> None:
-    for goal in goals:
-        wanted = f"at least {goal.least:g}" if goal.least is not None else f"at most {goal.most:g}"
-        print(f"  {'reached' if goal.is_reached else 'MISSED ':8} {goal.what}: {goal.value:.3g} ({wanted})")
-    for note in notes:
-        print(f"  note: {note}")
-
-
-def _print_table(title: str, machine: Mapping[str, object], figures: Sequence[Figure]) -> None:
-    rows = [("", "", "median", "from .. to", "", "kairos is better by")]
-    shown = ""
-    for figure in figures:
-        ratio = _ratio(figure, figures)
-        low, high = min(figure.values), max(figure.values)
-        rows.append(
-            (
-                figure.job if figure.job != shown else "",
-                figure.who,
-                f"{figure.median:.3g}" if figure.median < 100 else f"{figure.median:.0f}",
-                f"{low:.3g} .. {high:.3g}" if high < 100 else f"{low:.0f} .. {high:.0f}",
-                figure.unit,
-                "" if ratio is None else f"{ratio:.2g} x" if ratio < 10 else f"{ratio:.0f} x",
-            )
-        )
-        shown = figure.job
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    print(title)
-    for row in rows:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    versions = machine["versions"]
-    assert isinstance(versions, dict)
-    print(
-        f"  {machine['at']}, {machine['cores']} cores, load {machine['load_before']:.1f} before and"
-        f" {machine['load_after']:.1f} after; " + ", ".join(f"{name} {number}" for name, number in versions.items())
-    )
-    if machine["quick"]:
-        print("  --quick: these figures mean nothing")
