@@ -4,15 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
 CLIENTS := .venv-clients
+TORCH := .venv-torch
+# Which PyTorch, and from where: an index of builds without graphics cards saves 6 GB where PyPI has others. Its own is
+# make torch TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
+TORCH_VERSION ?= 2.13.0
+TORCH_FROM ?=
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles clients check bench clean
+.PHONY: help setup demo test test-all oracles clients torch check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, and .venv-clients, 350 MB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, and .venv-torch, 1.7 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -60,12 +65,24 @@ $(CLIENTS)/.done: requirements/clients.lock | $(BIN)/uv
 
 clients: $(CLIENTS)/.done
 
-# Not in `make test`: folders named `oracles` and `clients` (norecursedirs in pyproject.toml). Named here, they are collected.
-test-all: test oracles clients
+# PyTorch, and what turns its networks into ONNX. pip installs it, as uv would take the build for graphics cards.
+$(TORCH)/.done: requirements/run.lock requirements/torch.lock pyproject.toml | $(BIN)/uv
+	test -x $(TORCH)/bin/python || $(BIN)/python -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet $(TORCH_FROM) torch==$(TORCH_VERSION)
+	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes -r requirements/run.lock -r requirements/torch.lock
+	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --no-deps -e .
+	touch $@
+
+torch: $(TORCH)/.done
+
+# Not in `make test`: folders named `oracles`, `clients` and `networks` (norecursedirs in pyproject.toml). Named here, they
+# are collected; networks in an environment that has PyTorch.
+test-all: test oracles clients torch
 	$(BIN)/python -m pytest tests/oracles tests/clients
+	$(TORCH)/bin/python -m pytest tests/networks
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) $(CLIENTS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(TORCH) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

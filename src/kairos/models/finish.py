@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,15 @@ import numpy as np
 from kairos.errors import DataRefused, PackageError
 from kairos.models.baseline import simple_baseline
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
-from kairos.models.frames import FrameColumn, FrameKind, column_names, read_column, select
+from kairos.models.foreign import Foreign, Untried, adopt, check_answers
+from kairos.models.frames import FrameColumn, column_names, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
+from kairos.models.libraries import libraries_of
 from kairos.models.package import write_package
-from kairos.models.ports import FinishRequest
+from kairos.models.ports import FinishRequest, Runner
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
-from kairos.models.runner import SklearnRunner, choose_form, one_number_a_row
+from kairos.models.runner import choose_form, make_runner, one_number_a_row
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.models.spec import Method, PackageSpec, TrainingForm
 from kairos.models.training import TrainingData, fit, latest_time, training_data, training_table
@@ -32,9 +32,6 @@ __all__ = ["FinishModel", "ModelOptions"]
 
 _TRIED_ROWS = 1000
 """Rows on which the runner is compared with the estimator."""
-
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-"""Where a distribution's name is not its import name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +75,22 @@ class FinishModel:
         table = training_table(request.inputs, target, step=request.step)
         keys = [key for key in (options.time, options.entity) if key is not None]
         drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
+        returned = adopt(request.returned, step=request.step, allow_pickle=options.allow_pickle)
         data = training_data(
             table,
-            request.returned,
+            returned,
             step=request.step,
             target=target,
             keys=keys,
             drop=[d for d in drop if d not in keys],
         )
-        method = _method(request.returned, data, options.loss, step=request.step)
+        method = _method(returned, data, options.loss, step=request.step)
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
-        estimator = fit(request.returned, data, seed=request.seed, weights=weights)
+        estimator = fit(returned, data, seed=request.seed, weights=weights)
+        if isinstance(estimator, Untried):
+            estimator, data = estimator.bound(data, step=request.step)
         form, signature = _seal(estimator, data, method, _output(estimator, options))
         spec = PackageSpec(
             model=model,
@@ -105,10 +105,13 @@ class FinishModel:
             train_rows=len(data.target),
             seed=request.seed,
             baseline=simple_baseline(data.target, options.loss),
-            libraries=_libraries(estimator, data.kind),
+            libraries=libraries_of(estimator, data.kind),
             params=dict(request.params),
         )
-        runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
+        runner = make_runner(estimator, signature=signature, form=form, method=method)
+        if isinstance(estimator, Foreign):
+            is_chance = options.loss == "log_loss"
+            check_answers(estimator, runner, data.arrays, is_chance=is_chance, step=request.step)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
         unseen = _unseen(request.inputs.get("holdout") if learn.artifact is None else None, data, table)
         profile = _profile(estimator, data, method, unseen, importances)
@@ -188,7 +191,7 @@ def _method(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Meth
     """The log loss judges probabilities, every other loss judges what ``predict`` gives."""
     if loss != "log_loss":
         return "predict"
-    if not hasattr(estimator, "predict_proba"):
+    if not isinstance(estimator, Untried) and not hasattr(estimator, "predict_proba"):
         raise PackageError(
             f"The model step {step!r} is judged by the log loss, but its estimator gives no probabilities.",
             given=f"a {type(estimator).__name__}",
@@ -199,7 +202,7 @@ def _method(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Meth
             f"The model step {step!r} is judged by the log loss, but its target is not 0 or 1 in every row.",
             accepted="two classes, written as 0 and 1",
         )
-    return "predict_proba"
+    return "predict" if isinstance(estimator, Untried) else "predict_proba"
 
 
 def _output(estimator: Any, options: ModelOptions) -> OutputSpec:
@@ -216,7 +219,7 @@ def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec
     form = choose_form(estimator, head, data.kind, arrays, dtypes, signature, method)
     if form.kind == "matrix":
         return form, signature
-    runner = SklearnRunner(estimator, signature=signature, form=form, method=method)
+    runner = make_runner(estimator, signature=signature, form=form, method=method)
     one = {name: values[:1] for name, values in arrays.items()}
     columns = tuple(
         replace(column, open_levels=_answers_unseen(runner, one, column.name)) if column.kind == "category" else column
@@ -237,7 +240,7 @@ def _column(column: FrameColumn) -> Column:
     )
 
 
-def _answers_unseen(runner: SklearnRunner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:
+def _answers_unseen(runner: Runner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:
     try:
         answer = runner.predict({**row, name: np.array(["\N{LATIN SMALL LETTER O WITH STROKE} unseen"], dtype=object)})
     except Exception:  # however the estimator says no, it is a no
@@ -279,17 +282,3 @@ def _typical(column: Column, profile: ColumnProfile) -> Json:
     if not profile.levels:
         return None
     return profile.levels[0] == "true" if column.kind == "boolean" else profile.levels[0]
-
-
-def _libraries(estimator: Any, kind: FrameKind) -> dict[str, str]:
-    """Versions of what is needed to load the package, in Kairos or in MLflow."""
-    held = [estimator, *estimator.get_params(deep=True).values()]
-    roots = {type(item).__module__.partition(".")[0] for item in held}
-    names = {_DISTRIBUTIONS.get(root, root) for root in roots - {"builtins", "__main__"}}
-    found: dict[str, str] = {}
-    for name in sorted(names | {"mlflow-skinny", "numpy", "pandas", "scikit-learn", "scipy", "skops", kind}):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # the project's own module, or a part of the standard library
-    return found

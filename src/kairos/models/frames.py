@@ -18,6 +18,7 @@ from kairos.models.signature import ColumnKind
 __all__ = [
     "FrameColumn",
     "FrameKind",
+    "as_pandas",
     "build_frame",
     "column_names",
     "frame_kind",
@@ -75,6 +76,15 @@ def column_names(value: object) -> list[str]:
 def select(frame: Any, names: Sequence[str]) -> Any:
     """Returns the frame with these columns only, in this order."""
     return frame.select(list(names)) if frame_kind(frame) == "polars" else frame[list(names)]
+
+
+def as_pandas(frame: Any) -> Any:
+    """Returns a frame of numbers, booleans and text as pandas has it, without pyarrow; one of pandas as it is."""
+    if frame_kind(frame) == "pandas":
+        return frame
+    import pandas as pd  # met only when a pandas frame is asked for
+
+    return pd.DataFrame({name: pd.Series(read_column(frame, name).values) for name in frame.columns})
 
 
 def read_column(frame: Any, name: str) -> FrameColumn:

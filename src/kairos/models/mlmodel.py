@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from kairos.models.signature import Column
-from kairos.models.spec import PackageSpec
+from kairos.models.spec import PackageSpec, Serialization
 from kairos.values import Json, plain
 
 __all__ = ["INPUT_EXAMPLE", "MODEL_FILES", "mlflow_files"]
 
-MODEL_FILES = {"skops": "model.skops", "pickle": "model.pkl"}
-"""Where the estimator lies in the folder, by its form."""
+MODEL_FILES: dict[Serialization, str] = {
+    "skops": "model.skops", "pickle": "model.pkl", "torch": "model.safetensors", "pyfunc": "model/MLmodel",
+}  # fmt: skip
+"""Where the estimator lies in the folder, by its form; of ``pyfunc`` the first of several files."""
 
 INPUT_EXAMPLE = "input_example.json"
 _SERVING_EXAMPLE = "serving_input_example.json"
@@ -57,24 +59,8 @@ def mlflow_files(
 
 
 def _mlmodel(spec: PackageSpec, estimator: bytes, trusted: Sequence[str]) -> Json:
-    path = MODEL_FILES[spec.serialization]
     return {
-        "flavors": {
-            "python_function": {
-                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-                "loader_module": "mlflow.sklearn",
-                "model_path": path,
-                "predict_fn": spec.method,
-                "python_version": _PYTHON,
-            },
-            "sklearn": {
-                "code": None,
-                "pickled_model": path,
-                "serialization_format": spec.serialization,
-                "sklearn_version": spec.libraries.get("scikit-learn"),
-                "skops_trusted_types": list(trusted) if spec.serialization == "skops" else None,
-            },
-        },
+        "flavors": _flavors(spec, trusted),
         "metadata": {"kairos": {"model": spec.model, "target": spec.target, "loss": spec.loss}},
         "model_size_bytes": len(estimator),
         "model_uuid": hashlib.sha256(estimator).hexdigest()[:32],
@@ -88,6 +74,28 @@ def _mlmodel(spec: PackageSpec, estimator: bytes, trusted: Sequence[str]) -> Jso
             "inputs": json.dumps([_input(column) for column in spec.signature.columns]),
             "outputs": json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": _shape(spec)}}]),
             "params": None,
+        },
+    }
+
+
+def _flavors(spec: PackageSpec, trusted: Sequence[str]) -> Json:
+    path = MODEL_FILES[spec.serialization]
+    whole = {"env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}, "python_version": _PYTHON}
+    if spec.serialization not in ("skops", "pickle"):
+        return {"python_function": {**whole, "loader_module": "kairos.models.mlflow_loader"}}
+    return {
+        "python_function": {
+            **whole,
+            "loader_module": "mlflow.sklearn",
+            "model_path": path,
+            "predict_fn": spec.method,
+        },
+        "sklearn": {
+            "code": None,
+            "pickled_model": path,
+            "serialization_format": spec.serialization,
+            "sklearn_version": spec.libraries.get("scikit-learn"),
+            "skops_trusted_types": list(trusted) if spec.serialization == "skops" else None,
         },
     }
 

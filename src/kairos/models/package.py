@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,11 @@ _COMPILATION = "kairos/compiled.json"
 _FILES = "kairos/files.json"
 
 
+def _nowhere(name: str) -> Path | None:
+    """For files that do not lie on this machine."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """An opened package."""
@@ -44,6 +49,10 @@ class Package:
     """One row that the model accepts, made of medians and most frequent levels; nobody's real row."""
     read: Callable[[str], bytes] = field(repr=False, compare=False)
     """Returns one of the package's files by its relative path."""
+    locate: Callable[[str], Path | None] = field(default=_nowhere, repr=False, compare=False)
+    """Returns where one of the files lies on this machine, verified like what ``read`` returns; ``None`` if nowhere."""
+    files: Collection[str] = field(default=(), repr=False)
+    """Relative paths of all files that the package was written with."""
     allow_pickle: bool = False
     compilation: Compilation = NOT_TRIED
     """Whether there is a compiled form, with its proof, or why there is none."""
@@ -56,10 +65,9 @@ class Package:
         Raises:
             PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
         """
-        from kairos.models.estimator_file import read_estimator  # it loads scikit-learn, which takes a second
+        from kairos.models.native import read_model  # what it reads with takes a second to load
 
-        data = self.read(MODEL_FILES[self.spec.serialization])
-        return read_estimator(data, self.spec.serialization, allow_pickle=self.allow_pickle)
+        return read_model(self)
 
     @property
     def answering(self) -> Literal["compiled", "native"]:
@@ -117,11 +125,9 @@ class Package:
             PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
         """
         if "native" not in self.loaded:
-            from kairos.models.runner import SklearnRunner  # it loads scikit-learn
+            from kairos.models.native import native_runner  # the same
 
-            self.loaded["native"] = SklearnRunner(
-                self.estimator(), signature=self.spec.signature, form=self.spec.form, method=self.spec.method
-            )
+            self.loaded["native"] = native_runner(self)
         return self.loaded["native"]
 
 
@@ -145,24 +151,24 @@ def write_package(
     Raises:
         PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
     """
-    from kairos.models.estimator_file import untrusted_types, write_estimator  # see Package.estimator
+    from kairos.models.estimator_file import untrusted_types  # it loads scikit-learn
+    from kairos.models.native import write_model
 
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise PackageError("A package is written into an empty folder.", given=folder.name)
-    data, serialization = write_estimator(estimator, allow_pickle=allow_pickle)
+    held, serialization = write_model(estimator, allow_pickle=allow_pickle)
     spec = replace(spec, serialization=serialization)
-    trusted = untrusted_types(data, trusted=()) if serialization == "skops" else []
-    files = mlflow_files(spec, data, trusted=trusted, example=example)
-    files[MODEL_FILES[serialization]] = data
+    trusted = untrusted_types(held[MODEL_FILES["skops"]], trusted=()) if serialization == "skops" else []
+    files = mlflow_files(spec, b"".join(held.values()), trusted=trusted, example=example) | held
     files[_PROFILE] = canonical_json(profile)
     files[_LINEAGE] = canonical_json(lineage)
     files[_SPEC] = canonical_json({"format": FORMAT, **plain(spec)})
     files[_COMPILATION] = canonical_json(compilation)
     if compilation.is_proven:
         files[COMPILED_FILE] = compiled
-    (folder / "kairos").mkdir()
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     (folder / _FILES).write_bytes(canonical_json({name: _sha256(content) for name, content in files.items()}))
     return spec
@@ -190,52 +196,68 @@ def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
                 file=name,
             ) from error
 
-    return read_package(read, allow_pickle=allow_pickle)
+    return read_package(read, locate=folder.joinpath, allow_pickle=allow_pickle)
 
 
-def read_package(read: Callable[[str], bytes], *, allow_pickle: bool = False) -> Package:
+def read_package(
+    read: Callable[[str], bytes], *, locate: Callable[[str], Path | None] = _nowhere, allow_pickle: bool = False
+) -> Package:
     """Opens a package wherever its files are, for instance in the store.
 
     Args:
         read: Returns one of the package's files by its relative path.
+        locate: Returns where one of them lies on this machine, if it does: large weights are then mapped, not read.
         allow_pickle: Whether ``runner`` may load a pickle, which runs code.
 
     Raises:
         PackageError: the files are not a package that this version reads, or not as they were written.
     """
-    verified = read = _Verified(read)
+    verified = read = _Verified(read, locate)
     spec = _read_json(read, _SPEC)
     found = spec.pop("format", None)
     if found != FORMAT:
         raise PackageError("A model package has a format that is not known.", given=found, accepted=repr(FORMAT))
     split = _read_json(read, INPUT_EXAMPLE)
+    is_tried = _COMPILATION in verified.names  # older versions did not compile
     return Package(
         spec=PackageSpec.from_plain(spec),
         profile=Profile.from_plain(_read_json(read, _PROFILE)),
         lineage=_read_json(read, _LINEAGE),
         example=dict(zip(split["columns"], split["data"][0], strict=True)),
         read=read,
+        locate=verified.locate,
+        files=verified.names,
         allow_pickle=allow_pickle,
-        compilation=Compilation.from_plain(_read_json(read, _COMPILATION)) if verified.has(_COMPILATION) else NOT_TRIED,
+        compilation=Compilation.from_plain(_read_json(read, _COMPILATION)) if is_tried else NOT_TRIED,
     )
 
 
 class _Verified:
     """Reads files, and gives none that is not as it was written."""
 
-    def __init__(self, read: Callable[[str], bytes]) -> None:
+    def __init__(self, read: Callable[[str], bytes], locate: Callable[[str], Path | None]) -> None:
         self._read = read
+        self._locate = locate
         self._expected = _read_json(read, _FILES)
-
-    def has(self, name: str) -> bool:
-        """Whether the package was written with this file; packages of older versions lack some."""
-        return name in self._expected
+        self.names = frozenset(self._expected)
 
     def __call__(self, name: str) -> bytes:
         data = self._read(name)
-        if _sha256(data) != self._expected.get(name):
-            raise PackageError(f"The file {name!r} of a model package is not as it was written.", file=name)
+        self._check(name, _sha256(data))
         return data
+
+    def locate(self, name: str) -> Path | None:
+        """Where the file lies, if it does so on this machine; read once, as it is compared."""
+        path = self._locate(name)
+        if path is None or not path.is_file():
+            return None
+        with path.open("rb") as file:
+            self._check(name, hashlib.file_digest(file, "sha256").hexdigest())
+        return path
+
+    def _check(self, name: str, found: str) -> None:
+        if found != self._expected.get(name):
+            raise PackageError(f"The file {name!r} of a model package is not as it was written.", file=name)
 
 
 def _sha256(data: bytes) -> str:

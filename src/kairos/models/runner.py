@@ -19,13 +19,15 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
+from kairos.models.foreign import Foreign
 from kairos.models.frames import FrameKind, build_frame
+from kairos.models.ports import Runner
 from kairos.models.recalibrated import Recalibrated
 from kairos.models.signature import Signature
 from kairos.models.spec import InputForm, Method, TrainingForm
 from kairos.models.trees import flatten
 
-__all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "one_number_a_row"]
+__all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "make_runner", "one_number_a_row"]
 
 
 TOLERANCE = 1e-12
@@ -89,6 +91,15 @@ class SklearnRunner:
         return matrix
 
 
+def make_runner(estimator: Any, *, signature: Signature, form: TrainingForm, method: Method) -> Runner:
+    """The native runner of a trained model, which is not changed."""
+    inner = estimator.estimator if isinstance(estimator, Recalibrated) else estimator
+    if isinstance(inner, Foreign):
+        mend = None if inner is estimator else estimator.recalibration
+        return inner.runner(signature=signature, form=form, recalibration=mend)
+    return SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
+
+
 def choose_form(
     estimator: Any,
     frame: Any,
@@ -113,13 +124,15 @@ def choose_form(
         PackageError: no form gives the same predictions.
     """
     expected = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
-    kinds: list[InputForm] = [kind]
-    if all(column.kind in ("number", "integer", "boolean") for column in signature.columns):
+    kinds: list[InputForm] = [estimator.takes if isinstance(estimator, Foreign) else kind]
+    if not isinstance(estimator, Foreign) and all(
+        column.kind in ("number", "integer", "boolean") for column in signature.columns
+    ):
         kinds.insert(0, "matrix")
     failure = "other predictions"
     for candidate in kinds:
         form = TrainingForm(kind=candidate, dtypes=dtypes)
-        runner = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method=method)
+        runner = make_runner(estimator, signature=signature, form=form, method=method)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")

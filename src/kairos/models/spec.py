@@ -17,7 +17,7 @@ FORMAT = "1"
 
 InputForm = Literal["matrix", "polars", "pandas"]
 Method = Literal["predict", "predict_proba"]
-Serialization = Literal["skops", "pickle"]
+Serialization = Literal["skops", "pickle", "torch", "pyfunc"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

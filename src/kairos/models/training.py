@@ -14,7 +14,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
-from kairos.models.frames import FrameColumn, FrameKind, column_names, frame_kind, read_column, select
+from kairos.models.foreign import Untried
+from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names, frame_kind, read_column, select
 from kairos.stats.leakage import find_leakage
 from kairos.values import parse_moment
 
@@ -37,6 +38,12 @@ class TrainingData:
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """The features as plain arrays by name."""
         return {name: column.values for name, column in self.columns.items()}
+
+    def in_pandas(self) -> TrainingData:
+        """The same, as a pandas data frame."""
+        features = as_pandas(self.features)
+        columns = {name: read_column(features, name) for name in self.columns}
+        return TrainingData(kind="pandas", features=features, columns=columns, target=self.target)
 
 
 def training_table(inputs: Mapping[str, Any], target: str, *, step: str) -> Any:
@@ -85,7 +92,8 @@ def training_data(
                 hint=did_you_mean(name, names),
             )
     outside = {target, *keys, *drop}
-    chosen = _own_features(estimator, step, names, outside) if _is_fitted(estimator) else None
+    knows_names = estimator.features is not None if isinstance(estimator, Untried) else _is_fitted(estimator)
+    chosen = _own_features(estimator, step, names, outside) if knows_names else None
     if chosen is None:
         chosen = [name for name in names if name not in outside]
     if not chosen:
@@ -173,6 +181,8 @@ def _is_of(estimator: Any, library: str) -> bool:
 
 
 def _is_fitted(estimator: Any) -> bool:
+    if isinstance(estimator, Untried):
+        return True
     # CatBoost's follow scikit-learn without being its children.
     if not isinstance(estimator, BaseEstimator) and not _is_of(estimator, "catboost"):
         raise PackageError(
@@ -188,7 +198,8 @@ def _is_fitted(estimator: Any) -> bool:
 
 
 def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[str]) -> list[str]:
-    own = getattr(estimator, "feature_names_" if _is_of(estimator, "catboost") else "feature_names_in_", None)
+    key = "feature_names_" if _is_of(estimator, "catboost") else "feature_names_in_"
+    own = estimator.features if isinstance(estimator, Untried) else getattr(estimator, key, None)
     if own is None:
         raise PackageError(
             f"The model step {step!r} returned an estimator that does not know the names of its columns.",

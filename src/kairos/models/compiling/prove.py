@@ -11,6 +11,7 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.compiled import Compilation, CompiledRunner, Proof, layout_of
 from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.foreign import Foreign, first_line
 from kairos.models.ports import Runner
 from kairos.models.signature import Signature
 from kairos.models.spec import Method, TrainingForm
@@ -25,8 +26,10 @@ Columns = Mapping[str, np.ndarray[Any, Any]]
 COMPILER = 1
 """Raised when the files that come out are others: packages are then made anew."""
 
-TOLERANCES = {"float64": 1e-12, "float32": 1e-6}
-"""Largest difference, relative to the largest answer, by the precision in which the library of the model computes."""
+TOLERANCES = {"float64": 1e-12, "float32": 1e-6, "network": 1e-5}
+"""Largest difference, relative to the largest answer, by the precision in which the library of the model computes.
+
+A network adds thousands of products in float32, each library in an order of its own."""
 
 
 def can_compile() -> bool:
@@ -62,8 +65,13 @@ def compile_model(
     from kairos.models.compiling.graph import convert, read_ensemble  # it loads onnx
 
     try:
-        ensemble = read_ensemble(estimator)
-        data = convert(estimator, signature, layout=layout_of(form), method=method)
+        is_foreign = isinstance(estimator, Foreign)
+        ensemble = None if is_foreign else read_ensemble(estimator)
+        if is_foreign:
+            data = estimator.compiled()
+        else:
+            data = convert(estimator, signature, layout=layout_of(form), method=method)
+        precision = estimator.precision if is_foreign else "float64" if ensemble is None else ensemble.precision
         compiled = CompiledRunner(data, signature=signature, form=form)
         # Of a pipeline, or with codes of categories, the trees ask about what comes before them, not about columns.
         is_direct = not hasattr(estimator, "steps") and ensemble is not None and ensemble.coding is None
@@ -76,17 +84,17 @@ def compile_model(
             rows_from="train" if holdout is None else "holdout",
             train=train,
             ensemble=direct,
-            relative=TOLERANCES["float64" if ensemble is None else ensemble.precision],
+            relative=TOLERANCES[precision],
         )
     except NotCompiled as refusal:
         return Compilation(why=str(refusal)), b""
     except PackageError as error:
-        return Compilation(why=f"ONNX Runtime does not run it: {_first_line(error.given or error)}"), b""
+        return Compilation(why=f"ONNX Runtime does not run it: {first_line(error.given or error)}"), b""
     except Exception as error:  # converters fail in ways of their own; the model is none the worse
         name = f"{type(error).__module__.partition('.')[0]}.{type(error).__name__}"
         # The words of an error may name values of a text column, which a package does not.
         has_text = any(column.kind in ("category", "text") for column in signature.columns)
-        words = "" if has_text else f": {_first_line(error)}"
+        words = "" if has_text else f": {first_line(error)}"
         return Compilation(why=f"It cannot be converted: {name}{words}"), b""
     return Compilation(proof=proof), data
 
@@ -154,7 +162,3 @@ def _compare(native: Runner, compiled: Runner, rows: Columns, relative: float, w
         given = f"{answer[worst]:.17g} instead of {expected[worst]:.17g}"
         raise NotCompiled(f"The compiled form answers {where.format(worst)} with {given}.")
     return largest, worst, scale
-
-
-def _first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,116 @@
+"""A package's own model, as it was trained: the files that hold it, and what reads them, by the form they have."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kairos.errors import PackageError
+from kairos.models.foreign import Foreign
+from kairos.models.mlmodel import MODEL_FILES
+from kairos.models.ports import Runner
+from kairos.models.spec import Serialization
+from kairos.values import canonical_json, plain
+
+if TYPE_CHECKING:
+    from kairos.models.package import Package
+    from kairos.stats.recalibration import Recalibration  # it loads scipy
+
+__all__ = ["MAPPED_FROM", "native_runner", "read_model", "write_model"]
+
+_RECALIBRATION = "kairos/recalibration.json"
+"""Beside a model of another library that is put right; an estimator holds its own."""
+
+MAPPED_FROM = 16_000_000
+"""From so many bytes on weights are mapped from their file, so that all workers of a machine share them."""
+
+
+def write_model(estimator: Any, *, allow_pickle: bool) -> tuple[dict[str, bytes], Serialization]:
+    """Returns the files that hold a trained model, and their form.
+
+    Raises:
+        PackageError: it needs pickle, and ``allow_pickle`` is not set.
+    """
+    from kairos.models.recalibrated import Recalibrated  # it loads scikit-learn
+
+    inner = estimator.estimator if isinstance(estimator, Recalibrated) else estimator
+    if isinstance(inner, Foreign):
+        files = dict(inner.files())
+        if inner is not estimator:
+            files[_RECALIBRATION] = canonical_json(plain(estimator.recalibration))
+        return files, inner.serialization
+    from kairos.models.estimator_file import write_estimator  # the same
+
+    data, serialization = write_estimator(estimator, allow_pickle=allow_pickle)
+    return {MODEL_FILES[serialization]: data}, serialization
+
+
+def read_model(package: Package) -> Any:
+    """The estimator, or the model of another library; put right if it was.
+
+    Raises:
+        PackageError: a file is damaged, of untrusted types, or runs code and that is not allowed.
+    """
+    if package.spec.serialization in ("skops", "pickle"):
+        from kairos.models.estimator_file import read_estimator  # it loads scikit-learn, which takes a second
+
+        data = package.read(MODEL_FILES[package.spec.serialization])
+        return read_estimator(data, package.spec.serialization, allow_pickle=package.allow_pickle)
+    model, mend = _foreign(package), _recalibration(package)
+    if mend is None:
+        return model
+    from kairos.models.recalibrated import Recalibrated  # the same
+
+    return Recalibrated(model, level=mend.level, slope=mend.slope, scale=mend.scale)
+
+
+def native_runner(package: Package) -> Runner:
+    """What predicts with the model itself.
+
+    Raises:
+        PackageError: as ``read_model``; or its library is not installed.
+    """
+    spec = package.spec
+    if spec.serialization in ("skops", "pickle"):
+        from kairos.models.runner import SklearnRunner  # it loads scikit-learn
+
+        return SklearnRunner(read_model(package), signature=spec.signature, form=spec.form, method=spec.method)
+    model = _foreign(package)
+    return model.runner(signature=spec.signature, form=spec.form, recalibration=_recalibration(package))
+
+
+def _foreign(package: Package) -> Foreign:
+    if package.spec.serialization == "torch":
+        return _network(package)
+    if package.spec.serialization == "pyfunc":
+        from kairos.models.pyfunc_model import read_pyfunc  # it loads MLflow and pandas
+
+        return read_pyfunc(package)
+    raise PackageError(
+        "An estimator's form is not known.", given=package.spec.serialization, accepted=", ".join(MODEL_FILES)
+    )
+
+
+def _network(package: Package) -> Foreign:
+    name = MODEL_FILES["torch"]
+    path = package.locate(name)
+    is_large = path is not None and path.stat().st_size >= MAPPED_FROM
+    data = np.memmap(path, mode="r", dtype=np.uint8) if path is not None and is_large else package.read(name)
+    try:
+        from kairos.models.network import NetworkModel  # it loads PyTorch
+    except ImportError as error:
+        raise PackageError(
+            f"The network of the model {package.spec.model!r} needs PyTorch, which is not installed here.",
+            hint="Type: pip install 'kairos-ml[torch]'; for a proven compiled form 'kairos-ml[compiled]' is enough.",
+        ) from error
+    return NetworkModel(data)
+
+
+def _recalibration(package: Package) -> Recalibration | None:
+    if _RECALIBRATION not in package.files:
+        return None
+    from kairos.stats.recalibration import Recalibration  # see above
+
+    return Recalibration(**json.loads(package.read(_RECALIBRATION)))

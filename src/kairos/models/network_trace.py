@@ -1,0 +1,180 @@
+"""Tracing a network of PyTorch: from a module, with all of its classes, to a list of operations and to ONNX."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.export.graph_signature import InputKind, OutputKind
+
+from kairos.errors import PackageError
+from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.foreign import Untried, first_line
+from kairos.models.network import DTYPE_NAMES, INPUT, KINDS, ON_SIZES, NetworkModel, function_of, unfit
+from kairos.models.network_file import Named, NetworkFile, Operation, Ref, Weight, write_network
+
+if TYPE_CHECKING:
+    from kairos.models.training import TrainingData  # it loads scikit-learn
+
+__all__ = ["UntracedNetwork", "to_onnx"]
+
+_EXAMPLE_ROWS = 3
+"""PyTorch takes one row, or none, for a special case; three stand for any number."""
+
+
+class UntracedNetwork(Untried):
+    """What a step returned."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._module = module
+
+    def bound(self, data: TrainingData, *, step: str) -> tuple[NetworkModel, TrainingData]:
+        """Traces the network for so many columns; the module itself is not changed.
+
+        Raises:
+            PackageError: columns are text, or the network cannot be traced.
+        """
+        texts = [name for name, column in data.columns.items() if column.kind in ("category", "text")]
+        if texts:
+            raise PackageError(
+                f"The network of step {step!r} takes numbers only.",
+                given=f"text in {', '.join(texts)}",
+                accepted="columns of numbers and booleans, as one matrix in the order of the table",
+                hint=f"Encode text in an earlier step, or leave it out: @model(..., drop={texts!r}).",
+            )
+        width = len(data.columns)
+        try:
+            with _quietly():
+                program = _traced(self._module, width)
+            model = NetworkModel(write_network(_file_of(program, width)), program)
+        except PackageError:
+            raise
+        except Exception as error:  # the tracer has a class of its own for each cause
+            raise PackageError(
+                f"The network of step {step!r} cannot be packaged: it cannot be traced.",
+                given=f"{type(error).__name__}: {first_line(error)}",
+                accepted="a torch.nn.Module that takes one float tensor of shape (rows, columns), gives one of shape "
+                "(rows,) or (rows, 1), and does not branch on values",
+            ) from error
+        return model, data
+
+
+class _Whole(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there where types are checked
+    """A network from the doubles of a request to its answers."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).cpu().eval()
+        held = [*self.network.parameters(), *self.network.buffers()]
+        self.dtype = next((tensor.dtype for tensor in held if tensor.is_floating_point()), torch.float32)
+
+    def forward(self, matrix: torch.Tensor) -> torch.Tensor:
+        """One number a row."""
+        answer: torch.Tensor = self.network(matrix.to(self.dtype))
+        return answer.to(torch.float64)
+
+
+def _traced(module: torch.nn.Module, width: int) -> Any:
+    example = torch.zeros(_EXAMPLE_ROWS, width, dtype=torch.float64)
+    rows = torch.export.Dim("rows", min=1)
+    program = torch.export.export(_Whole(module), (example,), dynamic_shapes=({0: rows},), strict=False)
+    return program.run_decompositions()
+
+
+def to_onnx(program: Any, width: int) -> bytes:
+    """The ONNX file of a traced network, by PyTorch's own exporter.
+
+    Raises:
+        NotCompiled: the exporter is not there.
+    """
+    if find_spec("onnxscript") is None:
+        raise NotCompiled("What PyTorch writes ONNX with is not installed: pip install 'kairos-ml[torch]'.")
+    with _quietly():
+        written = torch.onnx.export(
+            program,
+            (torch.zeros(_EXAMPLE_ROWS, width, dtype=torch.float64),),
+            input_names=["X"],
+            output_names=["answer"],
+            opset_version=21,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    from kairos.models.compiling.cleaned import cleaned  # it loads onnx
+
+    return cleaned(written.model_proto)
+
+
+def _file_of(program: Any, width: int) -> NetworkFile:
+    described = program.graph_signature
+    if any(spec.kind is not OutputKind.USER_OUTPUT for spec in described.output_specs):
+        raise unfit("it changes its own buffers while it predicts")
+    held = {**program.state_dict, **program.constants}
+    nodes = list(program.graph.nodes)
+    names = {node: f"%{node.name}" for node in nodes}
+    weights = {}
+    for node, spec in zip([node for node in nodes if node.op == "placeholder"], described.input_specs, strict=True):
+        if spec.kind is InputKind.USER_INPUT:
+            names[node] = INPUT
+        elif node.users:
+            names[node] = spec.target.removeprefix("network.")
+            weights[names[node]] = _weight(held[spec.target])
+    # What nothing uses is left out: assertions about types, which hold by construction.
+    steps = [node for node in nodes if node.op == "call_function" and node.users]
+    operations = [
+        Operation(
+            result=names[node],
+            function=_name_of(node.target),
+            args=tuple(_argument(arg, names) for arg in node.args),
+            options={key: _argument(value, names) for key, value in node.kwargs.items()},
+        )
+        for node in steps
+    ]
+    (answer,) = nodes[-1].args[0]
+    return NetworkFile(width=width, operations=tuple(operations), answer=names[answer], weights=weights)
+
+
+def _weight(tensor: torch.Tensor) -> Weight:
+    if tensor.dtype not in DTYPE_NAMES:
+        raise unfit(f"weights of {tensor.dtype}")
+    flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else torch.empty(0).byte()
+    return Weight(dtype=DTYPE_NAMES[tensor.dtype], shape=tuple(tensor.shape), data=flat.numpy())
+
+
+def _name_of(function: Any) -> str:
+    name = function.__name__ if function in ON_SIZES.values() else str(function)
+    function_of(name)
+    return name
+
+
+def _argument(value: Any, names: Mapping[Any, str]) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_argument(item, names) for item in value]
+    for kind, of in KINDS.items():
+        if isinstance(value, of):
+            return Named(kind, str(value).removeprefix("torch."))
+    if value in names:
+        return Ref(names[value])
+    raise unfit(f"an argument of type {type(value).__name__}")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what PyTorch and its exporter say of themselves."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
