@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
+from polars.testing import assert_frame_equal
 
 from kairos.errors import StoreError, UsageError
 from kairos.store.batch import Predictions
-from kairos.store.payloads import decode, encode
+from kairos.store.frames import prediction_frame
+from kairos.store.payloads import decode, decode_together, encode
 from kairos.store.predictions import PredictionLog
 from kairos.store.records import Prediction
 
@@ -52,6 +55,24 @@ def batches(draw: Any) -> Predictions:
         errors=each(words, len(rows)),
         latencies_us=each(some.integers(0, 10**9), len(rows)),
     )
+
+
+@given(some.lists(batches(), min_size=1, max_size=3))
+def test_batches_are_the_table_that_their_rows_are(several: list[Predictions]) -> None:
+    """By column or row by row, beside each other: the same table, with the same types."""
+    rows = [row for batch in several for row in batch]
+    mixed = [*several[:1], *(row for batch in several[1:] for row in batch)]
+    expected = prediction_frame(rows)
+    assert_frame_equal(prediction_frame(several), expected)
+    assert_frame_equal(prediction_frame(mixed), expected)
+
+
+@given(batches(), some.sampled_from(["ids", "keys", "roles", "raws", "latencies_us"]))
+def test_columns_that_do_not_fit_are_damage(batch: Predictions, name: str) -> None:
+    """A batch whose columns are of different lengths is never read, not even in part."""
+    cut = replace(batch, **{name: getattr(batch, name)[:-1]})
+    with pytest.raises(StoreError, match="cannot be read"):
+        decode_together(encode(cut))
 
 
 @given(batches())

@@ -21,6 +21,7 @@ from kairos.errors import KairosError, Overloaded, StoreError, UsageError
 from kairos.serving.bodies import LONGEST_READ_S, Patience, read_body, respond
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
+from kairos.serving.kept import keep
 from kairos.serving.lane import Lanes
 from kairos.serving.peers import FROM_PEER
 from kairos.serving.protocols import Plain
@@ -74,6 +75,7 @@ def make_app(
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
         await asyncio.get_running_loop().run_in_executor(pool, server.start)
+        keep()
         async with beside(endpoints.infer):
             yield
         endpoints.close()

@@ -94,7 +94,7 @@ def supervise(
     url = f"http://{shown}:{listeners[0].getsockname()[1]}"
     with TemporaryDirectory(prefix="kairos-") as folder:
         context = get_context("forkserver")
-        context.set_forkserver_preload([*preload])
+        context.set_forkserver_preload([*preload, "kairos.serving.preloaded"])
         doors = [Path(folder) / f"{number}.sock" for number in range(count)]
         crew = [_Worker(context, work, number, listeners[number], doors) for number in range(count)]
         with _Stop() as stop:

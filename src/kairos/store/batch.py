@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -50,6 +50,26 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 "A prediction's model cannot be the name of a folder.", given=self.model, accepted=MODEL_NAMES
             )
+
+    def checked(self) -> Predictions:
+        """The same, if all of its columns fit each other.
+
+        Raises:
+            UsageError: they do not, or a time says no zone.
+        """
+        asked: tuple[Sequence[object], ...] = (self.keys, self.abouts, *self.inputs.values())
+        given: tuple[Sequence[object], ...] = (
+            self.versions, self.roles, self.answered, self.raws, self.outputs, self.violations, self.actions,
+            self.errors, self.latencies_us,
+        )  # fmt: skip
+        if any(len(each) != len(self.ids) for each in asked) or any(len(each) != len(self.rows) for each in given):
+            raise UsageError("Columns of predictions are not of the same length.", given=self.model)
+        if self.rows and not 0 <= min(self.rows) <= max(self.rows) < len(self.ids):
+            raise UsageError("Predictions are about rows that are not there.", given=self.model)
+        for name, about in zip(self.ids, self.abouts, strict=True):
+            if about is not None:
+                check_moment("prediction", name, about)
+        return self
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -10,7 +10,7 @@ from kairos.errors import StoreError, UsageError
 from kairos.store.batch import Predictions
 from kairos.store.records import EntityLabel, Label, Prediction, Record
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_together", "encode"]
 
 # The first byte of a payload says what the array behind it holds; a new format gets a new letter, so old spools stay
 # readable.
@@ -44,7 +44,13 @@ def _encode_one(record: Record | Predictions) -> bytes:
 
 
 def decode(payload: bytes) -> Sequence[Record]:
-    """Reads a payload of the spool; times come back in UTC.
+    """Reads a payload of the spool, row by row; see ``decode_together``."""
+    records = decode_together(payload)
+    return list(records) if isinstance(records, Predictions) else records
+
+
+def decode_together(payload: bytes) -> Sequence[Record] | Predictions:
+    """Reads a payload of the spool as it was written, by row or by column; times come back in UTC.
 
     Raises:
         StoreError: the payload is sound, but of a format that this release does not know, or a record is malformed.
@@ -54,12 +60,12 @@ def decode(payload: bytes) -> Sequence[Record]:
         if kind == _PREDICTIONS:
             return _PREDICTIONS_DECODER.decode(body)
         if kind == _TOGETHER:
-            return list(_TOGETHER_DECODER.decode(body))
+            return _TOGETHER_DECODER.decode(body).checked()
         if kind == _LABELS:
             return _LABELS_DECODER.decode(body)
         if kind == _ENTITY_LABELS:
             return _ENTITY_LABELS_DECODER.decode(body)
-    except (msgspec.MsgspecError, UsageError, IndexError) as error:
+    except (msgspec.MsgspecError, UsageError) as error:
         raise StoreError("Records of the prediction log cannot be read.", given=str(error)) from error
     raise StoreError(
         "Records of the prediction log have an unknown format.", given=kind, accepted="b'p', b'c', b'l' or b'e'"

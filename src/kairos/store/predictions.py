@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from kairos.store.frames import prediction_frame
 from kairos.store.matching import Matches, latest, match
 from kairos.store.partitions import files_with_id, read_files, scan_files, stack
 from kairos.store.records import (
@@ -18,7 +19,6 @@ from kairos.store.records import (
     Prediction,
     entity_label_frame,
     label_frame,
-    prediction_frame,
     predictions_of,
 )
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState

@@ -28,7 +28,6 @@ __all__ = [
     "check_moment",
     "entity_label_frame",
     "label_frame",
-    "prediction_frame",
     "predictions_of",
 ]
 
@@ -173,19 +172,6 @@ ENTITY_LABEL_SCHEMA: dict[str, Any] = {
 """Columns of every table of labels by entity and time."""
 
 
-def prediction_frame(predictions: Sequence[Prediction]) -> pl.DataFrame:
-    """The predictions as a table: ``PREDICTION_SCHEMA`` and a column ``in.<name>`` for each input, sorted by name.
-
-    An input that is a number in one row and text in another becomes text; integers among floats become floats.
-    """
-    base = {name: [getattr(row, name) for row in predictions] for name in PREDICTION_SCHEMA}
-    base["at"] = [row.at.astimezone(UTC) for row in predictions]
-    base["about"] = [None if row.about is None else row.about.astimezone(UTC) for row in predictions]
-    frame = pl.DataFrame(base, schema=PREDICTION_SCHEMA)
-    names = sorted({name for row in predictions for name in row.inputs})
-    return frame.with_columns(_input_column(name, [row.inputs.get(name) for row in predictions]) for name in names)
-
-
 def label_frame(labels: Sequence[Label]) -> pl.DataFrame:
     """The labels as a table of ``LABEL_SCHEMA``, in the order given."""
     return pl.DataFrame(
@@ -217,17 +203,3 @@ def predictions_of(frame: pl.DataFrame) -> list[Prediction]:
         )
         for row in frame.iter_rows(named=True)
     ]
-
-
-def _input_column(name: str, values: list[Any]) -> pl.Series:
-    kinds = {type(value) for value in values} - {type(None)}
-    column = INPUT_PREFIX + name
-    if not kinds:
-        return pl.Series(column, values, dtype=pl.Null)
-    if kinds == {bool}:
-        return pl.Series(column, values, dtype=pl.Boolean)
-    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
-        return pl.Series(column, values, dtype=pl.Int64)
-    if kinds <= {int, float, bool}:
-        return pl.Series(column, [None if value is None else float(value) for value in values], dtype=pl.Float64)
-    return pl.Series(column, [None if value is None else str(value) for value in values], dtype=pl.String)

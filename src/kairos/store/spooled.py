@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from kairos.errors import StoreError
+from kairos.store.batch import Predictions
 from kairos.store.durable import DurableWriter
+from kairos.store.frames import prediction_frame
 from kairos.store.journal import read_journal
 from kairos.store.partitions import Shelf, write_partitions
-from kairos.store.payloads import decode
+from kairos.store.payloads import decode_together
 from kairos.store.records import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
@@ -27,7 +29,6 @@ from kairos.store.records import (
     Record,
     entity_label_frame,
     label_frame,
-    prediction_frame,
 )
 from kairos.store.rolling import keep_rolling
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState, remove_if_finished, split_name, spools
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 _TRIES = 5
 _MOST_RECORDS = 20_000
-"""About how many records a roll holds in memory at once: some 2 KB each."""
+"""About how many records a roll holds in memory at once: some 2 KB each, or less by column."""
 
 
 class SpooledLog:
@@ -76,16 +77,19 @@ class SpooledLog:
             return 0
         with self._one_at_a_time():
             state, rolled = SpoolState.read(self.root), 0
-            offsets, damages, records = dict(state.offsets), list(state.damages), list[Record]()
+            offsets, damages, records = dict(state.offsets), list(state.damages), list[Record | Predictions]()
+            waiting = 0
             for path in spools(self.root):
                 for end, found in _read_spool(path, offsets.get(path.name, 0), damages):
                     offsets[path.name] = end
-                    records += found
-                    if len(records) >= _MOST_RECORDS:
-                        state, rolled = self._finish(state, offsets, damages, records), rolled + len(records)
+                    records += [found] if isinstance(found, Predictions) else found
+                    waiting += len(found)
+                    if waiting >= _MOST_RECORDS:
+                        state, rolled = self._finish(state, offsets, damages, records), rolled + waiting
                         records.clear()
+                        waiting = 0
             if records or len(damages) > len(state.damages):
-                state, rolled = self._finish(state, offsets, damages, records), rolled + len(records)
+                state, rolled = self._finish(state, offsets, damages, records), rolled + waiting
             self._remove_finished(state)
             return rolled
 
@@ -135,7 +139,7 @@ class SpooledLog:
         state: SpoolState,
         offsets: dict[str, int],
         damages: list[SpoolDamage],
-        records: list[Record],
+        records: list[Record | Predictions],
     ) -> SpoolState:
         """Makes a roll of these records true and gives the state after it."""
         self._write(state.roll + 1, records)
@@ -143,14 +147,14 @@ class SpooledLog:
         state.write(self.root)
         return state
 
-    def _write(self, roll: int, records: list[Record]) -> None:
+    def _write(self, roll: int, records: list[Record | Predictions]) -> None:
         labels = [row for row in records if isinstance(row, Label)]
         write_partitions(self.root / "labels", roll, label_frame(labels))
         by_entity = [row for row in records if isinstance(row, EntityLabel)]
         write_partitions(self.root / "entity_labels", roll, entity_label_frame(by_entity))
-        by_model: dict[str, list[Prediction]] = {}
+        by_model: dict[str, list[Prediction | Predictions]] = {}
         for row in records:
-            if isinstance(row, Prediction):
+            if isinstance(row, Prediction | Predictions):
                 by_model.setdefault(row.model, []).append(row)
         for model, rows in by_model.items():
             frame = prediction_frame(rows).sort("at", "id", "version")
@@ -219,7 +223,9 @@ class SpooledLog:
             os.close(handle)
 
 
-def _read_spool(path: Path, start: int, damages: list[SpoolDamage]) -> Iterator[tuple[int, Sequence[Record]]]:
+def _read_spool(
+    path: Path, start: int, damages: list[SpoolDamage]
+) -> Iterator[tuple[int, Sequence[Record] | Predictions]]:
     """The records of each frame from ``start`` on, each with where it ends; damage is added to ``damages`` first."""
     end = start
 
@@ -229,9 +235,9 @@ def _read_spool(path: Path, start: int, damages: list[SpoolDamage]) -> Iterator[
         end = last
 
     for frame_end, payload in read_journal(path, start=start, on_damage=note):
-        records: Sequence[Record] = ()
+        records: Sequence[Record] | Predictions = ()
         try:
-            records = decode(payload)
+            records = decode_together(payload)
         except StoreError:  # one frame that nobody can read must not hide all that came after it
             note(end, frame_end)
         end = frame_end

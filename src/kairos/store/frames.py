@@ -1,0 +1,119 @@
+"""Records of the prediction log as tables, built column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from kairos.store.batch import Predictions
+from kairos.store.records import INPUT_PREFIX, PREDICTION_SCHEMA, Prediction
+
+__all__ = ["prediction_frame"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+def prediction_frame(predictions: Iterable[Prediction | Predictions]) -> pl.DataFrame:
+    """The predictions as a table: ``PREDICTION_SCHEMA`` and a column ``in.<name>`` for each input, sorted by name.
+
+    An input that is a number in one row and text in another becomes text; integers among floats become floats.
+    """
+    columns = _Columns()
+    for each in predictions:
+        if isinstance(each, Predictions):
+            columns.add_all(each)
+        else:
+            columns.add(each)
+    return columns.frame()
+
+
+class _Columns:
+    """Grows by rows, or by many rows at once."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._base: dict[str, list[Any]] = {name: [] for name in PREDICTION_SCHEMA}
+        self._inputs: dict[str, list[Any]] = {}
+
+    def add(self, row: Prediction) -> None:
+        """Adds a row."""
+        for name, column in self._base.items():
+            column.append(getattr(row, name))
+        self._base["at"][-1] = _ticks(row.at)
+        self._base["about"][-1] = None if row.about is None else _ticks(row.about)
+        for name, value in row.inputs.items():
+            self._input(name).append(value)
+        self._count += 1
+
+    def add_all(self, rows: Predictions) -> None:
+        """Adds rows that were written down together."""
+        count, base = len(rows), self._base
+        asked: Sequence[int] | None = None if rows.rows == list(range(len(rows.ids))) else rows.rows
+        abouts = [None if about is None else _ticks(about) for about in rows.abouts]
+        base["id"] += _of(rows.ids, asked)
+        base["at"] += [_ticks(rows.at)] * count
+        base["model"] += [rows.model] * count
+        base["version"] += rows.versions
+        base["role"] += rows.roles
+        base["answered"] += rows.answered
+        base["share"] += [rows.share] * count
+        base["key"] += _of(rows.keys, asked)
+        base["raw"] += rows.raws
+        base["output"] += rows.outputs
+        base["violation"] += rows.violations
+        base["action"] += rows.actions
+        base["error"] += rows.errors
+        base["latency_us"] += rows.latencies_us
+        base["about"] += _of(abouts, asked)
+        for name, values in rows.inputs.items():
+            found = _of(values, asked)
+            if name not in rows.sparse or found.count(None) < len(found):
+                self._input(name).extend(found)
+        self._count += count
+
+    def frame(self) -> pl.DataFrame:
+        """All of it."""
+        ticks = {"at": pl.Int64, "about": pl.Int64}
+        frame = pl.DataFrame(self._base, schema={**PREDICTION_SCHEMA, **ticks})
+        moments = [pl.col(name).cast(PREDICTION_SCHEMA[name]) for name in ticks]
+        return frame.with_columns(*moments, *(_input_column(name, self._input(name)) for name in sorted(self._inputs)))
+
+    def _input(self, name: str) -> list[Any]:
+        """An input's values in all rows so far; rows that do not have it have none."""
+        column = self._inputs.setdefault(name, [])
+        column += [None] * (self._count - len(column))
+        return column
+
+
+def _ticks(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _TICK
+
+
+def _of(values: Sequence[Any], rows: Sequence[int] | None) -> Sequence[Any]:
+    """Values of these rows; ``None``: of all, in their order."""
+    return values if rows is None else [values[row] for row in rows]
+
+
+def _are_stored(values: list[Any]) -> bool:
+    """Whether whole numbers, at least one, fit into a column of them."""
+    known = [value for value in values if value is not None] if None in values else values
+    return bool(min(known) >= -(2**63) and max(known) < 2**63)
+
+
+def _input_column(name: str, values: list[Any]) -> pl.Series:
+    kinds = set(map(type, values)) - {type(None)}
+    column = INPUT_PREFIX + name
+    if not kinds:
+        return pl.Series(column, values, dtype=pl.Null)
+    if kinds == {bool}:
+        return pl.Series(column, values, dtype=pl.Boolean)
+    if kinds == {int} and _are_stored(values):
+        return pl.Series(column, values, dtype=pl.Int64)
+    if kinds <= {int, float, bool}:
+        return pl.Series(column, [None if value is None else float(value) for value in values], dtype=pl.Float64)
+    return pl.Series(column, [None if value is None else str(value) for value in values], dtype=pl.String)
