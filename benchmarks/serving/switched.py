@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kairos.app.project import Project
 from kairos.serving.workers import Seat, supervise
+from kairos.store.rolling import rolling
 
 __all__ = ["main", "sit"]
 
@@ -54,7 +55,7 @@ def main() -> None:
     chosen = () if off == "nothing" else tuple(off.split("+"))
     if not set(chosen) <= SWITCHES.keys():
         raise SystemExit(f"error: {off!r} cannot be switched off; accepted: {', '.join(SWITCHES)}")
-    with Project(root) as project, project.predictions.rolling():
+    with Project(root) as project, rolling(project.home / "predictions"):
         supervise(
             partial(sit, root=root, off=chosen),
             count=workers,

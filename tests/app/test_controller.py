@@ -12,7 +12,9 @@ import pytest
 
 from kairos.app.controller import Controller
 from kairos.app.deploying import deploy, rollback
-from kairos.delivery.retrain import RetrainFacts, RetrainPolicy, decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.ledger import Entry, Fact, SqliteLedger
 from kairos.monitor.findings import Finding
 from kairos.pipeline.engine.local import LocalEngine

@@ -17,7 +17,7 @@ from kairos.app.retraining import retrain_facts
 from kairos.app.retrying import decide_again
 from kairos.app.watching import Watch
 from kairos.clock import ReplayClock
-from kairos.delivery.retrain import decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
 from kairos.delivery.rollout import StageStep
 from kairos.delivery.state import ModelState
 from kairos.errors import KairosError, LedgerMoved, TransitionRefused

@@ -14,7 +14,7 @@ from kairos.app.outlook import outlook
 from kairos.app.retraining import retrain_facts
 from kairos.app.watching import Watch
 from kairos.cli import main
-from kairos.delivery.retrain import decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
 from kairos.delivery.rollout import StageStep
 from kairos.web.live import status_page
 from tests.app.test_control import FOUR_EYES, days, of

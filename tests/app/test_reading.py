@@ -12,7 +12,8 @@ import pytest
 from kairos.app.controller import Controller
 from kairos.app.packages import open_stored
 from kairos.app.reading import learning, readings_of
-from kairos.delivery.retrain import Reading, TrainingWindow
+from kairos.delivery.retrain.readings import Reading
+from kairos.delivery.retrain.windows import TrainingWindow
 from kairos.pipeline.engine.local import LocalEngine
 from tests.app.test_controller import tick_daily
 from tests.app.worlds import DAY, PIPELINE, SETTINGS, Stock, World

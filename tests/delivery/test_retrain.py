@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos.delivery.retrain import Reading, RetrainDecision, RetrainFacts, RetrainPolicy, decide_retrain
 from kairos.delivery.retrain.age import Slope
+from kairos.delivery.retrain.decide import RetrainDecision, decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
+from kairos.delivery.retrain.readings import Reading
 from kairos.delivery.retrain.reasons import period, waiting_cost
 from kairos.delivery.retrain.regret import excess_bounds, regret
 from kairos.delivery.retrain.slope import risk_slope

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kairos.delivery.retrain import Reading, RetrainFacts, RetrainPolicy, decide_retrain
 from kairos.delivery.retrain.age import Slope, best_period_days
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
+from kairos.delivery.retrain.readings import Reading
 from kairos.gates.policy import Margin
 from kairos.values import Window
 

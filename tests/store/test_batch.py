@@ -61,7 +61,7 @@ def batches(draw: Any) -> Predictions:
 def test_batches_are_the_table_that_their_rows_are(several: list[Predictions]) -> None:
     """By column or row by row, beside each other: the same table, with the same types."""
     rows = [row for batch in several for row in batch]
-    mixed = [*several[:1], *(row for batch in several[1:] for row in batch)]
+    mixed: list[Prediction | Predictions] = [*several[:1], *(row for batch in several[1:] for row in batch)]
     expected = prediction_frame(rows)
     assert_frame_equal(prediction_frame(several), expected)
     assert_frame_equal(prediction_frame(mixed), expected)

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import UsageError
-from kairos.store.frames import prediction_frame
+from kairos.store.frames import entity_label_frame, prediction_frame
 from kairos.store.matching import Matches, match
 from kairos.store.predictions import EntityLabel, Label, Prediction, PredictionLog
-from kairos.store.records import entity_label_frame
 from kairos.values import Window
 
 START = datetime(2011, 1, 1, tzinfo=UTC)

@@ -17,8 +17,11 @@ import pytest
 
 from kairos.errors import StoreError, UsageError
 from kairos.store import spool
+from kairos.store.batch import Predictions
+from kairos.store.frames import PREDICTION_SCHEMA
 from kairos.store.predictions import Label, Prediction, PredictionLog, SpoolDamage
-from kairos.store.records import PREDICTION_SCHEMA, Record
+from kairos.store.records import Record
+from kairos.store.rolling import rolling, waiting_bytes
 from kairos.values import Window
 
 START = datetime(2011, 1, 1, tzinfo=UTC)
@@ -378,7 +381,7 @@ def test_what_waited_long_is_rolled_in_parts(log: PredictionLog, monkeypatch: py
     monkeypatch.setattr("kairos.store.spooled._MOST_RECORDS", 25)
     held, real = list[int](), log._write
 
-    def write_some(roll: int, records: list[Record]) -> None:
+    def write_some(roll: int, records: list[Record | Predictions]) -> None:
         held.append(len(records))
         real(roll, records)
 
@@ -399,10 +402,10 @@ def test_what_waited_long_is_rolled_in_parts(log: PredictionLog, monkeypatch: py
 def test_a_log_that_rolls_beside_a_writer_stays_short(log: PredictionLog) -> None:
     """What waits is rolled once it is enough, and again: nobody has to ask."""
     writer = log.writer("w")
-    with log.rolling(most_bytes=1, look_s=0.001):
+    with rolling(log.root, most_bytes=1, look_s=0.001):
         for turn in (1, 2):
             writer.append([prediction(turn)])
-            wait_until(lambda: not log._waiting_bytes())
+            wait_until(lambda: not waiting_bytes(log.root))
             assert len(list(log.root.rglob("*.parquet"))) == turn
     writer.append([prediction(3)])
     assert ids(log.predictions("demand", ALL)) == ["p1", "p2", "p3"]
@@ -416,7 +419,7 @@ def test_a_log_rolls_now_and_then_and_says_once_that_it_cannot(
     """Little that waits is rolled too, when its time has come; what stands in the way is logged, and then gone."""
     write(log, [prediction(1)])
     (log.root / "state.json").write_text("{")
-    with log.rolling(every_s=0.002, look_s=0.001):
+    with rolling(log.root, every_s=0.002, look_s=0.001):
         wait_until(lambda: bool(caplog.records))
         time.sleep(0.05)
         (log.root / "state.json").unlink()

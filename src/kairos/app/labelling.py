@@ -21,8 +21,9 @@ from kairos.models.truths import Truths
 from kairos.monitor.delays import learn_maturity
 from kairos.monitor.maturity import Maturity
 from kairos.privacy import CapturePolicy, load_or_make_key
+from kairos.store.frames import entity_label_frame
 from kairos.store.matching import match
-from kairos.store.records import EntityLabel, Label, entity_label_frame
+from kairos.store.records import EntityLabel, Label
 from kairos.values import parse_moment
 
 __all__ = ["Arrivals", "LabelsTaken", "arrivals_of", "entity_policy", "take_labels"]

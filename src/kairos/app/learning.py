@@ -11,8 +11,7 @@ from kairos.app.retraining import retrain_facts
 from kairos.app.settings import ModelSettings
 from kairos.app.triaging import nothing_new
 from kairos.app.watching import Watch
-from kairos.delivery.retrain import decide_retrain
-from kairos.delivery.retrain.decide import WAITS
+from kairos.delivery.retrain.decide import WAITS, decide_retrain
 from kairos.delivery.retrain.storms import held_until, new_rows_lacking
 from kairos.delivery.state import ModelState
 

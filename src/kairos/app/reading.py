@@ -19,10 +19,11 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import model_options, pipeline_source, recent_window, run_steps
-from kairos.delivery.retrain import Reading, RetrainFacts, TrainingWindow, choose_window
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.readings import Reading
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
-from kairos.delivery.retrain.windows import windows_to_try
+from kairos.delivery.retrain.windows import TrainingWindow, choose_window, windows_to_try
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import KairosError
 from kairos.gates.losses import loss_named

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from kairos.delivery.control import ControlPolicy, may_go_forward, refusals
-from kairos.delivery.retrain import RetrainFacts, RetrainPolicy, decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout.deciding import decide_again
 from kairos.delivery.state import DeliveryState
 from kairos.delivery.versions import MEETS_TRAFFIC, ModelState, VersionState

@@ -18,7 +18,8 @@ from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window, train
 from kairos.app.triaging import is_told, nothing_new, trainings, triaged
 from kairos.app.watching import Watch
-from kairos.delivery.retrain import RetrainFacts, decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.state import ModelState, VersionState
 from kairos.ledger import Entry
 from kairos.values import VersionRef

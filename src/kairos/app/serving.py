@@ -23,6 +23,7 @@ from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
 from kairos.store.counts import PARTS, Comparison, range_names
+from kairos.store.durable import open_writer
 from kairos.values import Digest
 
 __all__ = ["make_server"]
@@ -42,7 +43,7 @@ def make_server(project: Project, *, peers: Peers = NOBODY, capture: CaptureMode
         wiring.routes,
         load=wiring.load,
         policy=wiring.policy,
-        sink=project.predictions.writer(f"server-{os.getpid()}", is_durable=is_durable),
+        sink=open_writer(project.home / "predictions", f"server-{os.getpid()}", is_durable=is_durable),
         counts=project.counts.writer(f"server-{os.getpid()}", now=project.clock.now()),
         limits=wiring.limits,
         clock=project.clock,
@@ -86,7 +87,9 @@ class _Wiring:
             return {}
         stated = {rule.kind: rule.limit_us for rule in known.delivery.guards if rule.limit_us is not None}
         timeout_us = round(known.delivery.timeout.total_seconds() * 1e6)
-        past = latency_limits(self._project.predictions, comparison.model, comparison.base, before=comparison.since)
+        past = latency_limits(
+            lambda: self._project.predictions, comparison.model, comparison.base, before=comparison.since
+        )
         ranges = {
             name: round(end * PARTS)
             for rule in known.delivery.values

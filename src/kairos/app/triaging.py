@@ -9,7 +9,8 @@ from kairos.app.project import Project
 from kairos.app.recalibrating import may_recalibrate
 from kairos.app.settings import ModelSettings
 from kairos.app.watching import Watch
-from kairos.delivery.retrain import RetrainFacts, decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.state import ModelState
 from kairos.ledger import Entry
 

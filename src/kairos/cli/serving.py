@@ -20,6 +20,7 @@ from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.clock import ReplayClock
 from kairos.errors import UsageError
+from kairos.store.rolling import rolling
 from kairos.values import Digest, Json, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def serve(args: Namespace) -> int:
             project.clock = ReplayClock(parse_moment(args.replay))
             _serve(args, project)
         else:
-            with project.predictions.rolling():
+            with rolling(project.home / "predictions"):
                 _serve(args, project)
     return 0
 
@@ -49,7 +50,7 @@ def up(args: Namespace) -> int:
     """Serves, and turns the loop beside it."""
     from kairos.app.looping import Loop
 
-    with open_project(args) as project, project.predictions.rolling(), ExitStack() as stack:
+    with open_project(args) as project, rolling(project.home / "predictions"), ExitStack() as stack:
         loop = Loop(project)
         _serve(args, project, on_ready=lambda: stack.enter_context(loop))
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))

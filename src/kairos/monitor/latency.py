@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from kairos.store.predictions import PredictionLog
 from kairos.values import Window
+
+if TYPE_CHECKING:
+    from kairos.store.predictions import PredictionLog
 
 __all__ = ["latency_limits"]
 
@@ -19,14 +21,14 @@ _NEEDED = {"slow_p95": (0.95, 200), "slow_p99": (0.99, 1_000)}
 """Quantile, and answers without which it is not known: about ten beyond it."""
 
 
-def latency_limits(log: PredictionLog, model: str, version: int, *, before: datetime) -> dict[str, int]:
+def latency_limits(log: Callable[[], PredictionLog], model: str, version: int, *, before: datetime) -> dict[str, int]:
     """The 95 % and 99 % quantile of the time that a version took for its answers, in microseconds.
 
     Only what lies before the rollout is looked at, so the limits are fixed when it begins, and whoever asks later gets
     the same.
 
     Args:
-        log: Of predictions.
+        log: Gives the log of predictions; a server loads what reads it only when something is on trial.
         model: The model's name.
         version: The champion's number.
         before: When the rollout began.
@@ -34,9 +36,11 @@ def latency_limits(log: PredictionLog, model: str, version: int, *, before: date
     Returns:
         ``slow_p95`` and ``slow_p99``; what too few answers tell is left out.
     """
+    import polars as pl  # see above
+
     latencies = pl.Series(dtype=pl.Int64)
     for stretch in _STRETCHES:
-        rows = log.predictions(model, Window(before - stretch, before), versions=[version])
+        rows = log().predictions(model, Window(before - stretch, before), versions=[version])
         latencies = rows.filter(pl.col("answered"))["latency_us"]
         if len(latencies) >= _ENOUGH:
             break

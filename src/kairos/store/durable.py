@@ -22,7 +22,7 @@ from kairos.store.payloads import encode
 from kairos.store.records import EntityLabel, Label, Record
 from kairos.store.spool import LARGEST_SPOOL_BYTES, RETRY_BYTES, Commit, PredictionWriter
 
-__all__ = ["DurableWriter"]
+__all__ = ["DurableWriter", "open_writer"]
 
 _log = logging.getLogger("kairos.store")
 
@@ -184,3 +184,14 @@ class DurableWriter(PredictionWriter):
             rest.set_exception(error)
             return
         rest.set_result(None)
+
+
+def open_writer(root: Path, worker: str, *, is_durable: bool) -> PredictionWriter:
+    """A writer with a spool of its own in the log of that folder.
+
+    Args:
+        root: Folder of the log.
+        worker: Names the process that writes: letters, digits, ``_``, ``.`` and ``-``.
+        is_durable: Whether appends can be waited for until they survive a power cut.
+    """
+    return DurableWriter(root, worker) if is_durable else PredictionWriter(root, worker)

@@ -7,20 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from kairos.store.frames import prediction_frame
-from kairos.store.matching import Matches, latest, match
-from kairos.store.partitions import files_with_id, read_files, scan_files, stack
-from kairos.store.records import (
+from kairos.store.frames import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
     PREDICTION_SCHEMA,
-    EntityLabel,
-    Label,
-    Prediction,
     entity_label_frame,
     label_frame,
+    prediction_frame,
     predictions_of,
 )
+from kairos.store.matching import Matches, latest, match
+from kairos.store.partitions import files_with_id, read_files, scan_files, stack
+from kairos.store.records import EntityLabel, Label, Prediction
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState
 from kairos.store.spooled import SpooledLog
 from kairos.values import Window

@@ -5,30 +5,21 @@ A truth names the prediction that it is about, or, where nobody keeps prediction
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from typing import Any, Literal
-
-import polars as pl
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from kairos.errors import UsageError
 from kairos.values import MODEL_NAMES, is_model_name
 
 __all__ = [
     "DROPPED",
-    "ENTITY_LABEL_SCHEMA",
     "INPUT_PREFIX",
-    "LABEL_SCHEMA",
-    "PREDICTION_SCHEMA",
     "EntityLabel",
     "Label",
     "Prediction",
     "Record",
     "check_moment",
-    "entity_label_frame",
-    "label_frame",
-    "predictions_of",
 ]
 
 DROPPED = ""
@@ -36,8 +27,6 @@ DROPPED = ""
 
 INPUT_PREFIX = "in."
 """What the name of an input's column starts with."""
-
-_MOMENT = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,68 +127,3 @@ def check_moment(what: str, name: str, at: datetime) -> None:
 
 Record = Prediction | Label | EntityLabel
 """What a spool holds."""
-
-PREDICTION_SCHEMA: dict[str, Any] = {
-    "id": pl.String,
-    "at": _MOMENT,
-    "model": pl.String,
-    "version": pl.Int64,
-    "role": pl.String,
-    "answered": pl.Boolean,
-    "share": pl.Float64,
-    "key": pl.String,
-    "raw": pl.Float64,
-    "output": pl.Float64,
-    "violation": pl.String,
-    "action": pl.String,
-    "error": pl.String,
-    "latency_us": pl.Int64,
-    "about": _MOMENT,
-}
-"""Columns of every table of predictions; the inputs follow, as ``in.<name>``."""
-
-LABEL_SCHEMA: dict[str, Any] = {"prediction_id": pl.String, "value": pl.Float64, "at": _MOMENT}
-"""Columns of every table of labels."""
-
-ENTITY_LABEL_SCHEMA: dict[str, Any] = {
-    "model": pl.String,
-    "key": pl.String,
-    "about": _MOMENT,
-    "value": pl.Float64,
-    "at": _MOMENT,
-    "within_s": pl.Float64,
-}
-"""Columns of every table of labels by entity and time."""
-
-
-def label_frame(labels: Sequence[Label]) -> pl.DataFrame:
-    """The labels as a table of ``LABEL_SCHEMA``, in the order given."""
-    return pl.DataFrame(
-        {
-            "prediction_id": [row.prediction_id for row in labels],
-            "value": [row.value for row in labels],
-            "at": [row.at.astimezone(UTC) for row in labels],
-        },
-        schema=LABEL_SCHEMA,
-    )
-
-
-def entity_label_frame(labels: Sequence[EntityLabel]) -> pl.DataFrame:
-    """The labels as a table of ``ENTITY_LABEL_SCHEMA``, in the order given."""
-    base = {name: [getattr(row, name) for row in labels] for name in ENTITY_LABEL_SCHEMA}
-    base["at"] = [row.at.astimezone(UTC) for row in labels]
-    base["about"] = [row.about.astimezone(UTC) for row in labels]
-    return pl.DataFrame(base, schema=ENTITY_LABEL_SCHEMA)
-
-
-def predictions_of(frame: pl.DataFrame) -> list[Prediction]:
-    """The rows of a table as predictions. An input that the row did not have reads as ``None``."""
-    names = [column for column in frame.columns if column.startswith(INPUT_PREFIX)]
-    own = [field.name for field in fields(Prediction) if field.name != "inputs"]
-    return [
-        Prediction(
-            **{name: row[name] for name in own},
-            inputs={name.removeprefix(INPUT_PREFIX): row[name] for name in names},
-        )
-        for row in frame.iter_rows(named=True)
-    ]

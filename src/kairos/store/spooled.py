@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,23 +14,19 @@ from typing import TypeVar
 
 from kairos.errors import StoreError
 from kairos.store.batch import Predictions
-from kairos.store.durable import DurableWriter
-from kairos.store.frames import prediction_frame
-from kairos.store.journal import read_journal
-from kairos.store.partitions import Shelf, write_partitions
-from kairos.store.payloads import decode_together
-from kairos.store.records import (
+from kairos.store.durable import open_writer
+from kairos.store.frames import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
     PREDICTION_SCHEMA,
-    EntityLabel,
-    Label,
-    Prediction,
-    Record,
     entity_label_frame,
     label_frame,
+    prediction_frame,
 )
-from kairos.store.rolling import keep_rolling
+from kairos.store.journal import read_journal
+from kairos.store.partitions import Shelf, write_partitions
+from kairos.store.payloads import decode_together
+from kairos.store.records import EntityLabel, Label, Prediction, Record
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState, remove_if_finished, split_name, spools
 
 __all__ = ["SpooledLog"]
@@ -64,7 +60,7 @@ class SpooledLog:
             worker: Letters, digits, ``_``, ``.`` and ``-``.
             is_durable: Whether appends can be waited for until they survive a power cut.
         """
-        return DurableWriter(self.root, worker) if is_durable else PredictionWriter(self.root, worker)
+        return open_writer(self.root, worker, is_durable=is_durable)
 
     def roll(self) -> int:
         """Moves whole records from the spools into Parquet and returns how many.
@@ -93,20 +89,6 @@ class SpooledLog:
             self._remove_finished(state)
             return rolled
 
-    def rolling(
-        self, *, every_s: float = 3600.0, most_bytes: int = 4 << 20, look_s: float = 10.0
-    ) -> AbstractContextManager[None]:
-        """Rolls in a thread of its own until the block ends, for a process that serves and does nothing else.
-
-        A roll that fails is logged, once for each reason, and tried again at the next look.
-
-        Args:
-            every_s: The longest time between two rolls.
-            most_bytes: A roll begins when this much waits in the spools; 4 MiB are about ten thousand rows.
-            look_s: Time between two looks at how much waits.
-        """
-        return keep_rolling(self.roll, self._waiting_bytes, every_s=every_s, most_bytes=most_bytes, look_s=look_s)
-
     def prune(self, before: datetime) -> int:
         """Rolls, then removes the days of predictions and labels that ended by ``before``; returns how many.
 
@@ -125,14 +107,6 @@ class SpooledLog:
     def damages(self) -> tuple[SpoolDamage, ...]:
         """Every stretch of a spool that could not be read, as far as the log has been rolled."""
         return SpoolState.read(self.root).damages
-
-    def _waiting_bytes(self) -> int:
-        offsets = SpoolState.read(self.root).offsets
-        total = 0
-        for path in spools(self.root):
-            with suppress(FileNotFoundError):  # removed by a roll in another process
-                total += path.stat().st_size - offsets.get(path.name, 0)
-        return total
 
     def _finish(
         self,

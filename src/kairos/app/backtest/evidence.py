@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from kairos.app.backtest.past import Cut, Past
-from kairos.delivery.retrain import Reading, choose_window
-from kairos.delivery.retrain.windows import windows_to_try
+from kairos.delivery.retrain.readings import Reading
+from kairos.delivery.retrain.windows import choose_window, windows_to_try
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.harm import LOSS, log_limits
 from kairos.gates.decide import decide

@@ -21,9 +21,13 @@ from kairos.app.backtest.evidence import (
     take_reading,
 )
 from kairos.app.backtest.past import Change, Cut, Past
-from kairos.delivery.retrain import Reading, RetrainFacts, RetrainPolicy, TrainingWindow, choose_window, decide_retrain
+from kairos.delivery.retrain.decide import decide_retrain
+from kairos.delivery.retrain.facts import RetrainFacts
+from kairos.delivery.retrain.policy import RetrainPolicy
+from kairos.delivery.retrain.readings import Reading
 from kairos.delivery.retrain.reasons import waiting_cost
 from kairos.delivery.retrain.slope import risk_slope
+from kairos.delivery.retrain.windows import TrainingWindow, choose_window
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.gates.policy import GatePolicy, Require
 from kairos.values import Verdict

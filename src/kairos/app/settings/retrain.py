@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from kairos.app.settings.margins import read_margin
 from kairos.app.toml import Reader
-from kairos.delivery.retrain import RetrainPolicy
+from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.errors import SettingsError
 
 __all__ = ["read_retrain"]

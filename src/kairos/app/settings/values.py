@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from kairos.delivery.control import ControlPolicy
-from kairos.delivery.retrain import RetrainPolicy
+from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.errors import NotFound
 from kairos.gates.policy import GatePolicy
