@@ -165,7 +165,7 @@ def test_a_fault_is_told_to_each_client_and_the_lane_goes_on() -> None:
     class Rows:
         count = 1
 
-    class Toy(Ask):
+    class Toy(Ask, frozen=True):
         def goes_with(self, other: Ask) -> bool:
             return True
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from kairos.errors import NotCaptured, StoreError, Unavailable
 from kairos.serving.deployment import LoadedRoute, Role
@@ -15,16 +16,14 @@ from kairos.store.spool import Commit
 __all__ = ["Answer", "Ask", "Given", "not_captured", "together"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a client gets, and what to do once she has it."""
 
     written: Written
     after: Callable[[], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A client's request, read, with the versions that it met at the door."""
 
     route: LoadedRoute
@@ -40,8 +39,7 @@ class Ask:
         return self.role is None and other.role is None and self.route is other.route
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Given:
+class Given(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What came of asks that were answered together."""
 
     answers: Sequence[Answers | Unavailable]

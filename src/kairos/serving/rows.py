@@ -9,6 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from kairos.errors import KairosError
@@ -37,8 +38,7 @@ class Intake:
         object.__setattr__(self, "names", frozenset(self.signature.names))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The rows of one request, or of several that were joined; ``count`` is at least 1."""
 
     columns: Mapping[str, np.ndarray[Any, Any]]
@@ -49,14 +49,13 @@ class Rows:
     times: Sequence[datetime | None] | None = None
     """When each row is about, aware UTC; the same."""
     request_id: str | None = None
-    parameters: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, Json] = MappingProxyType({})
     """What else a protocol lets a client say, such as V2's ``parameters``."""
     form: object = None
     """What the codec must remember to write the answer; nobody else reads it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answers:
+class Answers(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What came of the rows of one request; every sequence has one item a row."""
 
     model: str
@@ -71,8 +70,7 @@ class Answers:
     """Whether the predictions are on record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, kw_only=True):
     """An answer as it leaves."""
 
     headers: Mapping[str, str]
