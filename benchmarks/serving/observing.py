@@ -2,9 +2,10 @@
 
 Run: ``python -m benchmarks.serving.observing``. The model is that of the bikes example; two workers. In the first part
 parts of the server are switched off in its processes, by a benchmark's launcher (``switched``), not by a setting: there
-is none. In the second a version of the same kind stands in shadow, or in a canary of 10 %; in both, each version
-predicts each row. At full load a shadow that does not keep up is skipped, and that is counted; at a third of it, which
-comes at a steady pace, it predicts all, and what it costs in CPU is compared there.
+is none. With durable capture each answer waits for the disk. In the second part a version of the same kind stands in
+shadow, or in a canary of 10 %; in both, each version predicts each row. At full load a shadow that does not keep up is
+skipped, and that is counted; at a third of it, which comes at a steady pace, it predicts all, and what it costs in CPU
+is compared there.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from kairos.delivery.rollout import StageStep
 from kairos.values import Window
 
 WITHOUT = {US: "nothing", "no capture": "capture", "no metrics": "metrics", "neither": "capture+metrics"}
+DURABLE = "durable capture"
 TRIALS = {"with a shadow": "shadow", "with a canary of 10 %": "canary:10%"}
 LOADS = ((16, "one row"), (64, "one row"), (64, "64 rows"))
 STEADY = "one row, steady"
@@ -46,12 +48,14 @@ def measure(setting: Setting) -> Findings:
             return stack.enter_context(kairos_server(setting, root, bodies(live.row), name=name, module=module))
 
         servers = {who: start(f"off-{off}", live.root, off) for who, off in WITHOUT.items()}
+        durable = kairos_server(setting, live.root, bodies(live.row), name="durable", more=("--capture", "durable"))
+        servers[DURABLE] = stack.enter_context(durable)
         servers |= {who: start(f"trial-{number}", root, "nothing") for number, (who, root) in enumerate(roots.items())}
         for who, off in WITHOUT.items():
             _require_off(live, servers[who], off)
         per_s = PART * load(setting, servers[US].asks["one row"], 16).requests_per_s
         turns: dict[str, Turn] = {
-            who: partial(_turn, setting, server, per_s if who == US or who in roots else None)
+            who: partial(_turn, setting, server, per_s if who in (US, DURABLE, *roots) else None)
             for who, server in servers.items()
         }
         figures = take_turns(turns, setting.rounds)

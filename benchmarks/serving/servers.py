@@ -110,7 +110,7 @@ def running(
 @contextmanager
 def kairos_server(
     setting: Setting, project: Path, bodies: Mapping[str, object], *, model: str = "demand", name: str = US,
-    module: Sequence[str] = (),
+    module: Sequence[str] = (), more: Sequence[str] = (),
 ) -> Iterator[Server]:  # fmt: skip
     """``kairos serve`` with two workers, with all that it does in production.
 
@@ -120,10 +120,21 @@ def kairos_server(
         bodies: What to ask, by name.
         model: Whom to ask.
         name: Of its log.
+        more: Words for ``kairos serve``.
         module: Another program than ``kairos``, and its words, which is given the project, the port and the workers.
     """
     port = free_port()
-    arguments: list[str | Path] = [command(US), "-C", project, "serve", "--port", str(port), "--workers", str(WORKERS)]
+    arguments: list[str | Path] = [
+        command(US),
+        "-C",
+        project,
+        "serve",
+        "--port",
+        str(port),
+        "--workers",
+        str(WORKERS),
+        *more,
+    ]
     if module:
         arguments = [sys.executable, "-m", *module, project, str(port), str(WORKERS)]
     url = f"http://127.0.0.1:{port}/predict/{model}"

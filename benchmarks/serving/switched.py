@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from kairos.app.project import Project
@@ -19,19 +20,15 @@ from kairos.store.rolling import rolling
 __all__ = ["main", "sit"]
 
 SWITCHES: dict[str, tuple[str, str, tuple[tuple[str, object], ...]]] = {
-    "capture": ("kairos.serving.capture", "Recorder", (("write", True),)),
+    "capture": ("kairos.serving.capture", "Recorder", (("write", (True, None)),)),
     "metrics": ("kairos.serving.metrics", "ServerMetrics", (("request", None), ("outcomes", None), ("shadow", None))),
 }
 """Modules, classes, and methods that do nothing but give a value."""
 
 
 def sit(seat: Seat, *, root: Path, off: tuple[str, ...]) -> None:
-    """A worker's work, as ``kairos.cli.working`` has it, with parts switched off."""
-    from importlib import import_module
-
-    from kairos.cli.working import opened, pages_of, told_of
-    from kairos.serving.peers import Peers
-    from kairos.serving.process import work
+    """A worker's work, with parts switched off and a page more."""
+    from kairos.cli import working
 
     for name in off:
         module, owner, methods = SWITCHES[name]
@@ -39,14 +36,13 @@ def sit(seat: Seat, *, root: Path, off: tuple[str, ...]) -> None:
         for method, gives in methods:
             getattr(kind, method)  # which raises if it has another name by now
             setattr(kind, method, _nothing(gives))
-    with Project(root) as project:
-        others = [door for number, door in enumerate(seat.doors) if number != seat.number]
-        server = opened(project, needs_one=True, peers=Peers(others))
-        pages = {
-            **pages_of(project),
-            "/modules": lambda: " ".join(sorted({name.split(".")[0] for name in sys.modules})),
-        }
-        work(server, seat, pages=pages, told=lambda: told_of(server))
+    pages_of = working.pages_of
+    working.pages_of = lambda project: {**pages_of(project), "/modules": _modules}
+    working.work(seat, root=root, needs_one=True, grpc_at=None, capture=None)
+
+
+def _modules() -> str:
+    return " ".join(sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def main() -> None:

@@ -77,7 +77,8 @@ def network(setting: Setting) -> Zoo:
     python = python_with_torch()
     root = _project(setting, "network", ["network"], python)
     file = setting.folder / "network.torchscript"
-    _run(setting, [python, str(ZOO / "export_network.py"), _window(setting), str(file)], root)
+    shutil.copy(ZOO / "export_network.py", root)
+    _run(setting, [python, "export_network.py", _window(setting), str(file)], root)
     package = _packages(root, ["network"])["network"]
     told = described("network", package, file)
     beside = _run(
