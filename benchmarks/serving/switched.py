@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from kairos.app.project import Project
+from kairos.cli.listening import Doors
 from kairos.serving.workers import Seat, supervise
 from kairos.store.rolling import rolling
 
@@ -38,7 +39,7 @@ def sit(seat: Seat, *, root: Path, off: tuple[str, ...]) -> None:
             setattr(kind, method, _nothing(gives))
     pages_of = working.pages_of
     working.pages_of = lambda project: {**pages_of(project), "/modules": _modules}
-    working.work(seat, root=root, needs_one=True, grpc_at=None, capture=None)
+    working.work(seat, root=root, needs_one=True, doors=Doors(host="127.0.0.1", port=0), capture=None)
 
 
 def _modules() -> str:

@@ -1,4 +1,4 @@
-"""What a worker of ``toy_workers`` does; ``FOLDER/broken``: it cannot begin."""
+"""What a worker of ``toy_workers`` does; ``FOLDER/broken``: it cannot begin; ``FOLDER/cert.pem``: over TLS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from kairos.clock import SystemClock
 from kairos.delivery.state import Route
 from kairos.errors import Unavailable
+from kairos.serving.connections.tls import Certificate
 from kairos.serving.peers import Peers
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.process import work
@@ -51,4 +52,5 @@ def sit(seat: Seat, *, folder: Path) -> None:
         clock=clock,
         peers=Peers([door for number, door in enumerate(seat.doors) if number != seat.number]),
     )
-    work(server, seat, told=lambda: {"pid": os.getpid()})
+    certificate = Certificate(cert, cert) if (cert := folder / "cert.pem").exists() else None
+    work(server, seat, certificate=certificate, told=lambda: {"pid": os.getpid()})

@@ -25,6 +25,7 @@ def main() -> None:
             host="127.0.0.1",
             port=port,
             preload=["tests.serving.toy_seat"],
+            scheme="https" if (folder / "cert.pem").exists() else "http",
             on_ready=lambda url, told: print(url, *(each["pid"] for each in told), flush=True),
         )
     except KairosError as error:

@@ -135,6 +135,8 @@ def _serving(commands: Commands) -> None:
         serve.add_argument("--host")
         serve.add_argument("--port", type=int, help="0: any free port")
         serve.add_argument("--grpc-port", type=int, help="speak gRPC there as well; 0: any free port")
+        serve.add_argument("--tls-cert", type=Path, metavar="FILE", help="speak TLS with this certificate (PEM)")
+        serve.add_argument("--tls-key", type=Path, metavar="FILE", help="its key; by default in the same file")
         default = "one" if name == "up" else "one a core, 4 at most"
         serve.add_argument("--workers", type=int, metavar="N", help=f"processes that answer; by default {default}")
         serve.add_argument(

@@ -10,11 +10,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.app.retrying import decide_again
+from kairos.cli.listening import Doors, doors_of, workers_of
 from kairos.cli.logs import log_to_stderr
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
@@ -173,15 +175,14 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     """Serves until stopped; ``on_ready`` is called once requests are answered, so not if the address cannot be used."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
     log_to_stderr()
-    port, grpc_port = _ports(args, project)
-    host, needs_one = args.host or project.settings.host, args.execute != "serving:up"  # whose loop may bring one
+    doors, needs_one = doors_of(args, project), args.execute != "serving:up"  # whose loop may bring one
 
     def announce(url: str, told: Mapping[str, Json], spoken: Collection[str]) -> None:
         on_ready()
         _announce(args, project, url, told, spoken)
 
-    if (count := _workers(args)) > 1:
-        _supervise(project, count, host, port, grpc_port, announce, needs_one=needs_one, capture=args.capture)
+    if (count := workers_of(args)) > 1:
+        _supervise(project, count, doors, announce, needs_one=needs_one, capture=args.capture)
         return
     from kairos.cli.working import opened, pages_of, told_of
     from kairos.serving.process import serve as run
@@ -189,10 +190,12 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     server, spoken = opened(project, needs_one=needs_one, capture=args.capture), list[str]()
     run(
         server,
-        host=host,
-        port=port,
+        host=doors.host,
+        port=doors.port,
         pages=pages_of(project),
-        grpc_port=grpc_port,
+        grpc_port=doors.grpc_port,
+        certificate=doors.certificate(),
+        limits=project.settings.limits,
         on_grpc=spoken.append,
         on_ready=lambda url: announce(url, told_of(server), spoken),
     )
@@ -201,9 +204,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
 def _supervise(
     project: Project,
     count: int,
-    host: str,
-    port: int,
-    grpc_port: int | None,
+    doors: Doors,
     announce: Callable[[str, Mapping[str, Json], Collection[str]], None],
     *,
     needs_one: bool,
@@ -212,58 +213,28 @@ def _supervise(
     """Serves with several workers."""
     from kairos.serving.workers import listen, supervise
 
-    project.settings  # noqa: B018 - an error in it is told before anything starts
-    grpc_at, spoken = None, list[str]()
-    if grpc_port is not None:
-        with listen(host, grpc_port, option="--grpc-port")[0] as free:
-            grpc_at = (host, free.getsockname()[1])
-        spoken = [f"{f'[{host}]' if ':' in host else host}:{grpc_at[1]}"]
+    doors.certificate()  # an error in it is told before anything starts
+    host, spoken = doors.host, list[str]()
+    if doors.grpc_port is not None:
+        with listen(host, doors.grpc_port, option="--grpc-port")[0] as free:
+            doors = replace(doors, grpc_port=free.getsockname()[1])
+        spoken = [f"{f'[{host}]' if ':' in host else host}:{doors.grpc_port}"]
     supervise(
-        partial(sit, root=project.root, needs_one=needs_one, grpc_at=grpc_at, capture=capture),
+        partial(sit, root=project.root, needs_one=needs_one, doors=doors, capture=capture),
         count=count,
         host=host,
-        port=port,
+        port=doors.port,
+        scheme="http" if doors.cert is None else "https",
         preload=["kairos.cli.working"],
         on_ready=lambda url, told: announce(url, told[0], spoken),
     )
 
 
-def sit(
-    seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None, capture: CaptureMode | None
-) -> None:
+def sit(seat: Seat, *, root: Path, needs_one: bool, doors: Doors, capture: CaptureMode | None) -> None:
     """A worker's work; the supervisor, who only names it, does not load what it needs."""
     from kairos.cli.working import work
 
-    work(seat, root=root, needs_one=needs_one, grpc_at=grpc_at, capture=capture)
-
-
-def _ports(args: Namespace, project: Project) -> tuple[int, int | None]:
-    """Those for HTTP and for gRPC."""
-    port = project.settings.port if args.port is None else args.port
-    grpc_port = project.settings.grpc_port if args.grpc_port is None else args.grpc_port
-    if isinstance(project.clock, ReplayClock):
-        grpc_port = None  # what is replayed comes in one order, over HTTP
-    for each in (port, grpc_port or 0):
-        if not 0 <= each <= 65535:
-            raise UsageError("A port cannot be used.", given=each, accepted="0 to 65535")
-    return port, grpc_port
-
-
-_MOST_WORKERS = 4
-"""More are started only if somebody asks for them."""
-
-
-def _workers(args: Namespace) -> int:
-    """How many processes are to answer. With the loop beside it one is enough for a laptop; who wants more says so."""
-    if args.workers is not None and args.workers < 1:
-        raise UsageError("A number of workers cannot be used.", given=args.workers, accepted="1 or more")
-    if args.execute == "serving:serve" and (args.replay or args.home):
-        return 1
-    if args.workers is None:
-        from kairos.serving.workers import usable_cores
-
-        return 1 if args.execute == "serving:up" else min(usable_cores(), _MOST_WORKERS)
-    return int(args.workers)
+    work(seat, root=root, needs_one=needs_one, doors=doors, capture=capture)
 
 
 def _announce(args: Namespace, project: Project, url: str, told: Mapping[str, Json], spoken: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from kairos.app.project import Project
 from kairos.app.serving import make_server
 from kairos.app.settings.values import CaptureMode
+from kairos.cli.listening import Doors
 from kairos.cli.logs import log_to_stderr
 from kairos.errors import KairosError, Unavailable
 from kairos.serving.peers import NOBODY, Peers
@@ -19,16 +20,23 @@ from kairos.serving.workers import Seat, Told
 __all__ = ["opened", "pages_of", "told_of", "work"]
 
 
-def work(
-    seat: Seat, *, root: Path, needs_one: bool, grpc_at: tuple[str, int] | None, capture: CaptureMode | None
-) -> None:
+def work(seat: Seat, *, root: Path, needs_one: bool, doors: Doors, capture: CaptureMode | None) -> None:
     """Serves a project as one of several workers."""
     log_to_stderr()
+    grpc_at = None if doors.grpc_port is None else (doors.host, doors.grpc_port)
     with Project(root) as project:
         others = [door for number, door in enumerate(seat.doors) if number != seat.number]
         try:
             server = opened(project, needs_one=needs_one, peers=Peers(others), capture=capture)
-            answer(server, seat, pages=pages_of(project), grpc_at=grpc_at, told=lambda: told_of(server))
+            answer(
+                server,
+                seat,
+                pages=pages_of(project),
+                grpc_at=grpc_at,
+                certificate=doors.certificate(),
+                limits=project.settings.limits,
+                told=lambda: told_of(server),
+            )
         except KairosError as error:
             seat.fail(error)
 

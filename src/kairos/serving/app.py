@@ -18,7 +18,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from kairos.errors import KairosError, Overloaded, StoreError, UsageError
-from kairos.serving.bodies import LONGEST_READ_S, Patience, read_body, respond
+from kairos.serving.bodies import Patience, read_body, respond
+from kairos.serving.connections.limits import USUAL
 from kairos.serving.doors import inference_routes, mlflow_routes, told_routes
 from kairos.serving.handlers import NoFaultLeaves, gone, http_error, known_error
 from kairos.serving.kept import keep
@@ -58,7 +59,7 @@ def make_app(
     *,
     pages: Mapping[str, Page] | None = None,
     beside: Beside = lambda infer: nullcontext(),
-    longest_read_s: float = LONGEST_READ_S,
+    longest_read_s: float = USUAL.body_s,
 ) -> Starlette:
     """The ASGI application of a server; it starts and closes the server with its own life.
 

@@ -22,13 +22,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["CODINGS", "LONGEST_READ_S", "MOST_UNREAD_BYTES", "Patience", "read_body", "respond", "unfold"]
+__all__ = ["CODINGS", "MOST_UNREAD_BYTES", "Patience", "read_body", "respond", "unfold"]
 
 MOST_UNREAD_BYTES = 64 << 20
 """Bytes of a request after which a client that sends too much is cut off."""
-
-LONGEST_READ_S = 30.0
-"""How long a body may take to arrive, unless the server is told something else."""
 
 _LOOK_S = 0.5
 """How often bodies that take too long are looked for."""

@@ -19,6 +19,7 @@ from kairos.clock import Clock
 from kairos.errors import KairosError, UsageError
 from kairos.serving.answering import named
 from kairos.serving.body import LARGEST_BODY_BYTES
+from kairos.serving.connections.tls import Certificate
 from kairos.serving.deployment import LoadedRoute
 from kairos.serving.faults import Faults
 from kairos.serving.protocols.inference_grpc import InferenceMessage
@@ -53,8 +54,9 @@ _STATUSES: Mapping[int, Any] = {
 class GrpcDoor:
     """Has a port, and answers calls there while it is ``open``. To be used in the server's event loop."""
 
-    def __init__(self, server: ModelServer) -> None:
+    def __init__(self, server: ModelServer, certificate: Certificate | None = None) -> None:
         self._server = server
+        self._certificate = certificate
         self._running: Any = None
 
     def bind(self, host: str, port: int, *, is_shared: bool = False) -> str:
@@ -72,13 +74,19 @@ class GrpcDoor:
         self._running = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_AT_ONCE)
         shown = f"[{host}]" if ":" in host else host
         try:
-            return f"{shown}:{self._running.add_insecure_port(f'{shown}:{port}')}"
+            return f"{shown}:{self._add(f'{shown}:{port}')}"
         except RuntimeError as error:
             raise UsageError(
                 f"The server cannot listen at {host}:{port} for gRPC.",
                 given=str(error),
                 hint="Type another one: --grpc-port 0",
             ) from error
+
+    def _add(self, address: str) -> int:
+        if self._certificate is None:
+            return int(self._running.add_insecure_port(address))
+        pair = (self._certificate.key.read_bytes(), self._certificate.cert.read_bytes())
+        return int(self._running.add_secure_port(address, grpc.ssl_server_credentials([pair])))
 
     @asynccontextmanager
     async def open(self, infer: Infer) -> AsyncIterator[None]:

@@ -56,7 +56,7 @@ def serve(
         port: 0 for any free one.
         pages: HTML by path.
         grpc_port: Where gRPC is spoken as well, 0 for any free one; ``None``: nowhere.
-        certificate: For TLS over HTTP; ``None``: it is not spoken.
+        certificate: For TLS; ``None``: it is not spoken.
         limits: For clients.
         on_grpc: Told the address of that, such as ``127.0.0.1:8001``, before ``on_ready``.
         on_ready: Told the URL as soon as requests are answered.
@@ -66,7 +66,7 @@ def serve(
         AdapterMissing: gRPC is asked for, and its extra is not installed.
     """
     try:
-        door = None if grpc_port is None else _grpc_door(server)
+        door = None if grpc_port is None else _grpc_door(server, certificate)
         [listener] = listen(host, port)
     except KairosError:
         server.close()
@@ -105,7 +105,7 @@ def work(
         seat: The worker's place.
         pages: HTML by path.
         grpc_at: Host and port that all workers share for gRPC; ``None``: it is not spoken.
-        certificate: For TLS over HTTP; ``None``: it is not spoken.
+        certificate: For TLS; ``None``: it is not spoken.
         limits: For clients of this worker.
         told: What the supervisor is told of this worker once requests are answered.
 
@@ -114,7 +114,7 @@ def work(
         AdapterMissing: gRPC is asked for, and its extra is not installed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    door = None if grpc_at is None else _grpc_door(server)
+    door = None if grpc_at is None else _grpc_door(server, certificate)
     inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     inside.bind(str(seat.doors[seat.number]))
 
@@ -236,7 +236,7 @@ class _Announcing(uvicorn.Server):
         ).begin(loop)
 
 
-def _grpc_door(server: ModelServer) -> GrpcDoor:
+def _grpc_door(server: ModelServer, certificate: Certificate | None) -> GrpcDoor:
     try:
         from kairos.serving.grpc_door import GrpcDoor
     except ModuleNotFoundError as error:
@@ -244,4 +244,4 @@ def _grpc_door(server: ModelServer) -> GrpcDoor:
             f"The library {error.name!r} is not installed, and the server is to speak gRPC.",
             hint="Type: pip install 'kairos-ml[grpc]'",
         ) from error
-    return GrpcDoor(server)
+    return GrpcDoor(server, certificate)

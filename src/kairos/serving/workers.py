@@ -74,6 +74,7 @@ def supervise(
     port: int,
     preload: Sequence[str],
     on_ready: Callable[[str, Sequence[Told]], object],
+    scheme: str = "http",
 ) -> None:
     """Runs workers until told to stop (SIGTERM or Ctrl-C); requests on their way are answered first.
 
@@ -84,6 +85,7 @@ def supervise(
         port: 0 for any free one.
         preload: Modules that are loaded once for all.
         on_ready: Told the URL, and what each worker said, as soon as all of them answer.
+        scheme: Of that URL.
 
     Raises:
         UsageError: the address cannot be listened at.
@@ -91,7 +93,7 @@ def supervise(
     """
     listeners = listen(host, port, count=count)
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listeners[0].getsockname()[1]}"
+    url = f"{scheme}://{shown}:{listeners[0].getsockname()[1]}"
     with TemporaryDirectory(prefix="kairos-") as folder:
         context = get_context("forkserver")
         context.set_forkserver_preload([*preload, "kairos.serving.preloaded"])

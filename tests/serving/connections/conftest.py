@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -15,20 +16,28 @@ LIMITS = {"head_s": 0.4, "body_s": 0.4, "answer_s": 0.4, "idle_s": 0.6, "connect
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """One for a file of tests, with the usual limits."""
-    yield from _running(Toy(tmp_path_factory.mktemp("toy")))
+    yield from running(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
 def brisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """One whose limits are ``LIMITS``."""
-    folder = tmp_path_factory.mktemp("brisk")
-    (folder / "limits").write_text(json.dumps(LIMITS))
-    yield from _running(Toy(folder))
+    yield from running(tmp_path_factory.mktemp("brisk"), limits=LIMITS)
 
 
-def _running(toy: Toy) -> Iterator[Toy]:
+def running(
+    folder: Path,
+    *,
+    limits: Mapping[str, float] | None = None,
+    prepare: Callable[[Path], object] = lambda folder: None,
+) -> Iterator[Toy]:
+    """A server, which has to live to the end."""
+    if limits is not None:
+        (folder / "limits").write_text(json.dumps(limits))
+    prepare(folder)
+    toy = Toy(folder)
     yield toy
     assert toy.process.poll() is None, "whatever clients do, it lives"
     toy.process.kill()
     toy.process.communicate()
-    assert "Traceback" not in (toy.folder / "stderr").read_text()
+    assert "Traceback" not in (folder / "stderr").read_text()

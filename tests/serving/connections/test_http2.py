@@ -151,7 +151,8 @@ def test_a_flood_ends_the_connection(toy: Toy, name: str) -> None:
             client.open()
         with suppress(BrokenPipeError, ConnectionResetError):
             client.socket.sendall(FLOODS[name] * 20_000)
-        assert client.goodbye() in (CALM, None)  # what was sent after the end may have swept the word away
+        # h2 itself ends the last kind after 64 frames; what was sent after the end may sweep the word away
+        assert client.goodbye() in (CALM, int(ErrorCodes.PROTOCOL_ERROR), None)
     assert is_well(toy)
 
 

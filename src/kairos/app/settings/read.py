@@ -19,7 +19,8 @@ from kairos.app.settings.retrain import read_retrain
 from kairos.app.settings.values import CaptureMode, ModelSettings, Settings
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
-from kairos.errors import SettingsError
+from kairos.errors import SettingsError, UsageError
+from kairos.serving.connections.limits import USUAL, Limits
 from kairos.values import MODEL_NAMES, Window, is_model_name
 
 __all__ = ["load_settings", "read_settings"]
@@ -66,6 +67,9 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         host=server.text("host", "127.0.0.1"),
         port=server.whole("port", 8000),
         grpc_port=server.optional_whole("grpc_port"),
+        tls_cert=server.optional_text("tls_cert"),
+        tls_key=server.optional_text("tls_key"),
+        limits=_limits(server.table("limits")),
         capture=cast("CaptureMode", server.choice("capture", get_args(CaptureMode), "fast")),
         tracking=tracking.optional_text("mlflow"),
     )
@@ -74,6 +78,24 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     if min(settings.every, settings.glance, settings.history) <= timedelta(0):
         raise SettingsError("kairos.toml: project.every, glance and history have to be longer than nothing.")
     return settings
+
+
+def _limits(reader: Reader) -> Limits:
+    def seconds(key: str, default_s: float) -> float:
+        return reader.length(key, timedelta(seconds=default_s)).total_seconds()
+
+    try:
+        found = Limits(
+            head_s=seconds("head", USUAL.head_s),
+            body_s=seconds("body", USUAL.body_s),
+            answer_s=seconds("answer", USUAL.answer_s),
+            idle_s=seconds("idle", USUAL.idle_s),
+            connections=reader.whole("connections", USUAL.connections),
+        )
+    except UsageError as error:
+        raise SettingsError(f"{SETTINGS_FILE}: {error.what}", given=error.given, accepted=error.accepted) from error
+    reader.done()
+    return found
 
 
 def _model(name: str, reader: Reader, label_delay: timedelta | None, control: ControlPolicy) -> ModelSettings:

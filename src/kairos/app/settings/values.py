@@ -13,6 +13,7 @@ from kairos.delivery.rollout import RolloutPolicy
 from kairos.errors import NotFound
 from kairos.gates.policy import GatePolicy
 from kairos.monitor.policy import MonitorPolicy
+from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.guard import OutputGuard
 from kairos.values import Window
 
@@ -81,6 +82,12 @@ class Settings:
     port: int = 8000
     grpc_port: int | None = None
     """Where the server speaks gRPC; ``None``: nowhere."""
+    tls_cert: str | None = None
+    """File of the certificate that the server speaks TLS with, from the project's folder; ``None``: it does not."""
+    tls_key: str | None = None
+    """File of its key; ``None``: the same."""
+    limits: Limits = USUAL
+    """For clients of each worker of the server."""
     capture: CaptureMode = "fast"
     """What an answer waits for."""
     tracking: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kairos.errors import UsageError
-from kairos.serving.bodies import LONGEST_READ_S
 
 __all__ = [
     "LARGEST_HEAD_BYTES",
@@ -40,7 +39,7 @@ class Limits:
     head_s: float = 10.0
     """For a handshake of TLS, and for the head of a request from its first byte; also for the first byte of a
     connection. A head fits into a few packets, and one that is lost twice is there within 3 s."""
-    body_s: float = LONGEST_READ_S
+    body_s: float = 30.0
     """For a body: 1 MiB at 280 kbit/s."""
     answer_s: float = 30.0
     """For each 64 KiB of an answer that the client does not take: 18 kbit/s."""

@@ -80,7 +80,8 @@ def _no_password() -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        known = {"KEY_VALUES_MISMATCH": "they do not belong together", "NO_START_LINE": "it is not PEM"}
-        return known.get(error.reason or "", error.reason or str(error))
-    return str(getattr(error, "strerror", None) or error)
+    if not isinstance(error, ssl.SSLError):
+        return str(getattr(error, "strerror", None) or error)
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "they do not belong together"
+    return "it is not PEM" if "PEM" in str(error) else error.reason or str(error)
