@@ -15,6 +15,7 @@ BENCHMARKS = (
     "serving.forms",
     "serving.observing",
     "serving.footprint",
+    "serving.shared_weights",
     "serving.endurance",
     "decisions.guarantees",
     "decisions.gates",

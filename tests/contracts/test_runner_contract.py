@@ -1,87 +1,108 @@
-"""Every runner keeps the promises of the port, in each form that an estimator may want its input in."""
+"""Every runner keeps the promises of the port: each kind of model, in its native and in its compiled form."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 
-from kairos.models.compiled import CompiledRunner
-from kairos.models.compiling.prove import compile_model
-from kairos.models.frames import frame_kind, read_column
+from kairos.models.package import Package, open_package
 from kairos.models.ports import Runner
-from kairos.models.runner import SklearnRunner, choose_form
-from kairos.models.signature import Column, OutputSpec, Signature
+from kairos.models.score import score_columns
 from kairos.testing import RunnerContract
+from tests.contracts.kinds import GOLDEN, KINDS, expected, opened
+from tests.models.trainings import hours
 
-RNG = np.random.default_rng(7)
-ROWS = 60
-VALUES: dict[str, Any] = {
-    "temperature": RNG.normal(size=ROWS),
-    "hour": RNG.integers(0, 24, ROWS),
-    "season": RNG.choice(["summer", "winter"], ROWS).tolist(),
-}
-USERS = 3 * VALUES["hour"] + VALUES["temperature"]
+Array = np.ndarray[Any, Any]
+FRAMES = {"polars": "polars", "pandas": "pandas", "pickle": "polars", "mlflow": "polars"}
+"""Kinds that need a frame: for text, or as they ask for columns by name."""
 
 
-def one_hot() -> Any:
-    """A model of numbers and text."""
-    columns = make_column_transformer((OneHotEncoder(), ["season"]), ("passthrough", ["temperature", "hour"]))
-    return make_pipeline(columns, LinearRegression())
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the packages are."""
+    return tmp_path_factory.mktemp("kinds")
 
 
-CASES: dict[str, tuple[Any, Any]] = {
-    "matrix": (
-        HistGradientBoostingRegressor(max_iter=20, random_state=0),
-        pl.DataFrame(VALUES).select("temperature", "hour"),
-    ),
-    "polars": (one_hot(), pl.DataFrame(VALUES)),
-    "pandas": (one_hot(), pd.DataFrame(VALUES)),
-}
+class Answering(RunnerContract):
+    """The fixtures of both forms."""
 
-
-class TestRunners(RunnerContract):
-    """Each form of the native runner, and the compiled form of the same model."""
-
-    @pytest.fixture(params=[(case, is_compiled) for is_compiled in (False, True) for case in CASES], ids=str)
-    def case(self, request: pytest.FixtureRequest) -> tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]:
-        """A runner of each form, and the rows that it was fitted on."""
-        name, is_compiled = request.param
-        estimator, frame = CASES[name]
-        estimator.fit(frame, USERS)
-        read = [read_column(frame, name) for name in frame.columns]
-        signature = Signature(
-            columns=tuple(Column(name=c.name, kind=c.kind, levels=c.levels) for c in read), output=OutputSpec()
-        )
-        values = {c.name: c.values for c in read}
-        dtypes = {c.name: c.dtype for c in read}
-        form = choose_form(estimator, frame, frame_kind(frame), values, dtypes, signature, "predict")
-        assert form.kind == name
-        native = SklearnRunner(copy.deepcopy(estimator), signature=signature, form=form, method="predict")
-        if not is_compiled:
-            return native, values
-        compilation, data = compile_model(
-            estimator, native, signature=signature, form=form, method="predict", train=values, holdout=None
-        )
-        assert compilation.is_proven, compilation.why
-        return CompiledRunner(data, signature=signature, form=form), values
+    @pytest.fixture(params=KINDS)
+    def kind(self, request: pytest.FixtureRequest) -> str:
+        """Each in turn."""
+        return str(request.param)
 
     @pytest.fixture
-    def runner(self, case: tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]) -> Runner:
-        """Of the case."""
-        return case[0]
+    def package(self, kind: str, made: Path) -> Package:
+        """Of the kind."""
+        return opened(kind, made)
 
     @pytest.fixture
-    def columns(self, case: tuple[Runner, Mapping[str, np.ndarray[Any, Any]]]) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Of the case."""
-        return case[1]
+    def columns(self, kind: str, package: Package) -> Mapping[str, Array]:
+        """The rows that it was trained on."""
+        return score_columns(package, KINDS[kind].table)
+
+    @pytest.fixture
+    def expected(self, kind: str, made: Path) -> Array:
+        """What the model says of them."""
+        return expected(kind, made)
+
+    @pytest.fixture
+    def nullable(self, kind: str) -> Collection[str]:
+        """Where training had missing values."""
+        return KINDS[kind].nullable
+
+
+class TestNative(Answering):
+    """The model itself."""
+
+    @pytest.fixture
+    def runner(self, package: Package) -> Runner:
+        """Of the kind."""
+        return package.native_runner()
+
+    def test_numbers_need_no_frame(self, kind: str, package: Package) -> None:
+        """A matrix is built where every column is a number, whatever library the estimator is of."""
+        assert package.spec.form.kind == FRAMES.get(kind, "matrix")
+
+
+class TestCompiled(Answering):
+    """Its compiled form, of each kind that has one."""
+
+    tolerance = 1e-6  # of XGBoost, whose numbers are float32; of the others the proof says more
+
+    @pytest.fixture(params=[name for name, kind in KINDS.items() if not kind.needs_leave])
+    def kind(self, request: pytest.FixtureRequest) -> str:
+        """Each in turn."""
+        return str(request.param)
+
+    @pytest.fixture
+    def runner(self, package: Package) -> Runner:
+        """Of the kind."""
+        assert package.compilation.is_proven, package.compilation.why
+        return package.compiled_runner()
+
+
+class TestNetwork(RunnerContract):
+    """The compiled form of a network, where there is no PyTorch; the native one is in ``tests/networks``."""
+
+    tolerance = 1e-5
+
+    @pytest.fixture
+    def runner(self) -> Runner:
+        """Of the package that lies in the tree."""
+        return open_package(GOLDEN / "package").compiled_runner()
+
+    @pytest.fixture
+    def columns(self) -> Mapping[str, Array]:
+        """The first rows that it was trained on."""
+        return score_columns(open_package(GOLDEN / "package"), hours().drop_nulls().head(100))
+
+    @pytest.fixture
+    def expected(self) -> Array:
+        """As PyTorch answered."""
+        return np.array(json.loads((GOLDEN / "answers.json").read_text()))

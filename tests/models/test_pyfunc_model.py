@@ -144,7 +144,7 @@ def test_the_projects_own_class_is_inside(tmp_path: Path) -> None:
     assert done.stdout.strip() == "(1,) False"
 
 
-@pytest.mark.parametrize("name", ["model/python_model.pkl", "model/MLmodel", "model/requirements.txt"])
+@pytest.mark.parametrize("name", ["model/data/model.pkl", "model/MLmodel", "model/requirements.txt"])
 def test_a_changed_file_is_named(tmp_path: Path, name: str) -> None:
     """Before anything of it is unpickled."""
     folder = finish(tmp_path, OfPolars(), ALLOWED, train=TABLE)

@@ -179,3 +179,18 @@ def test_without_its_exporter_a_network_answers_natively(tmp_path: Path, monkeyp
     package = finished(tmp_path, made("layers"), train=TABLE)
     assert package.answering == "native"
     assert "pip install 'kairos-ml[torch]'" in str(package.compilation.why)
+
+
+def test_large_weights_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the native form as by the compiled one: workers of one machine hold them once."""
+    monkeypatch.setattr("kairos.models.native.LARGE_BYTES", 1)
+    monkeypatch.setattr("kairos.models.compiling.apart.LARGE_BYTES", 1)
+    monkeypatch.setattr("kairos.models.compiled.LARGE_BYTES", 1)
+    package = finished(tmp_path, made("layers"), train=TABLE)
+    columns = score_columns(package, TABLE)
+    runners = (package.native_runner(), package.compiled_runner())
+    maps = Path("/proc/self/maps").read_text()
+    for name in ("model.safetensors", "kairos/compiled.weights"):
+        assert str(tmp_path / "package" / name) in maps
+    native, compiled = (runner.predict(columns) for runner in runners)
+    np.testing.assert_allclose(compiled, native, rtol=0.0, atol=1e-5 * np.abs(native).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.app.facts import artifact_digest
@@ -35,7 +36,10 @@ def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False) -> 
             raise PackageError(f"A model package lacks {name!r}.", given=digest)
         return store.get_bytes(files[name], verify=True)
 
-    return read_package(read, allow_pickle=allow_pickle)
+    def locate(name: str) -> Path | None:
+        return store.path(files[name]) if name in files else None
+
+    return read_package(read, locate=locate, allow_pickle=allow_pickle)
 
 
 def holdout_table(project: Project, model: ModelSettings, run: Json) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.signature import Column, Signature
 from kairos.models.spec import TrainingForm
+from kairos.models.weights import LARGE_BYTES, weights_folder
 from kairos.values import Json, unplain
 
 if TYPE_CHECKING:
@@ -159,14 +161,27 @@ class CompiledRunner:
     """Runs the ONNX file of a package on one thread of its caller; safe to call from several threads at once."""
 
     def __init__(
-        self, data: bytes, *, signature: Signature, form: TrainingForm, recalibration: Recalibration | None = None
+        self,
+        data: bytes,
+        *,
+        signature: Signature,
+        form: TrainingForm,
+        recalibration: Recalibration | None = None,
+        weights: Path | bytes | None = None,
     ) -> None:
         """Loads the file.
+
+        Args:
+            data: Of the file.
+            signature: Of the model.
+            form: How the estimator wants its input.
+            recalibration: What is done to each answer.
+            weights: What does not lie in the file itself; mapped from their own, if they have one.
 
         Raises:
             PackageError: ONNX Runtime is not installed, or cannot load the file.
         """
-        self._session = _session(data)
+        self._session = _session(data, weights)
         self._mend = recalibration
         taken = {each.name for each in self._session.get_inputs()}
         self._read = _inputs_of(signature, form, taken)
@@ -183,7 +198,7 @@ class CompiledRunner:
         return flat if self._mend is None else self._mend(flat)
 
 
-def _session(data: bytes) -> Any:
+def _session(data: bytes, weights: Path | bytes | None) -> Any:
     try:
         import onnxruntime  # only where a compiled form is run: it is 78 MB
     except ImportError as error:
@@ -194,8 +209,15 @@ def _session(data: bytes) -> Any:
     options.intra_op_num_threads = 1  # more threads wait for each other longer than a row takes
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it cannot load is told by the exception
+    if weights is not None or len(data) >= LARGE_BYTES:
+        # It would copy each weight into another order, for each worker. Both forms of a large file compute alike.
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        if weights is None:
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        with weights_folder(weights) as folder:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a class of its own for each cause
         raise PackageError(
             f"The file {COMPILED_FILE!r} of a model package cannot be loaded.",

@@ -12,6 +12,7 @@ import numpy as np
 
 from kairos.errors import DataRefused, PackageError
 from kairos.models.baseline import simple_baseline
+from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
 from kairos.models.frames import FrameColumn, column_names, read_column, select
@@ -134,7 +135,7 @@ class FinishModel:
             example={column.name: _typical(column, profile.columns[column.name]) for column in signature.columns},
             allow_pickle=options.allow_pickle,
             compilation=compilation,
-            compiled=compiled,
+            compiled=apart(compiled),
         )
         return folder
 

@@ -12,19 +12,17 @@ from kairos.models.foreign import Foreign
 from kairos.models.mlmodel import MODEL_FILES
 from kairos.models.ports import Runner
 from kairos.models.spec import Serialization
+from kairos.models.weights import LARGE_BYTES
 from kairos.values import canonical_json, plain
 
 if TYPE_CHECKING:
     from kairos.models.package import Package
     from kairos.stats.recalibration import Recalibration  # it loads scipy
 
-__all__ = ["MAPPED_FROM", "native_runner", "read_model", "write_model"]
+__all__ = ["native_runner", "read_model", "write_model"]
 
 _RECALIBRATION = "kairos/recalibration.json"
 """Beside a model of another library that is put right; an estimator holds its own."""
-
-MAPPED_FROM = 16_000_000
-"""From so many bytes on weights are mapped from their file, so that all workers of a machine share them."""
 
 
 def write_model(estimator: Any, *, allow_pickle: bool) -> tuple[dict[str, bytes], Serialization]:
@@ -96,7 +94,7 @@ def _foreign(package: Package) -> Foreign:
 def _network(package: Package) -> Foreign:
     name = MODEL_FILES["torch"]
     path = package.locate(name)
-    is_large = path is not None and path.stat().st_size >= MAPPED_FROM
+    is_large = path is not None and path.stat().st_size >= LARGE_BYTES
     data = np.memmap(path, mode="r", dtype=np.uint8) if path is not None and is_large else package.read(name)
     try:
         from kairos.models.network import NetworkModel  # it loads PyTorch

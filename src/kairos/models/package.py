@@ -21,6 +21,7 @@ from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
 from kairos.models.ports import Runner
 from kairos.models.profile import Profile
 from kairos.models.spec import FORMAT, PackageSpec
+from kairos.models.weights import WEIGHTS_FILE
 from kairos.values import Json, canonical_json, plain, unplain
 
 __all__ = ["Package", "open_package", "read_package", "write_package"]
@@ -92,7 +93,8 @@ class Package:
         if self.answering == "native" or "refused" in self.loaded:
             return self.native_runner()
         if "compiled" not in self.loaded:
-            self.read(COMPILED_FILE)  # which raises if it is damaged
+            self.read(COMPILED_FILE)  # which raises if it is damaged,
+            self._weights()  # and so does this
         try:
             return self.compiled_runner()
         except PackageError as error:
@@ -112,11 +114,22 @@ class Package:
             data = self.read(COMPILED_FILE)
             self.loaded["compiled"] = CompiledRunner(
                 data,
+                weights=self._weights(),
                 signature=self.spec.signature,
                 form=self.spec.form,
                 recalibration=self.compilation.recalibration,
             )
         return self.loaded["compiled"]
+
+    def _weights(self) -> Path | bytes | None:
+        if WEIGHTS_FILE not in self.files:
+            return None
+        return self.locate(WEIGHTS_FILE) or self.read(WEIGHTS_FILE)
+
+    def compiled_files(self) -> dict[str, bytes]:
+        """The compiled form's files by name; empty if there is none."""
+        names = (COMPILED_FILE, WEIGHTS_FILE) if self.compilation.is_proven else ()
+        return {name: self.read(name) for name in names if name == COMPILED_FILE or name in self.files}
 
     def native_runner(self) -> Runner:
         """What predicts with the estimator.
@@ -141,12 +154,12 @@ def write_package(
     example: Mapping[str, Json],
     allow_pickle: bool = False,
     compilation: Compilation = NOT_TRIED,
-    compiled: bytes = b"",
+    compiled: Mapping[str, bytes] | None = None,
 ) -> PackageSpec:
     """Writes a package into ``folder``, which must be empty or not there; returns the spec as written.
 
-    The list of files is written last: a folder without it is not a package. ``compiled`` is the ONNX file, if
-    ``compilation`` says that it is proven.
+    The list of files is written last: a folder without it is not a package. ``compiled`` are the files of the
+    compiled form by name, if ``compilation`` says that it is proven.
 
     Raises:
         PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
@@ -166,7 +179,7 @@ def write_package(
     files[_SPEC] = canonical_json({"format": FORMAT, **plain(spec)})
     files[_COMPILATION] = canonical_json(compilation)
     if compilation.is_proven:
-        files[COMPILED_FILE] = compiled
+        files |= compiled or {}
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

@@ -31,26 +31,15 @@ from kairos.models.signature import Signature
 from kairos.models.spec import Serialization, TrainingForm
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # MLflow warns of type hints, in its own code and in what derives from it
+    warnings.simplefilter("ignore")  # MLflow, being loaded, warns of type hints in its own code
     import mlflow.pyfunc
-
-    class Predicting(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]  # MLflow has no types
-        """An object with ``predict``, as MLflow wants it."""
-
-        def __init__(self, model: Any) -> None:
-            self.model = model
-
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow acts upon hints
-            """What the object itself answers."""
-            return self.model.predict(model_input)
-
 
 if TYPE_CHECKING:
     from kairos.models.package import Package
     from kairos.models.training import TrainingData  # it loads scikit-learn
     from kairos.stats.recalibration import Recalibration  # it loads scipy
 
-__all__ = ["Predicting", "PyfuncModel", "PyfuncRunner", "UntriedModel", "read_pyfunc"]
+__all__ = ["PyfuncModel", "PyfuncRunner", "UntriedModel", "read_pyfunc"]
 
 _FOLDER = "model/"
 """Where MLflow's own folder lies in the package."""
@@ -226,10 +215,14 @@ def read_pyfunc(package: Package) -> PyfuncModel:
 
 
 def _saved(returned: Any) -> dict[str, bytes]:
-    model = returned if isinstance(returned, mlflow.pyfunc.PythonModel) else Predicting(returned)
     with tempfile.TemporaryDirectory() as folder, _own_code_inside(returned):
-        place = Path(folder) / "model"
-        mlflow.pyfunc.save_model(str(place), python_model=model, pip_requirements=[f"mlflow=={mlflow.__version__}"])
+        place, alone = Path(folder) / "model", Path(folder) / "model.pkl"
+        how: dict[str, Any] = {"python_model": returned}
+        if not isinstance(returned, mlflow.pyfunc.PythonModel):
+            alone.write_bytes(cloudpickle.dumps(returned))
+            how = {"loader_module": "kairos.models.predicting", "data_path": str(alone)}
+        # What it needs is in the package's own requirements; to find it out, MLflow would start a process and load it.
+        mlflow.pyfunc.save_model(str(place), pip_requirements=[f"mlflow=={mlflow.__version__}"], **how)
         return _folder_files(place)
 
 

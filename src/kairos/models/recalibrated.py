@@ -13,7 +13,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from kairos.errors import PackageError
-from kairos.models.compiled import COMPILED_FILE
 from kairos.models.package import Package, write_package
 from kairos.models.profile import ColumnProfile
 from kairos.models.spec import PackageSpec
@@ -109,5 +108,5 @@ def recalibrated_package(
         example=base.example,
         allow_pickle=base.allow_pickle,
         compilation=compilation,
-        compiled=base.read(COMPILED_FILE) if compilation.is_proven else b"",
+        compiled=base.compiled_files(),
     )

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ TOLERANCE = 1e-12
 """Largest difference to the training table's predictions, relative to the largest of them: trees agree to the last bit,
 sums of products depend on how the linear-algebra library orders them."""
 
+_BOOSTED = {("LGBMRegressor", "predict"), ("LGBMClassifier", "predict_proba")}
+"""Whose answer is the booster's own."""
+
 _FEW_ROWS = 8
 """Up to here walking flat trees is faster than scikit-learn."""
 
@@ -42,14 +46,17 @@ class SklearnRunner:
     """Runs a fitted scikit-learn estimator, or one that behaves like it."""
 
     def __init__(self, estimator: Any, *, signature: Signature, form: TrainingForm, method: Method) -> None:
-        """Takes the estimator as its own: with a matrix form, its memory of column names is taken out.
+        """Takes the estimator as its own: its number of threads is taken out, and for a matrix its names of columns.
 
         What is inside a ``Recalibrated`` is run as fast as ever, and its answers are put right.
         """
         self._mend = estimator.recalibration if isinstance(estimator, Recalibrated) else None
         if isinstance(estimator, Recalibrated):
             estimator = estimator.estimator
+        estimator = _on_one_thread(estimator)
         self._estimator = _without_names(estimator) if form.kind == "matrix" else estimator
+        own = _own_call(estimator, method) if form.kind == "matrix" else None
+        self._call = getattr(estimator, method) if own is None else own
         self._signature = signature
         self._kind = form.kind
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
@@ -72,7 +79,7 @@ class SklearnRunner:
         if self._trees is not None and rows <= _FEW_ROWS:
             return self._linked(self._trees.raw(inputs))
         with self._threads.limit(limits=1):
-            answer = np.asarray(getattr(self._estimator, self._method)(inputs))
+            answer = np.asarray(self._call(inputs))
         return one_number_a_row(answer, rows)
 
     def _linked(self, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -169,8 +176,8 @@ def one_number_a_row(answer: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any,
     return np.ascontiguousarray(answer, dtype=np.float64)
 
 
-def _without_names(estimator: Any) -> Any:
-    """Deletes ``feature_names_in_`` in the estimator and in all it holds, so that a matrix raises no warning."""
+def _held(estimator: Any) -> Iterator[Any]:
+    """The estimator, and all that it holds."""
     seen: set[int] = set()
     waiting = [estimator]
     while waiting:
@@ -179,10 +186,38 @@ def _without_names(estimator: Any) -> Any:
             continue
         seen.add(id(item))
         if isinstance(item, BaseEstimator):
-            vars(item).pop("feature_names_in_", None)
             waiting.extend(vars(item).values())
+            yield item
         elif isinstance(item, dict):
             waiting.extend(item.values())
         elif isinstance(item, (list, tuple)):
             waiting.extend(item)
+
+
+def _without_names(estimator: Any) -> Any:
+    """Deletes ``feature_names_in_`` in the estimator and in all it holds, so that a matrix raises no warning."""
+    for item in _held(estimator):
+        vars(item).pop("feature_names_in_", None)
     return estimator
+
+
+def _on_one_thread(estimator: Any) -> Any:
+    """Takes out what was said of threads for training: a forest would start them anew for each request."""
+    for item in _held(estimator):
+        if vars(item).get("n_jobs") is not None:
+            item.n_jobs = 1
+            if hasattr(item, "get_booster"):  # XGBoost's keeps a number of its own
+                item.get_booster().set_param({"nthread": 1})
+    return estimator
+
+
+def _own_call(estimator: Any, method: Method) -> Callable[[Any], Any] | None:
+    """LightGBM's booster itself: its estimator warns of a matrix, and starts threads whatever its caller has set."""
+    name = type(estimator).__name__
+    if _root(estimator) != "lightgbm" or (name, method) not in _BOOSTED:
+        return None
+    return partial(estimator.booster_.predict, num_threads=1)
+
+
+def _root(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]
