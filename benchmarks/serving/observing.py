@@ -55,7 +55,7 @@ def measure(setting: Setting) -> Findings:
             _require_off(live, servers[who], off)
         per_s = PART * load(setting, servers[US].asks["one row"], 16).requests_per_s
         turns: dict[str, Turn] = {
-            who: partial(_turn, setting, server, per_s if who in (US, DURABLE, *roots) else None)
+            who: partial(_turn, setting, who, server, per_s if who in (US, DURABLE, *roots) else None)
             for who, server in servers.items()
         }
         figures = take_turns(turns, setting.rounds)
@@ -77,8 +77,8 @@ def _on_trial(setting: Setting, live: Bikes) -> Mapping[str, Path]:
     return found
 
 
-def _turn(setting: Setting, server: Server, per_s: float | None) -> Iterator[Sample]:
-    for connections, what in LOADS:
+def _turn(setting: Setting, who: str, server: Server, per_s: float | None) -> Iterator[Sample]:
+    for connections, what in LOADS if who in WITHOUT else LOADS[1:]:
         yield from samples(f"{what}, {connections} connections", load(setting, server.asks[what], connections))
     if per_s is not None:
         before = cpu_s(server.session)
