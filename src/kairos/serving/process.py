@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -143,6 +144,7 @@ def _until_alone(seat: Seat) -> None:
 def _config(
     server: ModelServer, pages: Mapping[str, Page] | None, door: GrpcDoor | None, limits: Limits
 ) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
     beside = {} if door is None else {"beside": door.open}
     return uvicorn.Config(
         make_app(server, pages=pages, longest_read_s=limits.body_s, **beside),
@@ -153,6 +155,11 @@ def _config(
         timeout_keep_alive=limits.idle_s,  # type: ignore[arg-type]  # any number will do
         timeout_graceful_shutdown=10,
     )
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Leaves out what uvicorn says of each client's mistake, with which a client could fill the disk."""
+    return record.msg != "Invalid HTTP request received."
 
 
 @contextmanager

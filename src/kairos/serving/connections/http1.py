@@ -11,8 +11,9 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
@@ -33,9 +34,6 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _PIECE_BYTES = 16 << 10
 """More than this at a time is read in such pieces, and weighed after each."""
-
-_LARGEST_UNWANTED_BYTES = 64 << 20
-"""Of a body that was answered before it had come; it is forgotten as it comes, so that the client reads the answer."""
 
 _UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
@@ -58,9 +56,11 @@ class Http1(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._is_usual = False
-        """Whether nothing is under way, so that a small piece goes straight to the parser."""
+        """Whether a small piece goes straight to the parser."""
         self._first: bytes | None = b""
         """What came, as long as it may be HTTP/2; ``None`` from then on."""
+        self._answered: RequestResponseCycle | None = None
+        """The request whose turn it is, or was."""
         self._is_broken = False
         """Whether nothing of what comes is read any more."""
         self._loose_bytes = 0
@@ -85,6 +85,17 @@ class Http1(HttpToolsProtocol):
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
                 self._speak_http2(b"")
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lets whoever answers know; uvicorn tells it to the last request only, which may wait for its turn."""
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Reads on."""
         if not self._is_usual or len(data) > _PIECE_BYTES:
@@ -94,15 +105,19 @@ class Http1(HttpToolsProtocol):
         self._is_usual = self._is_between()
 
     def _is_between(self) -> bool:
-        """Whether nothing is under way, and nobody waits for a turn."""
+        """Whether nothing is under way that has to be weighed, and nobody waits for a turn."""
         cycle = self.cycle
         return (
             cycle is not None
             and cycle.scope is self.scope
-            and not cycle.more_body
             and not self.pipeline
             and not self._is_broken
+            and not (cycle.more_body and self._is_in_pieces())
         )
+
+    def _is_in_pieces(self) -> bool:
+        """Whether the body may come with more than its length said; any other can only be slow."""
+        return any(name == b"transfer-encoding" for name, _ in self.headers)
 
     def _read_carefully(self, data: bytes) -> None:
         if self._first is not None:
@@ -140,13 +155,8 @@ class Http1(HttpToolsProtocol):
             self._refuse(431, "large_head", f"The request has more than {MOST_FIELDS} header fields.")
         elif is_head and self._loose_bytes > LARGEST_HEAD_BYTES:
             self._refuse(431, "large_head", f"The head of the request has more than {LARGEST_HEAD_BYTES} bytes.")
-        elif not is_head and self._loose_bytes > self._most_framing():
+        elif not is_head and self._loose_bytes > MOST_FRAMING_BYTES:
             self._refuse(400, "large_framing", f"More than {MOST_FRAMING_BYTES} bytes came beside the body.")
-
-    def _most_framing(self) -> int:
-        """Bytes that may come with a body, or in its place once nobody wants it."""
-        is_known = not any(name == b"transfer-encoding" for name, _ in self.headers)
-        return _LARGEST_UNWANTED_BYTES if self.cycle.response_complete and is_known else MOST_FRAMING_BYTES
 
     def _speak_http2(self, data: bytes) -> None:
         from kairos.serving.connections.http2 import Http2  # few connections need it, and it loads what they speak
