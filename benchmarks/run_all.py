@@ -16,6 +16,7 @@ BENCHMARKS = (
     "serving.observing",
     "serving.footprint",
     "serving.shared_weights",
+    "serving.capture_modes",
     "serving.endurance",
     "decisions.guarantees",
     "decisions.gates",

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kairos.app.project import Project
 from kairos.cli.listening import Doors
-from kairos.serving.workers import Seat, supervise
+from kairos.serving.supervising import supervise
+from kairos.serving.workers import Seat
 from kairos.store.rolling import rolling
 
 __all__ = ["main", "sit"]

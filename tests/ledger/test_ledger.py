@@ -205,3 +205,40 @@ def test_a_naive_time_is_refused(ledger: SqliteLedger) -> None:
     """Facts carry aware times only."""
     with pytest.raises(UsageError, match="aware"):
         write(ledger, at=datetime(2012, 1, 1))  # noqa: DTZ001  the point of the test
+
+
+def test_a_file_that_is_gone_is_an_error_and_nothing_is_written_elsewhere(tmp_path: Path, ledger: SqliteLedger) -> None:
+    """Not an empty ledger in its place, and no fact for a file that nobody else sees; put back, it goes on."""
+    write(ledger)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(f"away-{path.name}"))
+    for use in (ledger.head, lambda: list(ledger.read()), lambda: write(ledger)):
+        with pytest.raises(LedgerError, match=r"The ledger ledger\.db is gone"):
+            use()
+    assert not (tmp_path / "ledger.db").exists()
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.removeprefix("away-")))
+    assert (ledger.head(), write(ledger, 2).seq) == (1, 2)
+    assert ledger.verify().is_intact
+
+
+def put(source: Path, place: Path) -> None:
+    """Puts a file in a ledger's place, as one does who knows SQLite: what the former had beside it goes."""
+    for beside in ("-wal", "-shm"):
+        place.with_name(place.name + beside).unlink(missing_ok=True)
+    source.replace(place)
+
+
+def test_another_file_in_its_place_is_what_is_read(tmp_path: Path, ledger: SqliteLedger) -> None:
+    """By connections that were open as well: a copy that was put back counts, and garbage is an error."""
+    write(ledger)
+    other = SqliteLedger(tmp_path / "other.db")
+    for number in range(3):
+        write(other, number)
+    other.close()
+    put(tmp_path / "other.db", tmp_path / "ledger.db")
+    assert ledger.head() == 3
+    (tmp_path / "garbage").write_bytes(b"garbage" * 1000)
+    put(tmp_path / "garbage", tmp_path / "ledger.db")
+    with pytest.raises(sqlite3.DatabaseError):
+        ledger.head()

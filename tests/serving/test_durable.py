@@ -119,7 +119,7 @@ def test_predictions_go_on_while_earlier_ones_are_synced(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("way", WAYS)
 def test_a_sync_that_fails_is_told_and_counted(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """503, nothing of ours in it, counted as not captured and not answered; the next one goes to a new spool."""
-    monkeypatch.setattr(durable, "_RETRY_S", 0.01)
+    monkeypatch.setattr(durable, "RETRY_S", 0.01)
     is_broken = False
     disk = Disk(monkeypatch, fails=lambda: is_broken)
     server, (path, body) = durable_server(tmp_path), WAYS[way]

@@ -11,7 +11,7 @@ from kairos.errors import Overloaded, Unavailable
 from kairos.serving import app, body, guarding, json_body, label_body, lane, layers, standing
 from kairos.serving.app import make_app
 from kairos.serving.connections import frames, limits
-from kairos.serving.metrics import ServerMetrics
+from kairos.serving.roster import Place
 from kairos.serving.server import MOST_WAITING
 from kairos.store.predictions import PredictionLog
 from tests.serving.toys import Registry, adds, make_server, route
@@ -28,10 +28,13 @@ def test_every_route_is_on_the_page(tmp_path: Path) -> None:
     assert [path for path in paths if not re.search(rf"(GET|POST) {re.escape(path)}[`?]", PAGE)] == []
 
 
-def test_every_metric_is_on_the_page_and_none_that_is_not_there() -> None:
-    """The table of metrics is the registry's."""
+def test_every_metric_is_on_the_page_and_none_that_is_not_there(tmp_path: Path) -> None:
+    """The table of metrics is that of a worker among several."""
+    server = make_server(Registry({1: adds(0)}, route(1)), PredictionLog(tmp_path).writer("w"))
+    server.metrics.watch_workers(lambda: [Place(number=0, state="answers")])
     described = set(re.findall(r"`(kairos_\w+)", PAGE))
-    there = set(re.findall(r"^# TYPE (\w+)", ServerMetrics().text(), re.MULTILINE))
+    there = set(re.findall(r"^# TYPE (\w+)", server.metrics.text(), re.MULTILINE))
+    server.close()
     assert described == there
 
 

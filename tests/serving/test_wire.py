@@ -114,8 +114,8 @@ def test_health(served: Served) -> None:
     assert served.client.get("/health/live").json() == {"live": True}
     ready = served.client.get("/health/ready")
     assert ready.status_code == 200
-    fine = {"ready": True, "follows_ledger": True, "missing": [], "diverged": [], "troubles": []}
-    assert ready.json() == {**fine, "capture": {"mode": "fast", "trouble": None}}
+    fine = {"ready": True, "follows_ledger": True, "missing": [], "diverged": [], "troubles": [], "workers": []}
+    assert ready.json() == {**fine, "ledger_trouble": None, "capture": {"mode": "fast", "trouble": None}}
 
 
 def test_models_are_described(served: Served) -> None:

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,95 +15,14 @@ import pytest
 
 from kairos.store.counts import CountLog, merged
 from kairos.store.predictions import PredictionLog
-
-ROOT = Path(__file__).parents[2]
-
-
-class Crew:
-    """A supervisor with its workers."""
-
-    def __init__(self, folder: Path, *, count: int = 2, port: int = 0, route: str = "1 - 0 -") -> None:
-        self.folder = folder
-        self.follow(route)
-        with (folder / "stderr").open("w") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.serving.toy_workers", str(folder), str(port), str(count)],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        self.url, *pids = self.process.stdout.readline().split() or [""]
-        self.pids = [int(pid) for pid in pids]
-
-    def follow(self, line: str) -> int:
-        """Writes a step into the ledger and returns its number."""
-        with (self.folder / "routes").open("a") as file:
-            file.write(line + "\n")
-        return len((self.folder / "routes").read_text().splitlines())
-
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """One request over a connection of its own, so that any worker may get it."""
-        address = urlsplit(self.url)
-        assert address.hostname is not None
-        with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=30)) as connection:
-            connection.request(method, path, None if body is None else json.dumps(body))
-            response = connection.getresponse()
-            text = response.read().decode()
-        return response.status, json.loads(text) if text.startswith("{") else text
-
-    def predict(self, entity: str = "ann") -> Any:
-        """One answer."""
-        status, answer = self.call("POST", "/predict/demand", {"inputs": {"temperature": 0.5}, "entity": entity})
-        assert status == 200, answer
-        return answer
-
-    def counted(self, name: str) -> float:
-        """The sum over the series of a counter."""
-        _, text = self.call("GET", "/metrics")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-
-    def stderr(self) -> str:
-        """What was logged."""
-        return (self.folder / "stderr").read_text()
+from tests.serving.crews import Crew, crews, is_alive, until
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Crew]]:
     """Starts crews, and ends them."""
-    crews: list[Crew] = []
-
-    def start(**options: Any) -> Crew:
-        crews.append(Crew(tmp_path, **options))
-        return crews[-1]
-
-    yield start
-    for crew in crews:
-        crew.process.kill()
-        crew.process.communicate()
-        until(partial(all_gone, crew.pids), "orphans end by themselves")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def all_gone(pids: Sequence[int]) -> bool:
-    """Whether none of the processes is left."""
-    return not any(map(is_alive, pids))
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Waits, within reason."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
+    with crews(tmp_path) as starting:
+        yield starting
 
 
 def test_workers_answer_and_count_as_one_server(start: Callable[..., Crew], tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_what_was_acknowledged_survives_a_power_cut(steps: list[str], chance: ra
     """However syncs and writes fail, in whatever order: every id whose commit ended well is read after the cut."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         root, broken, full, commits = Path(folder).resolve(), [0], [0], dict[str, Commit]()
-        patch.setattr(durable, "_RETRY_S", 0.005)
+        patch.setattr(durable, "RETRY_S", 0.005)
         patch.setattr(durable, "LARGEST_SPOOL_BYTES", 1500)
         disk = Disk(patch, fails=lambda: take(broken))
         real = os.write
@@ -147,7 +147,7 @@ def test_after_a_sync_that_failed_the_file_is_never_trusted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All that waited for it fails, what comes later goes into a new spool, and labels are refused meanwhile."""
-    monkeypatch.setattr(durable, "_RETRY_S", 0.01)
+    monkeypatch.setattr(durable, "RETRY_S", 0.01)
     is_broken = False
     disk = Disk(monkeypatch, fails=lambda: is_broken)
     writer = PredictionLog(tmp_path).writer("w", is_durable=True)
@@ -176,7 +176,7 @@ def test_after_a_sync_that_failed_the_file_is_never_trusted_again(
 
 def test_a_disk_that_has_room_again_is_noticed_without_traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody is sent to a server that refuses, nobody would find out."""
-    monkeypatch.setattr(durable, "_RETRY_S", 0.01)
+    monkeypatch.setattr(durable, "RETRY_S", 0.01)
     writer, is_full = PredictionLog(tmp_path).writer("w", is_durable=True), True
     real = os.write
 

@@ -358,7 +358,7 @@ def test_a_sound_frame_that_holds_no_records_is_damage(log: PredictionLog, paylo
     """A label without an id, a prediction without fields, an unknown format: named and kept, and the rest goes on."""
     with contextlib.closing(log.writer("w")) as writer:
         writer.append([prediction(0)])
-        writer._journal.append([payload])
+        writer._write(payload)
         writer.append([prediction(1)])
     (path,) = spool.spools(log.root)
     assert ids(log.predictions("demand", ALL)) == ["p0", "p1"]

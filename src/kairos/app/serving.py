@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
@@ -15,6 +16,7 @@ from kairos.app.settings.values import CaptureMode
 from kairos.app.truths import truths_by
 from kairos.clock import ReplayClock
 from kairos.delivery.state import Live, Route
+from kairos.errors import LedgerError
 from kairos.models.package import Package
 from kairos.models.signature import Signature
 from kairos.monitor.latency import latency_limits
@@ -22,7 +24,7 @@ from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
-from kairos.store.counts import PARTS, Comparison, range_names
+from kairos.store.counts import PARTS, Comparison, CountWriter, FailedLoad, Sheet, range_names
 from kairos.store.durable import open_writer
 from kairos.values import Digest
 
@@ -43,13 +45,39 @@ def make_server(project: Project, *, peers: Peers = NOBODY, capture: CaptureMode
         wiring.routes,
         load=wiring.load,
         policy=wiring.policy,
-        sink=open_writer(project.home / "predictions", f"server-{os.getpid()}", is_durable=is_durable),
-        counts=project.counts.writer(f"server-{os.getpid()}", now=project.clock.now()),
+        sink=open_writer(project.home / "predictions", f"server-{os.getpid()}", is_durable=is_durable, is_patient=True),
+        counts=_LateCounts(project),
         limits=wiring.limits,
         clock=project.clock,
         seed=project.settings.seed,
         peers=peers,
     )
+
+
+class _LateCounts:
+    """Counts of this process, in a file that is opened by the first write that can: a full disk stops no server."""
+
+    def __init__(self, project: Project) -> None:
+        self._log, self._name, self._now = project.counts, f"server-{os.getpid()}", project.clock.now()
+        self._opened: CountWriter | None = None
+
+    def write(
+        self,
+        sheets: Sequence[Sheet],
+        *,
+        failed_loads: Sequence[FailedLoad] = (),
+        now: datetime,
+        has_ended: bool = False,
+    ) -> None:
+        """Replaces what was written before; raises ``StoreError`` while nothing can be written."""
+        if self._opened is None:
+            self._opened = self._log.writer(self._name, now=self._now)
+        self._opened.write(sheets, failed_loads=failed_loads, now=now, has_ended=has_ended)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._opened is not None:
+            self._opened.close()
 
 
 class _Wiring:
@@ -58,11 +86,13 @@ class _Wiring:
     def __init__(self, project: Project) -> None:
         self._project = project
         project.settings  # noqa: B018 - read now, so that an error in it stops the start
-        project.ledger  # noqa: B018
         project.store  # noqa: B018
 
     def routes(self, after: int) -> list[Route] | None:
         """The routes as of the ledger's head, or ``None`` if it has not grown."""
+        head = self._project.ledger.head()
+        if head < after:  # another file has been put in its place, or a copy from before
+            raise LedgerError("The ledger is shorter than it was.", given=f"{head} entries, {after} are followed")
         state = self._project.state()
         if state.seq == after and after > 0:
             return None

@@ -175,6 +175,7 @@ def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] 
     """Serves until stopped; ``on_ready`` is called once requests are answered, so not if the address cannot be used."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a row is too small for two threads; read when they are loaded
     log_to_stderr()
+    project.ledger  # noqa: B018 - an error in it is told before anything starts; workers begin without one
     doors, needs_one = doors_of(args, project), args.execute != "serving:up"  # whose loop may bring one
 
     def announce(url: str, told: Mapping[str, Json], spoken: Collection[str]) -> None:
@@ -211,7 +212,8 @@ def _supervise(
     capture: CaptureMode | None,
 ) -> None:
     """Serves with several workers."""
-    from kairos.serving.workers import listen, supervise
+    from kairos.serving.supervising import supervise
+    from kairos.serving.workers import listen
 
     doors.certificate()  # an error in it is told before anything starts
     host, spoken = doors.host, list[str]()
@@ -227,6 +229,7 @@ def _supervise(
         scheme="http" if doors.cert is None else "https",
         preload=["kairos.cli.working"],
         on_ready=lambda url, told: announce(url, told[0], spoken),
+        patience_s=project.settings.watchdog.total_seconds(),
     )
 
 

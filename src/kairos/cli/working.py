@@ -27,6 +27,7 @@ def work(seat: Seat, *, root: Path, needs_one: bool, doors: Doors, capture: Capt
     with Project(root) as project:
         others = [door for number, door in enumerate(seat.doors) if number != seat.number]
         try:
+            needs_one = needs_one and not seat.is_last
             server = opened(project, needs_one=needs_one, peers=Peers(others), capture=capture)
             answer(
                 server,
@@ -69,7 +70,10 @@ def opened(
         server.follower.poll()
     finally:
         log.disabled = was
-    deployment = server.follower.deployment
+    deployment, unread = server.follower.deployment, server.follower.trouble
+    if unread is not None:
+        server.close()
+        raise Unavailable("Nothing is served: the ledger cannot be read.", given=unread)
     if deployment.diverged and not deployment.routes:
         server.close()
         lost = deployment.diverged[0]

@@ -64,6 +64,8 @@ class SqliteLedger:
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()  # SQLite connections stay in the thread that made them
         self._is_read_only = not may_write(path)
+        self._has_file = False
+        """Whether the file was there once."""
         if not self._is_read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -190,17 +192,38 @@ class SqliteLedger:
             del self._local.connection
 
     def _connection(self) -> sqlite3.Connection:
+        """This thread's connection to the file that is there now: one to a file that was removed reads and writes what
+        nobody else sees."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        face = _face(self.path)
+        if connection is not None and face != self._local.face:
+            self.close()
+            connection = None
         if connection is None:
+            if face is None and self._has_file:
+                raise LedgerError(
+                    f"The ledger {self.path.name} is gone.", given=str(self.path.parent), hint="Put its file back."
+                )
             if self._is_read_only:
                 self._local.connection = connection = _reading(self.path, self._busy_timeout_s)
+                self._local.face = face
                 return connection
             connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
             with closing(connection.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = WAL")
                 cursor.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
+            self._local.connection, self._local.face = connection, _face(self.path)
+            self._has_file = True
         return connection
+
+
+def _face(path: Path) -> tuple[int, int] | None:
+    """Which file is there; ``None``: none."""
+    try:
+        told = path.stat()
+    except FileNotFoundError:
+        return None
+    return told.st_dev, told.st_ino
 
 
 def _reading(path: Path, timeout_s: float) -> sqlite3.Connection:

@@ -144,6 +144,8 @@ class Deployment:
     troubles: tuple[Trouble, ...] = ()
     seq: int = 0
     """The last ledger entry that this follows from."""
+    is_known: bool = False
+    """Whether it follows from a ledger that was read; what is live is not known before."""
 
     @property
     def diverged(self) -> tuple[Divergence, ...]:
@@ -176,6 +178,8 @@ class Deployment:
             return route
         if model in self.wanted:
             raise Unavailable(f"No version of the model {model!r} could be loaded.", hint="See /health/ready.")
+        if not self.is_known:
+            raise Unavailable("Which models are live is not known yet.", hint="See /health/ready.")
         raise NotFound(
             f"No version of a model {model!r} is live.",
             accepted=", ".join(sorted(self.routes)) or "no model is live yet",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from kairos.delivery.state import Route
 from kairos.serving.deployment import Deployment, LoadedRoute, Trouble, load_route
@@ -47,6 +48,8 @@ class Follower:
         """Whether the ledger was read at least once."""
         self.is_following = True
         """Whether the ledger could be read the last time."""
+        self.trouble: str | None = None
+        """Why the ledger could not be read the last time; ``None``: it could."""
         self._source, self._load, self._policy, self._metrics = source, load, policy, metrics
         self._expect, self._loaded = expect, loaded
         self._poll_s = poll_s
@@ -56,6 +59,11 @@ class Follower:
         self._wanted: Sequence[Route] = ()
         self._polls = 0
         self._thread: threading.Thread | None = None
+        self._loading: Callable[[bool], None] = lambda is_loading: None
+
+    def watch_loading(self, told: Callable[[bool], None]) -> None:
+        """Has ``told`` be called before versions are loaded, with ``True``, and afterwards, with ``False``."""
+        self._loading = told
 
     def start(self) -> None:
         """Begins to follow."""
@@ -85,17 +93,23 @@ class Follower:
                 self._metrics.follow_errors.inc()
                 if self.is_following:
                     _log.error("The ledger cannot be followed, the deployment stays as it is: %s", error)
-                self.is_following = False
+                self.is_following, self.trouble = False, f"{type(error).__name__}: {error}"
                 return False
-            self.is_following = True
+            self.is_following, self.trouble = True, None
             self.has_followed = self.has_followed or routes is not None
             self._polls += 1
             if routes is None:
+                if not self.deployment.is_known:
+                    self.deployment = replace(self.deployment, is_known=True)
                 if not self.deployment.troubles or self._polls % _POLLS_UNTIL_RETRY:
                     return False
                 routes = list(self._wanted)
             self._wanted = routes
-            return self._swap(routes)
+            self._loading(True)
+            try:
+                return self._swap(routes)
+            finally:
+                self._loading(False)
 
     def _swap(self, routes: Sequence[Route]) -> bool:
         self._expect(routes)
@@ -115,6 +129,7 @@ class Follower:
             routes=found,
             wanted=frozenset(route.model for route in routes if route.champion is not None),
             troubles=tuple(troubles),
+            is_known=True,
             seq=max([old.seq, *(route.seq for route in routes)]),
         )
         self._metrics.deployed(self.deployment)

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from collections import Counter as Tallied
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from kairos.serving.deployment import Deployment
 from kairos.serving.outcomes import Outcomes, Request
+from kairos.serving.roster import Place, State
 from kairos.serving.workers import COUNTS_FOLDER
 
 __all__ = ["ServerMetrics"]
@@ -82,7 +83,8 @@ class ServerMetrics:
             "kairos_follow_errors", "Times the ledger could not be read.", registry=self.registry
         )
         self._deployment: Deployment | None = None
-        self._is_capture_troubled: Callable[[], bool] = lambda: False
+        self._watched: list[tuple[str, str, Callable[[], bool]]] = []
+        self._places: Callable[[], Sequence[Place]] = tuple
         self._series: dict[tuple[object, tuple[str, ...]], Any] = {}
 
     def request(self, model: str, status: int, seconds: float) -> None:
@@ -125,26 +127,28 @@ class ServerMetrics:
         """Shows what is deployed."""
         self._deployment = deployment
 
-    def watch_capture(self, is_troubled: Callable[[], bool]) -> None:
-        """Shows whether predictions can be put on record."""
-        self._is_capture_troubled = is_troubled
+    def watch(self, name: str, meaning: str, is_so: Callable[[], bool]) -> None:
+        """Shows 1 under that name as long as it is so, else 0."""
+        self._watched.append((name, meaning, is_so))
+
+    def watch_workers(self, places: Callable[[], Sequence[Place]]) -> None:
+        """Shows who of several workers answers."""
+        self._places = places
 
     def text(self) -> str:
         """All of it in Prometheus' text format; the same counts give the same text, whichever came first."""
         counted: Collector = self.registry
         if folder := os.environ.get(COUNTS_FOLDER):
             counted = MultiProcessCollector(CollectorRegistry(), path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(
-            _Sorted(counted, _Deployed(self._deployment, is_capture_troubled=self._is_capture_troubled()))
-        ).decode()
+        shown = _Sorted(counted, _Deployed(self._deployment), _Watched(self._watched), _Workers(self._places()))
+        return generate_latest(shown).decode()
 
 
 class _Deployed(Collector):
     """What this process has deployed."""
 
-    def __init__(self, deployment: Deployment | None, *, is_capture_troubled: bool) -> None:
+    def __init__(self, deployment: Deployment | None) -> None:
         self._deployment = deployment
-        self._is_capture_troubled = is_capture_troubled
 
     def collect(self) -> Iterator[Metric]:
         """The metrics."""
@@ -164,9 +168,39 @@ class _Deployed(Collector):
             elsewhere = {each.model for each in found.diverged}
             for model in found.wanted:
                 diverged.add_metric([model], int(model in elsewhere))
-        trouble = GaugeMetricFamily("kairos_capture_trouble", "1 while predictions cannot be put on record.")
-        trouble.add_metric([], int(self._is_capture_troubled))
-        yield from (seq, live, diverged, trouble)
+        yield from (seq, live, diverged)
+
+
+class _Watched(Collector):
+    """What is so at this moment in this process, or not."""
+
+    def __init__(self, watched: Sequence[tuple[str, str, Callable[[], bool]]]) -> None:
+        self._watched = watched
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        for name, meaning, is_so in self._watched:
+            gauge = GaugeMetricFamily(name, meaning)
+            gauge.add_metric([], int(is_so()))
+            yield gauge
+
+
+class _Workers(Collector):
+    """Who of several workers answers; nothing where there is one alone."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = places
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics."""
+        if not self._places:
+            return
+        workers = GaugeMetricFamily("kairos_workers", "Workers by state.", labels=["state"])
+        for state in get_args(State):
+            workers.add_metric([state], sum(place.state == state for place in self._places))
+        restarts = CounterMetricFamily("kairos_worker_restarts", "Times that a worker took the place of another.")
+        restarts.add_metric([], sum(place.restarts for place in self._places))
+        yield from (workers, restarts)
 
 
 class _Sorted(Collector):

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
+from kairos.serving.roster import Place, Roster
 from kairos.values import Json
 
 __all__ = ["FROM_PEER", "NOBODY", "Peers"]
@@ -33,6 +34,11 @@ class Peers:
 
     def __init__(self, doors: Sequence[Path] = ()) -> None:
         self._doors = tuple(doors)
+        self._roster = Roster(self._doors[0].parent) if self._doors else None
+
+    def places(self) -> tuple[Place, ...]:
+        """Who of all workers answers; nothing where there is one alone."""
+        return () if self._roster is None else self._roster.read()
 
     def __bool__(self) -> bool:
         return bool(self._doors)

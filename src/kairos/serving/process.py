@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -18,12 +19,13 @@ import uvicorn
 
 from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
+from kairos.serving.beats import BEAT_S, Beats
 from kairos.serving.connections.http1 import Http1
 from kairos.serving.connections.keeper import Keeper, Kept
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.connections.tls import Certificate
 from kairos.serving.server import ModelServer
-from kairos.serving.workers import Seat, Told, listen
+from kairos.serving.workers import BEATS, Seat, Told, listen
 
 if TYPE_CHECKING:
     from kairos.serving.grpc_door import GrpcDoor
@@ -123,15 +125,28 @@ def work(
         if door is not None and grpc_at is not None:
             door.bind(*grpc_at, is_shared=True)
 
+    beats = Beats(seat.folder / BEATS, count=len(seat.doors))
+    server.follower.watch_loading(lambda is_loading: beats.loading(seat.number, is_loading))
+    faulthandler.register(signal.SIGUSR2)  # a worker that stands still is asked where, before it is ended
+
+    def begin() -> None:
+        _keep_beating(beats, seat.number)
+        seat.tell(told())
+
     doors = _Doors(seat.listener, inside, certificate, limits)
-    config = _config(server, pages, door, limits)
-    running = _Announcing(config, doors, bind=bind, on_ready=lambda: seat.tell(told()))
+    running = _Announcing(_config(server, pages, door, limits), doors, bind=bind, on_ready=begin)
     threading.Thread(target=_until_alone, args=(seat,), name="kairos-supervised", daemon=True).start()
     with seat.listener, inside:
         running.run()
     if running.refusal is not None:
         server.close()
         raise running.refusal
+
+
+def _keep_beating(beats: Beats, number: int) -> None:
+    """Gives signs of life for as long as this event loop turns."""
+    beats.beat(number)
+    asyncio.get_running_loop().call_later(BEAT_S, _keep_beating, beats, number)
 
 
 def _until_alone(seat: Seat) -> None:

@@ -40,6 +40,9 @@ __all__ = ["ModelServer"]
 _PLAIN = Plain()
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+_CAPTURE_TROUBLE = "1 while predictions cannot be put on record."
+_FOLLOWS_LEDGER = "0 while the ledger cannot be read."
+
 MOST_WAITING = 1_000
 """Requests whose shadow predictions may wait; what comes on top is skipped and counted."""
 
@@ -89,7 +92,9 @@ class ModelServer:
         self.peers = peers
         self._seed = seed
         self._sink = sink
-        self.metrics.watch_capture(lambda: sink.trouble is not None)
+        self.metrics.watch("kairos_capture_trouble", _CAPTURE_TROUBLE, lambda: sink.trouble is not None)
+        self.metrics.watch("kairos_follows_ledger", _FOLLOWS_LEDGER, lambda: self.follower.is_following)
+        self.metrics.watch_workers(peers.places)
         self._recorder = Recorder(sink, on_loss=self.metrics.not_captured)
         self._unnamed = itertools.count()
         self._handle = stack(

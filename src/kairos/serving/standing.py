@@ -61,10 +61,21 @@ class _Standing:
         body = {
             "ready": is_ready,
             "follows_ledger": follower.is_following,
+            "ledger_trouble": follower.trouble,
             "capture": {
                 "mode": "durable" if self._server.is_durable else "fast",
                 "trouble": self._server.sink_trouble,
             },
+            "workers": [
+                {
+                    "worker": one.number,
+                    "pid": one.pid,
+                    "state": one.state,
+                    "reason": one.reason,
+                    "restarts": one.restarts,
+                }
+                for one in self._server.peers.places()
+            ],
             "missing": missing,
             "diverged": [_divergence_body(each) for each in deployment.diverged],
             "troubles": [

@@ -20,14 +20,11 @@ from kairos.store.batch import Predictions
 from kairos.store.journal import JournalWriter
 from kairos.store.payloads import encode
 from kairos.store.records import EntityLabel, Label, Record
-from kairos.store.spool import LARGEST_SPOOL_BYTES, RETRY_BYTES, Commit, PredictionWriter
+from kairos.store.spool import LARGEST_SPOOL_BYTES, RETRY_BYTES, RETRY_S, Commit, PredictionWriter
 
 __all__ = ["DurableWriter", "open_writer"]
 
 _log = logging.getLogger("kairos.store")
-
-_RETRY_S = 1.0
-"""How often a log that cannot be written is tried again when nobody appends."""
 
 _PROBE = b"l\x90"
 """A payload that holds no label: what is appended to find out whether the disk takes anything."""
@@ -42,14 +39,14 @@ class DurableWriter(PredictionWriter):
 
     is_durable = True
 
-    def __init__(self, root: Path, worker: str) -> None:
-        super().__init__(root, worker)
+    def __init__(self, root: Path, worker: str, *, is_patient: bool = False) -> None:
+        super().__init__(root, worker, is_patient=is_patient)
         self._open = Commit()
         """Of what was appended since the last sync began."""
         self._is_dirty = False
         """Whether anything was."""
-        self._is_lost = False
-        """Whether a sync of the journal has failed, and there is no new one yet."""
+        self._is_lost = self._journal is None
+        """Whether there is no journal that can be trusted: a sync of the last one has failed, or there was none."""
         self._is_closing = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kairos-commit", daemon=True)
@@ -96,7 +93,7 @@ class DurableWriter(PredictionWriter):
     def _run(self) -> None:
         is_open = True
         while is_open:
-            has_work = self._wake.wait(_RETRY_S)
+            has_work = self._wake.wait(RETRY_S)
             self._wake.clear()
             is_open = not self._is_closing  # looked at before the last commit
             if self.trouble is not None and not has_work:
@@ -109,6 +106,7 @@ class DurableWriter(PredictionWriter):
             if not self._is_dirty:
                 return
             commit, journal = self._next_commit(), self._journal
+        assert journal is not None  # something was appended to it
         try:
             journal.sync()
         except StoreError as error:
@@ -149,8 +147,9 @@ class DurableWriter(PredictionWriter):
             former, self._journal = self._journal, following
             self._size_bytes = self._retry_bytes = 0
             self._is_lost, self.trouble = False, None
-        with suppress(StoreError):  # it is not trusted, whatever this says
-            former.close()
+        if former is not None:
+            with suppress(StoreError):  # it is not trusted, whatever this says
+                former.close()
 
     def _proven(self) -> JournalWriter:
         """A new journal that takes something and can be synced."""
@@ -178,6 +177,7 @@ class DurableWriter(PredictionWriter):
             former, self._journal = self._journal, following
             self._size_bytes = self._retry_bytes = 0
             rest = self._next_commit()  # appended since the sync, to the former
+        assert former is not None
         try:
             former.close()
         except StoreError as error:
@@ -186,12 +186,16 @@ class DurableWriter(PredictionWriter):
         rest.set_result(None)
 
 
-def open_writer(root: Path, worker: str, *, is_durable: bool) -> PredictionWriter:
+def open_writer(root: Path, worker: str, *, is_durable: bool, is_patient: bool) -> PredictionWriter:
     """A writer with a spool of its own in the log of that folder.
 
     Args:
         root: Folder of the log.
         worker: Names the process that writes: letters, digits, ``_``, ``.`` and ``-``.
         is_durable: Whether appends can be waited for until they survive a power cut.
+        is_patient: Whether to begin where nothing can be written; appends then raise until something can.
+
+    Raises:
+        StoreError: nothing can be written.
     """
-    return DurableWriter(root, worker) if is_durable else PredictionWriter(root, worker)
+    return (DurableWriter if is_durable else PredictionWriter)(root, worker, is_patient=is_patient)

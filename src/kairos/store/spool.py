@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 from kairos.errors import StoreError, UsageError
 from kairos.store.batch import Predictions
@@ -28,6 +29,7 @@ from kairos.values import canonical_json
 __all__ = [
     "LARGEST_SPOOL_BYTES",
     "RETRY_BYTES",
+    "RETRY_S",
     "Commit",
     "PredictionWriter",
     "SpoolDamage",
@@ -42,6 +44,9 @@ _log = logging.getLogger("kairos.store")
 LARGEST_SPOOL_BYTES = 32 << 20
 RETRY_BYTES = 1 << 20
 """How much more goes into a spool that is full before its follower is tried again."""
+RETRY_S = 1.0
+"""How often a log that cannot be written at all is tried again."""
+
 _WORKER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SUFFIX = ".journal"
 
@@ -95,12 +100,21 @@ class SpoolState:
 
 
 class PredictionWriter:
-    """Appends to a spool of its own; safe from several threads. What ``append`` returned from survives ``kill -9``."""
+    """Appends to a spool of its own; safe from several threads. What ``append`` returned from survives ``kill -9``.
+
+    Args:
+        root: Folder of the log.
+        worker: Names the process.
+        is_patient: Whether to begin where no spool can be opened; appends then raise ``StoreError`` until one can.
+
+    Raises:
+        StoreError: no spool can be opened.
+    """
 
     is_durable = False
     """Whether ``append`` gives a commit to wait for."""
 
-    def __init__(self, root: Path, worker: str) -> None:
+    def __init__(self, root: Path, worker: str, *, is_patient: bool = False) -> None:
         if _WORKER.fullmatch(worker) is None:
             raise UsageError(
                 "A worker's name cannot be the name of a file.", given=worker, accepted="A-Z a-z 0-9 _ . -"
@@ -108,11 +122,18 @@ class PredictionWriter:
         self._root = root
         self._worker = worker
         self._lock = threading.Lock()  # protects the change to the next journal
-        self._journal = self._next_journal()
         self._size_bytes = 0
         self._retry_bytes = 0  # below this size the change is not tried again
         self.trouble: str | None = None
         """Why the last append kept nothing; ``None``: it went well."""
+        self._retry_s = 0.0  # before this moment no first spool is tried again
+        self._journal: JournalWriter | None = None
+        try:
+            self._journal = self._next_journal()
+        except StoreError as error:
+            if not is_patient:
+                raise
+            self.trouble = str(error)
 
     def append(self, predictions: Sequence[Prediction] | Predictions) -> Commit | None:
         """Appends predictions: all or, after an error or a crash, none.
@@ -144,20 +165,35 @@ class PredictionWriter:
     def close(self) -> None:
         """Syncs and closes the spool; it can then be removed once it is rolled."""
         with self._lock:
-            self._journal.close()
+            if self._journal is not None:
+                self._journal.close()
 
     def _append(self, records: Sequence[Record] | Predictions) -> Commit | None:
         if not len(records):
             return None
         payload = encode(records)  # one frame for all of them: no reader and no crash ever sees a part
         with self._lock:
-            if self._size_bytes > max(LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
-                self._change()
+            if self._journal is None:
+                self._begin()
+            elif self._size_bytes > max(LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
+                self._change(self._journal)
             self._write(payload)
         return None
 
+    def _begin(self) -> None:
+        """Opens the first spool, which could not be had before; tried once a second."""
+        if monotonic() < self._retry_s:
+            raise StoreError("The prediction log takes nothing at the moment.", given=self.trouble)
+        self._retry_s = monotonic() + RETRY_S
+        try:
+            self._journal = self._next_journal()
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+
     def _write(self, payload: bytes) -> None:
         """Appends a frame to the journal; the lock is held."""
+        assert self._journal is not None
         try:
             self._size_bytes = self._journal.append([payload])
         except StoreError as error:
@@ -165,9 +201,8 @@ class PredictionWriter:
             raise
         self.trouble = None
 
-    def _change(self) -> None:
+    def _change(self, former: JournalWriter) -> None:
         """Goes on in a new spool; if none can be had, in the one that is open."""
-        former = self._journal
         try:
             self._journal = self._next_journal()
             self._size_bytes = self._retry_bytes = 0

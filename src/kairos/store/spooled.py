@@ -53,14 +53,18 @@ class SpooledLog:
         self._by_entity = Shelf(root / "entity_labels", ENTITY_LABEL_SCHEMA)
         self._tails: dict[str, tuple[int, int, list[Record]]] = {}
 
-    def writer(self, worker: str, *, is_durable: bool = False) -> PredictionWriter:
+    def writer(self, worker: str, *, is_durable: bool = False, is_patient: bool = False) -> PredictionWriter:
         """A writer with a spool of its own; ``worker`` names the process that writes.
 
         Args:
             worker: Letters, digits, ``_``, ``.`` and ``-``.
             is_durable: Whether appends can be waited for until they survive a power cut.
+            is_patient: Whether to begin where nothing can be written; appends then raise until something can.
+
+        Raises:
+            StoreError: nothing can be written.
         """
-        return open_writer(self.root, worker, is_durable=is_durable)
+        return open_writer(self.root, worker, is_durable=is_durable, is_patient=is_patient)
 
     def roll(self) -> int:
         """Moves whole records from the spools into Parquet and returns how many.

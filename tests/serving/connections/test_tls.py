@@ -19,8 +19,8 @@ from kairos.serving.connections.tls import Certificate
 from tests.serving.connections.certificates import certify, trusting
 from tests.serving.connections.conftest import LIMITS, running
 from tests.serving.connections.raw import ROW, plug, rest
+from tests.serving.crews import Crew
 from tests.serving.running import Toy
-from tests.serving.test_workers import Crew
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         tls_cert=server.optional_text("tls_cert"),
         tls_key=server.optional_text("tls_key"),
         limits=_limits(server.table("limits")),
+        watchdog=server.length("watchdog", timedelta(seconds=10)),
         capture=cast("CaptureMode", server.choice("capture", get_args(CaptureMode), "fast")),
         tracking=tracking.optional_text("mlflow"),
     )

@@ -90,6 +90,8 @@ class Settings:
     """For clients of each worker of the server."""
     capture: CaptureMode = "fast"
     """What an answer waits for."""
+    watchdog: timedelta = timedelta(seconds=10)
+    """How long a worker of the server may stand still before another takes its place; nothing: for ever."""
     tracking: str | None = None
     """Address of an MLflow server; ``None``: a file in the project."""
 
