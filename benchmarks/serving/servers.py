@@ -219,11 +219,11 @@ def memory_mb(session: int) -> float:
 
 
 def cpu_s(session: int) -> float:
-    """Seconds of CPU that the session's living processes have had."""
+    """Seconds of CPU that the session's living processes have had, and those of their children that have ended."""
     ticks = 0
     for folder in processes(session).values():
         try:
-            ticks += sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:13]))
+            ticks += sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:15]))
         except OSError:
             continue
     return ticks * _TICK_S
