@@ -21,7 +21,7 @@ from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
 from kairos.serving.beats import BEAT_S, Beats
 from kairos.serving.connections.http1 import Http1
-from kairos.serving.connections.keeper import Keeper, Kept
+from kairos.serving.connections.keeper import Keeper, Kept, make_room
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.connections.tls import Certificate
 from kairos.serving.server import ModelServer
@@ -239,6 +239,7 @@ class _Announcing(uvicorn.Server):
     async def _open(self) -> None:
         """Takes connections, in uvicorn's place: each is looked after, and TLS is for those from outside."""
         loop, doors = asyncio.get_running_loop(), self._doors
+        make_room(doors.limits)
         makes = partial(Http1, self.config, self.server_state, self.lifespan.state, limits=doors.limits)
         tls = doors.certificate
         opened = await loop.create_server(

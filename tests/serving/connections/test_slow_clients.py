@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
@@ -164,6 +167,20 @@ def talk_once(toy: Toy, ask: bytes) -> bytes:
     """One answer, over a connection of its own."""
     with plug(toy) as client:
         return talk(client, ask)
+
+
+@pytest.mark.parametrize(("hard", "soft", "says"), [(4_000, 1_506, False), (800, 800, True)])
+def test_connections_have_files_to_be_had_with(tmp_path: Path, hard: int, soft: int, says: bool) -> None:
+    """The usual 1,024 open files of a process would be fewer than its connections; what the system refuses is told."""
+    code = (
+        "import resource, sys; from kairos.serving.connections.keeper import make_room;"
+        "from kairos.serving.connections.limits import USUAL;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (500, {hard})); make_room(USUAL);"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == soft
+    assert ("server.limits.connections to 435" in done.stderr) is says
 
 
 ENDLESS: dict[str, tuple[bytes, bytes, int]] = {
