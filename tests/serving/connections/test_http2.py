@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from kairos.serving.connections.frames import FrameScale
 from kairos.serving.connections.limits import LARGEST_HEAD_BYTES, MOST_FIELDS, MOST_STREAMS
 from tests.serving.connections.raw import ROW, ROWS, frame, frames, speaking
+from tests.serving.crews import Crew
 from tests.serving.running import Toy
-from tests.serving.test_workers import Crew
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 0x1, 0x4
