@@ -7,12 +7,10 @@ it is allowed like a pickle, and to the same models, those whose settings say ``
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import sysconfig
 import tempfile
 import warnings
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +23,7 @@ import yaml
 
 from kairos.errors import PackageError
 from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
 from kairos.models.frames import FrameKind, as_pandas, build_frame, frame_kind
 from kairos.models.signature import Signature
@@ -70,8 +69,7 @@ class PyfuncModel(Foreign):
         self._files = dict(files)
         self.takes: FrameKind = kind
         self.libraries = tuple(libraries)
-        folder = Path(tempfile.mkdtemp(prefix="kairos-model-"))
-        self._gone = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        folder = desk_of(self)
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
