@@ -72,7 +72,7 @@ class Store:
         """
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
-        return take_folder(self.root, self._files, path, index=self._index(path) if remembers else None).digest
+        return take_folder(self.root, self._files, path, index=self.index(path) if remembers else None).digest
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
@@ -180,7 +180,7 @@ class Store:
         check_digest(digest)
         return self._files / digest[:2] / digest[2:]
 
-    def _index(self, folder: Path) -> Path:
+    def index(self, folder: Path) -> Path:
         """Where is remembered what a folder's files were."""
         name = hashlib.sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:32]
         return self.root / "index" / name
