@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.serving.closed_loop import load, samples
 from benchmarks.serving.pacing import paced
 from benchmarks.serving.projects import Bikes, bikes, bodies, trained
-from benchmarks.serving.servers import Server, cpu_s, kairos_server, sent
+from benchmarks.serving.servers import Server, cpu_s, kairos_server, roll, sent
 from benchmarks.side_by_side import US, Figure, Findings, Goal, Sample, Setting, Turn, main, median_of, take_turns
 from kairos.app.deploying import deploy
 from kairos.app.project import Project
@@ -84,6 +84,8 @@ def _turn(setting: Setting, who: str, server: Server, per_s: float) -> Iterator[
         found = load(setting, server.asks[what], connections)
         yield from samples(f"{what}, {connections} connections", found)
         yield _cost(f"{what}, {connections} connections", server, before, found.answers)
+    if server.project is not None:
+        yield Sample("rolling the log after these, CPU", roll(server.project), "s")
     if who in WITHOUT and who != US:
         return
     before = cpu_s(server.session)
@@ -105,6 +107,8 @@ def _goals(figures: Sequence[Figure]) -> list[Goal]:
         goals.append(
             Goal(what=f"{job}: share of what is answered without capture and metrics", value=share, least=0.85)
         )
+        cpu = median_of(figures, f"{job}, {CPU}", "neither") / median_of(figures, f"{job}, {CPU}", US)
+        goals.append(Goal(what=f"{job}: the same, by the CPU that the server takes", value=cpu, least=0.85))
     job = "one row, 64 connections"
     for who in TRIALS:
         share = median_of(figures, job, who) / median_of(figures, job, US)
