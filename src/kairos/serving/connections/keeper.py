@@ -11,7 +11,7 @@ from typing import Protocol
 
 from kairos.serving.connections.limits import Limits
 
-__all__ = ["Keeper", "Kept", "make_room"]
+__all__ = ["Keeper", "Kept", "Stall", "make_room"]
 
 _log = logging.getLogger("kairos.serving")
 
@@ -63,6 +63,25 @@ class Keeper:
         if now_s - self._renewed_s >= RENEW_S:
             self._renewed_s = now_s
             self._renew()
+
+
+class Stall:
+    """How long a client has not taken all that it was sent."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def end(self) -> None:
+        """The client has taken most of it."""
+        self._since_s = None
+
+    def lasts_s(self, transport: asyncio.WriteTransport, now_s: float) -> float:
+        """Seconds since it was first seen; 0 if nothing waits."""
+        if not transport.get_write_buffer_size():
+            self._since_s = None
+        elif self._since_s is None:
+            self._since_s = now_s
+        return 0.0 if self._since_s is None else now_s - self._since_s
 
 
 def make_room(limits: Limits) -> None:
