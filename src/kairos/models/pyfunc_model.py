@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import cloudpickle
 import numpy as np
 import yaml
+from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
 from kairos.models.compiling.refusals import NotCompiled
@@ -127,12 +128,16 @@ class PyfuncRunner:
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
         self._levels = {column.name: column.levels for column in signature.columns}
         self._mend = recalibration
+        # As for scikit-learn, whatever library is inside: OpenMP keeps its number of threads for each calling thread.
+        self._threads = ThreadpoolController().select(user_api="openmp")
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Returns one number a row, shape (n,), float64."""
         if len(next(iter(columns.values()))) == 0:
             return np.empty(0)
-        answer = self._model.predict(build_frame(self._model.takes, columns, self._dtypes, self._levels))
+        frame = build_frame(self._model.takes, columns, self._dtypes, self._levels)
+        with self._threads.limit(limits=1):
+            answer = self._model.predict(frame)
         return answer if self._mend is None else self._mend(answer)
 
 
