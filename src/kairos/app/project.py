@@ -37,6 +37,7 @@ class Project:
         actor: Who acts, for the ledger; ``None``: the user's login name.
         workers: Processes that steps run in.
         stopping: Set by whoever wants what runs to end, where Ctrl-C does not reach; ``None``: nobody does.
+        may_make_ledger: Whether a ledger that is not there is made; else it is an error that it is gone.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Project:
         actor: str | None = None,
         workers: int = 2,
         stopping: threading.Event | None = None,
+        may_make_ledger: bool = True,
     ) -> None:
         self.root = root.absolute()
         self.home = (home or self.root / ".kairos").absolute()
@@ -55,6 +57,7 @@ class Project:
         self.actor = actor or _login()
         self.stopping = stopping or threading.Event()
         self._workers = workers
+        self._may_make_ledger = may_make_ledger
         self._closers: list[Callable[[], None]] = []
         self._folded = DeliveryState()
 
@@ -79,7 +82,7 @@ class Project:
     @cached_property
     def ledger(self) -> SqliteLedger:
         """The log of all facts."""
-        return SqliteLedger(self.home / "ledger.db")
+        return SqliteLedger(self.home / "ledger.db", may_make=self._may_make_ledger)
 
     @cached_property
     def store(self) -> Store:

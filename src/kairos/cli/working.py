@@ -24,7 +24,7 @@ def work(seat: Seat, *, root: Path, needs_one: bool, doors: Doors, capture: Capt
     """Serves a project as one of several workers."""
     log_to_stderr()
     grpc_at = None if doors.grpc_port is None else (doors.host, doors.grpc_port)
-    with Project(root) as project:
+    with Project(root, may_make_ledger=False) as project:  # the supervisor has seen it
         others = [door for number, door in enumerate(seat.doors) if number != seat.number]
         try:
             needs_one = needs_one and not seat.is_last

@@ -57,15 +57,19 @@ class SqliteLedger:
     Args:
         path: The file; made, with its folder, when it is not there.
         busy_timeout_s: How long an append waits for another writer before it raises ``LedgerBusy``.
+        may_make: Whether a file that is not there is made; else that is an error.
+
+    Raises:
+        LedgerError: the file cannot be opened, or is not there and may not be made.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 30.0) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = 30.0, may_make: bool = True) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()  # SQLite connections stay in the thread that made them
         self._is_read_only = not may_write(path)
-        self._has_file = False
-        """Whether the file was there once."""
+        self._has_file = not may_make
+        """Whether the file was there once, or has to have been."""
         if not self._is_read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
