@@ -28,8 +28,6 @@ _WRITES = frozenset(
         "serving:up",
         "serving:watch",
         "comparing:compare",
-        "tracking:add",
-        "tracking:checkout",
     }
 )
 """Commands that write facts, predictions or artifacts; the others read."""
