@@ -54,7 +54,7 @@ def _making(folder: Path, pins: tuple[str, ...]) -> list[list[str]]:
     if uv.is_file():
         return [
             [str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            [str(uv), "pip", "install", "--quiet", "--python", python, *pins],
+            [str(uv), "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *pins],
         ]
     return [
         [sys.executable, "-m", "venv", "--clear", str(folder)],

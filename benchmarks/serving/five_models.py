@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from benchmarks.serving.closed_loop import load, samples
 from benchmarks.serving.environments import NotInstalled
 from benchmarks.serving.peer_servers import by_hand, hand_asks
 from benchmarks.serving.projects import bodies
-from benchmarks.serving.servers import Ask, NotStarted, kairos_server, sent
+from benchmarks.serving.servers import Ask, NotStarted, kairos_server, roll, sent
 from benchmarks.serving.servers import first_number as number
 from benchmarks.serving.zoo_projects import ESTIMATORS, Missing, Zoo, estimators, network
 from benchmarks.side_by_side import US, Figure, Findings, Sample, Setting, Turn, main, take_turns
@@ -45,9 +46,11 @@ def measure(setting: Setting) -> Findings:
                 notes.append(f"{PEER} is MISSING: {error}")
         _require_agreement(asked)
         figures: list[Figure] = []
-        for name in [name for zoo in zoos for name in zoo.packages]:
+        for name, root in [(name, zoo.root) for zoo in zoos for name in zoo.packages]:
             turns: dict[str, Turn] = {
-                who: partial(_turn, setting, NAMES[name], asks) for (model, who), asks in asked.items() if model == name
+                who: partial(_turn, setting, NAMES[name], asks, root if who == US else None)
+                for (model, who), asks in asked.items()
+                if model == name
             }
             figures += take_turns(turns, setting.rounds)
     forms = {name: package.form for zoo in zoos for name, package in zoo.packages.items()}
@@ -78,7 +81,7 @@ def _peers(setting: Setting, stack: ExitStack, zoos: list[Zoo]) -> dict[str, Ask
     return {name: hand_asks(f"{address}/{name}", packages[name].example) for name in told}
 
 
-def _turn(setting: Setting, model: str, asks: Asks) -> Iterator[Sample]:
+def _turn(setting: Setting, model: str, asks: Asks, project: Path | None) -> Iterator[Sample]:
     for connections, what in LOADS:
         found = load(setting, asks[what], connections)
         for sample in samples(f"{model}: {what}, {connections} connections", found):
@@ -86,6 +89,8 @@ def _turn(setting: Setting, model: str, asks: Asks) -> Iterator[Sample]:
                 yield sample
         if found.errors:
             yield Sample(f"{model}: errors", found.errors, "requests")
+    if project is not None:
+        roll(project)  # else it would take its time from whoever is asked next
 
 
 def _require_agreement(asked: Mapping[tuple[str, str], Asks]) -> None:

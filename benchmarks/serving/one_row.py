@@ -16,7 +16,7 @@ from functools import partial
 from benchmarks.serving.closed_loop import load, samples
 from benchmarks.serving.peer_servers import APART, start_peers
 from benchmarks.serving.projects import bikes, bodies
-from benchmarks.serving.servers import Server, floor_server, kairos_server, memory_mb, sent
+from benchmarks.serving.servers import Server, floor_server, kairos_server, memory_mb, roll, sent
 from benchmarks.side_by_side import US, Figure, Findings, Goal, Sample, Setting, Turn, main, median_of, take_turns
 
 FLOOR = "floor"
@@ -52,6 +52,8 @@ def _turn(setting: Setting, server: Server) -> Iterator[Sample]:
         yield from samples(f"{what}, {connections} connection{'s' * (connections > 1)}", found)
         errors += found.errors
     yield Sample("errors", errors, "requests")
+    if server.project is not None:
+        yield Sample("rolling the log after a turn, CPU", roll(server.project), "s")
 
 
 def _goals(figures: Sequence[Figure], peers: Sequence[str]) -> list[Goal]:

@@ -20,7 +20,9 @@ import pytest
 from kairos.errors import PackageError
 from kairos.models.network_file import read_network, write_network
 from kairos.models.package import open_package
+from kairos.models.recalibrated import recalibrated_package
 from kairos.models.score import score_columns
+from kairos.stats.recalibration import Recalibration
 from tests.models.trainings import LEAKS, hours, to_pandas
 
 GOLDEN = Path(__file__).parents[1] / "golden/network"
@@ -54,6 +56,22 @@ def test_the_native_form_says_what_to_install() -> None:
         PackageError, match=r"'demand' needs PyTorch.*pip install 'kairos-ml\[torch\]'.*'kairos-ml\[compiled\]'"
     ):
         open_package(PACKAGE).native_runner()
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed")
+def test_it_is_put_right_without_pytorch(tmp_path: Path) -> None:
+    """By whoever learns from late labels; the network's own file stays as it is."""
+    base = open_package(PACKAGE)
+    columns = score_columns(base, TABLE)
+    answers = base.runner().predict(columns)
+    recalibrated_package(
+        tmp_path, base, Recalibration(level=3.0, slope=2.0), answers=answers,
+        train_until=base.spec.train_until, lineage={},  # type: ignore[arg-type]
+    )  # fmt: skip
+    right = open_package(tmp_path)
+    np.testing.assert_allclose(right.runner().predict(columns), 3.0 + 2.0 * answers)
+    assert right.estimator().recalibration == Recalibration(level=3.0, slope=2.0)
+    assert (tmp_path / "model.safetensors").read_bytes() == FILE.read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")  # MLflow's own code

@@ -20,21 +20,26 @@ from hypothesis import strategies as st
 
 from kairos.errors import UsageError
 from kairos.serving.app import make_app
+from kairos.serving.connections.tls import Certificate
 from kairos.serving.grpc_door import GrpcDoor
 from kairos.serving.process import serve
 from kairos.serving.protocols.inference import OUTPUTS
 from kairos.serving.protocols.inference_grpc import InferenceMessage
 from kairos.serving.protocols.messages import SERVICE, message
 from kairos.store.predictions import Prediction, PredictionLog
+from tests.serving.connections.certificates import certify
 from tests.serving.toys import Columns, Registry, adds, gives, make_server, route
 
 
 class Caller:
     """Calls a server with messages."""
 
-    def __init__(self, log: PredictionLog, address: str) -> None:
+    def __init__(self, log: PredictionLog, address: str, certificate: Path | None = None) -> None:
         self.log = log
-        self._channel = grpc.insecure_channel(address)
+        if certificate is None:
+            self._channel = grpc.insecure_channel(address)
+        else:
+            self._channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(certificate.read_bytes()))
 
     def raw(self, call: str, data: bytes, **options: Any) -> bytes:
         """The bytes that these bytes are answered with."""
@@ -58,14 +63,15 @@ class Caller:
 
 
 @contextmanager
-def listening(registry: Registry, folder: Path) -> Iterator[Caller]:
-    """A server that is there for gRPC alone, with its event loop in a thread."""
+def listening(registry: Registry, folder: Path, certificate: Path | None = None) -> Iterator[Caller]:
+    """A server that is there for gRPC alone, with its event loop in a thread; over TLS if there is a certificate."""
+    tls = None if certificate is None else Certificate(certificate, certificate)
     log = PredictionLog(folder)
     server = make_server(registry, log.writer("toy"))
     told: Future[str] = Future()
 
     async def serve() -> None:
-        door = GrpcDoor(server)
+        door = GrpcDoor(server, tls)
         address = door.bind("127.0.0.1", 0)
         app = make_app(server, beside=door.open)
         async with app.router.lifespan_context(app):
@@ -76,7 +82,7 @@ def listening(registry: Registry, folder: Path) -> Iterator[Caller]:
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    caller = Caller(log, told.result(30))
+    caller = Caller(log, told.result(30), certificate)
     try:
         yield caller
     finally:
@@ -94,6 +100,13 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     )
     with listening(registry, tmp_path_factory.mktemp("log")) as caller:
         yield caller
+
+
+def test_tls_is_spoken_with_the_certificate_of_http(tmp_path: Path) -> None:
+    """A client that believes it is answered."""
+    certify(tmp_path / "cert.pem")
+    with listening(Registry({1: adds(1000)}, route(1)), tmp_path / "log", tmp_path / "cert.pem") as call:
+        assert call("ServerLive").live
 
 
 def tensor(name: str = "temperature", datatype: str = "FP64", shape: Any = (1,), **contents: Any) -> Any:

@@ -28,6 +28,8 @@ _WRITES = frozenset(
         "serving:up",
         "serving:watch",
         "comparing:compare",
+        "tracking:add",
+        "tracking:checkout",
     }
 )
 """Commands that write facts, predictions or artifacts; the others read."""

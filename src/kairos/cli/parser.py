@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _running(commands)
     _delivering(commands)
     _serving(commands)
+    _data(commands)
     _looking_back(commands)
     return parser
 
@@ -158,6 +159,19 @@ def _serving(commands: Commands) -> None:
     when = why.add_mutually_exclusive_group()
     when.add_argument("--at", metavar="TIME", help="look from this date or time; default: now")
     when.add_argument("--finding", metavar="SEQ", type=_count, help="a finding's ledger entry; default: the last alarm")
+
+
+def _data(commands: Commands) -> None:
+    data = _command(commands, "data", "tracking:status", "data beside the code: its versions, as DVC keeps them")
+    actions = data.add_subparsers(metavar="ACTION", required=True)
+    add = _command(actions, "add", "tracking:add", "store files and folders, and write their pointers", is_action=True)
+    add.add_argument("paths", metavar="PATH", type=Path, nargs="+")
+    status = _command(actions, "status", "tracking:status", "what is other than its pointer says", is_action=True)
+    status.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="default: all that is tracked")
+    checkout = _command(actions, "checkout", "tracking:checkout", "put tracked data in its place", is_action=True)
+    checkout.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="default: all that is tracked")
+    checkout.add_argument("--link", choices=("copy", "hardlink", "reflink"), default="copy", help="how files get there")
+    checkout.add_argument("--force", action="store_true", help="lose changes that are stored nowhere")
 
 
 def _looking_back(commands: Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,14 +97,41 @@ def _network(package: Package) -> Foreign:
     path = package.locate(name)
     is_large = path is not None and path.stat().st_size >= LARGE_BYTES
     data = np.memmap(path, mode="r", dtype=np.uint8) if path is not None and is_large else package.read(name)
-    try:
-        from kairos.models.network import NetworkModel  # it loads PyTorch
-    except ImportError as error:
-        raise PackageError(
-            f"The network of the model {package.spec.model!r} needs PyTorch, which is not installed here.",
-            hint="Type: pip install 'kairos-ml[torch]'; for a proven compiled form 'kairos-ml[compiled]' is enough.",
-        ) from error
+    if find_spec("torch") is None:
+        return _Sealed(package.spec.model, bytes(data))
+    from kairos.models.network import NetworkModel  # it loads PyTorch
+
     return NetworkModel(data)
+
+
+class _Sealed(Foreign):
+    """A network where there is no PyTorch: it can be packaged anew, as when it is put right, and not be run."""
+
+    serialization = "torch"
+    tolerance = 1e-5
+    takes = "matrix"
+
+    def __init__(self, model: str, data: bytes) -> None:
+        self._model = model
+        self._data = data
+
+    def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
+        raise self._lacking()
+
+    def files(self) -> dict[str, bytes]:
+        return {MODEL_FILES[self.serialization]: self._data}
+
+    def runner(self, **_: Any) -> Runner:
+        raise self._lacking()
+
+    def compiled(self) -> bytes:
+        raise self._lacking()
+
+    def _lacking(self) -> PackageError:
+        return PackageError(
+            f"The network of the model {self._model!r} needs PyTorch, which is not installed here.",
+            hint="Type: pip install 'kairos-ml[torch]'; for a proven compiled form 'kairos-ml[compiled]' is enough.",
+        )
 
 
 def _recalibration(package: Package) -> Recalibration | None:

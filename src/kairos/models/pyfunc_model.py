@@ -7,12 +7,10 @@ it is allowed like a pickle, and to the same models, those whose settings say ``
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import sysconfig
 import tempfile
 import warnings
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +20,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import cloudpickle
 import numpy as np
 import yaml
+from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
 from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
 from kairos.models.frames import FrameKind, as_pandas, build_frame, frame_kind
 from kairos.models.signature import Signature
@@ -70,8 +70,7 @@ class PyfuncModel(Foreign):
         self._files = dict(files)
         self.takes: FrameKind = kind
         self.libraries = tuple(libraries)
-        folder = Path(tempfile.mkdtemp(prefix="kairos-model-"))
-        self._gone = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        folder = desk_of(self)
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
@@ -129,12 +128,16 @@ class PyfuncRunner:
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
         self._levels = {column.name: column.levels for column in signature.columns}
         self._mend = recalibration
+        # As for scikit-learn, whatever library is inside: OpenMP keeps its number of threads for each calling thread.
+        self._threads = ThreadpoolController().select(user_api="openmp")
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Returns one number a row, shape (n,), float64."""
         if len(next(iter(columns.values()))) == 0:
             return np.empty(0)
-        answer = self._model.predict(build_frame(self._model.takes, columns, self._dtypes, self._levels))
+        frame = build_frame(self._model.takes, columns, self._dtypes, self._levels)
+        with self._threads.limit(limits=1):
+            answer = self._model.predict(frame)
         return answer if self._mend is None else self._mend(answer)
 
 

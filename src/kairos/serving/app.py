@@ -108,7 +108,7 @@ def make_app(
         exception_handlers=handlers,  # type: ignore[arg-type]
         lifespan=life,
     )
-    app.state.patience = Patience(longest_read_s)
+    app.state.patience = Patience(longest_read_s, lambda: server.metrics.cut_off("slow"))
     app.router.redirect_slashes = False  # a redirect has no JSON
     return app
 

@@ -142,8 +142,9 @@ class Patience:
     To be used from one event loop.
     """
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, on_late: Callable[[], object] = lambda: None) -> None:
         self._longest_s = longest_s
+        self._on_late = on_late
         self._until_s: dict[asyncio.Task[Any], float] = {}
         self._is_looking = False
 
@@ -168,6 +169,7 @@ class Patience:
         for task in [task for task, until_s in self._until_s.items() if until_s <= now_s]:
             del self._until_s[task]
             task.cancel()
+            self._on_late()
         self._is_looking = bool(self._until_s)
         if self._is_looking:
             loop.call_later(_LOOK_S, self._look, loop)

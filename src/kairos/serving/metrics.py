@@ -22,9 +22,13 @@ from kairos.serving.outcomes import Outcomes, Request
 from kairos.serving.roster import Place, State
 from kairos.serving.workers import COUNTS_FOLDER
 
-__all__ = ["ServerMetrics"]
+__all__ = ["CUT_OFF_REASONS", "ServerMetrics"]
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+CUT_OFF_REASONS = ("crowded", "flood", "malformed", "slow")
+"""Too many at once; too much that asks for nothing; not HTTP, or too large a head; too slow in sending or reading."""
 
 
 class ServerMetrics:
@@ -74,6 +78,14 @@ class ServerMetrics:
         )
         for answered in ("false", "true"):
             self._not_captured.labels(answered)  # so that 0 is shown
+        self._cut_off = Counter(
+            "kairos_clients_cut_off",
+            "Connections and requests that were ended or turned away because of what the client did, or how many came.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in CUT_OFF_REASONS:
+            self._cut_off.labels(reason)
         self.labels = Counter("kairos_labels", "Labels that arrived.", registry=self.registry)
         self.swaps = Counter("kairos_swaps", "Changes of what is deployed.", registry=self.registry)
         self.load_failures = Counter(
@@ -105,6 +117,10 @@ class ServerMetrics:
                 for violation, action in zip(each.violations, each.actions, strict=True):
                     if violation is not None:
                         self._of(self._violations, model, number, violation, action or "none").inc()
+
+    def cut_off(self, reason: str) -> None:
+        """Counts a client that was not served to the end; one of ``CUT_OFF_REASONS``."""
+        self._of(self._cut_off, reason).inc()
 
     def _of(self, metric: Any, *labels: str) -> Any:
         """The series of these labels; it is looked up in the library once."""

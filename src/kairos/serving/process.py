@@ -21,7 +21,7 @@ from kairos.errors import AdapterMissing, KairosError, UsageError
 from kairos.serving.app import Page, make_app
 from kairos.serving.beats import BEAT_S, Beats
 from kairos.serving.connections.http1 import Http1
-from kairos.serving.connections.keeper import Keeper, Kept
+from kairos.serving.connections.keeper import Keeper, Kept, make_room
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.connections.tls import Certificate
 from kairos.serving.server import ModelServer
@@ -82,7 +82,7 @@ def serve(
             on_grpc(door.bind(host, grpc_port))
 
     url = f"{'http' if certificate is None else 'https'}://{shown}:{bound_port}"
-    doors = _Doors(listener, None, certificate, limits)
+    doors = _Doors(listener, None, certificate, limits, server.metrics.cut_off)
     running = _Announcing(_config(server, pages, door, limits), doors, bind=bind, on_ready=lambda: on_ready(url))
     with listener, _stop_signals_end_here(running):
         running.run()
@@ -133,7 +133,7 @@ def work(
         _keep_beating(beats, seat.number)
         seat.tell(told())
 
-    doors = _Doors(seat.listener, inside, certificate, limits)
+    doors = _Doors(seat.listener, inside, certificate, limits, server.metrics.cut_off)
     running = _Announcing(_config(server, pages, door, limits), doors, bind=bind, on_ready=begin)
     threading.Thread(target=_until_alone, args=(seat,), name="kairos-supervised", daemon=True).start()
     with seat.listener, inside:
@@ -203,6 +203,8 @@ class _Doors(NamedTuple):
     """For other workers."""
     certificate: Certificate | None
     limits: Limits
+    tell: Callable[[str], object]
+    """Told why a client is not served to the end."""
 
 
 class _Announcing(uvicorn.Server):
@@ -239,7 +241,9 @@ class _Announcing(uvicorn.Server):
     async def _open(self) -> None:
         """Takes connections, in uvicorn's place: each is looked after, and TLS is for those from outside."""
         loop, doors = asyncio.get_running_loop(), self._doors
-        makes = partial(Http1, self.config, self.server_state, self.lifespan.state, limits=doors.limits)
+        make_room(doors.limits)
+        state = self.lifespan.state
+        makes = partial(Http1, self.config, self.server_state, state, limits=doors.limits, tell=doors.tell)
         tls = doors.certificate
         opened = await loop.create_server(
             makes,

@@ -14,7 +14,8 @@ from typing import Literal
 
 from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
 from kairos.store.files import Link, clone_file, make_folder, new_file, sync_folder, write_all
-from kairos.store.folders import check_digest, is_folder, listing_bytes, parse_listing, walk_files
+from kairos.store.folders import check_digest, is_folder, parse_listing
+from kairos.store.intake import take_file, take_folder
 from kairos.values import Digest
 
 __all__ = ["Damage", "Store"]
@@ -54,23 +55,16 @@ class Store:
         """
         if not path.is_file():
             raise NotFound("There is no file to store.", given=path.name, accepted="a path to a file")
-        digest = Digest(_digest_file(path))
-        if self._holds_intact(digest):
-            return digest
-        with new_file(self.root / "tmp") as (handle, temporary):
-            md5 = hashlib.md5(usedforsecurity=False)
-            with path.open("rb") as source:
-                while chunk := source.read(_CHUNK_BYTES):
-                    md5.update(chunk)
-                    write_all(handle, chunk)
-            digest = Digest(md5.hexdigest())
-            self._keep(handle, temporary, digest)
-        return digest
+        return take_file(self.root, self._files, path)
 
-    def put_folder(self, path: Path) -> Digest:
+    def put_folder(self, path: Path, *, remembers: bool = False) -> Digest:
         """Stores every file of a folder, then the folder's listing; a crash in between leaves no half folder.
 
         Empty folders inside it are not kept: DVC's format has no place for them.
+
+        Args:
+            path: The folder.
+            remembers: Whether to keep in mind what its files are, so that those that do not change are not read again.
 
         Raises:
             NotFound: there is no such folder.
@@ -78,8 +72,7 @@ class Store:
         """
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
-        files = {name: self.put_file(file) for name, file in walk_files(path).items()}
-        return self._put_bytes(listing_bytes(files), suffix=".dir")
+        return take_folder(self.root, self._files, path, index=self.index(path) if remembers else None).digest
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
@@ -186,6 +179,11 @@ class Store:
     def _place(self, digest: Digest) -> Path:
         check_digest(digest)
         return self._files / digest[:2] / digest[2:]
+
+    def index(self, folder: Path) -> Path:
+        """Where is remembered what a folder's files were."""
+        name = hashlib.sha256(os.fsencode(os.path.abspath(folder))).hexdigest()[:32]
+        return self.root / "index" / name
 
     def _put_bytes(self, data: bytes, *, suffix: str) -> Digest:
         digest = Digest(_digest_bytes(data) + suffix)

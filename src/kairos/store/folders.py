@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from kairos.errors import BlobDamaged, StoreError, UsageError
+from kairos.errors import BlobDamaged, UsageError
+from kairos.store.files import write_all
 from kairos.values import Digest
 
-__all__ = ["check_digest", "is_folder", "listing_bytes", "parse_listing", "walk_files"]
+__all__ = ["ListingWriter", "check_digest", "is_folder", "listing_bytes", "parse_listing"]
 
 _DIGEST = re.compile(r"^[0-9a-f]{32}(\.dir)?$")
 
@@ -46,6 +50,47 @@ def listing_bytes(files: Mapping[str, Digest]) -> bytes:
     return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)]).encode()
 
 
+class ListingWriter:
+    """Writes a folder's listing piece by piece, to a temporary file.
+
+    Args:
+        folder: Where that is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._pieces: list[str] = []
+        self._is_first = True
+
+    def __enter__(self) -> ListingWriter:
+        self._handle, self._path = tempfile.mkstemp(prefix="listing-", dir=self._folder)
+        os.fchmod(self._handle, 0o444)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._handle)
+        with suppress(FileNotFoundError):  # it has got its name
+            os.unlink(self._path)
+
+    def add(self, name: str, md5: str) -> None:
+        """Adds a file; names have to come in ascending order."""
+        self._pieces.append(f'{{"md5": "{md5}", "relpath": {json.dumps(name)}}}')
+        if len(self._pieces) == 1_000:
+            self._write(", ".join(self._pieces))
+
+    def end(self) -> tuple[str, str]:
+        """Ends it; returns where it is, and its MD5."""
+        self._write(", ".join(self._pieces) + "]")
+        return self._path, self._md5.hexdigest()
+
+    def _write(self, text: str) -> None:
+        data = (("[" if self._is_first else ", " if self._pieces else "") + text).encode()
+        self._is_first, self._pieces = False, []
+        self._md5.update(data)
+        write_all(self._handle, data)
+
+
 def parse_listing(data: bytes, digest: Digest) -> dict[str, Digest]:
     """Reads a folder's listing, written by Kairos or by DVC.
 
@@ -72,38 +117,3 @@ def parse_listing(data: bytes, digest: Digest) -> dict[str, Digest]:
             )
         files[name] = Digest(md5)
     return files
-
-
-def walk_files(folder: Path) -> dict[str, Path]:
-    """Lists every file below ``folder`` by its path inside it, sorted; links to files count as files.
-
-    Empty folders have no place in DVC's format and are left out.
-
-    Raises:
-        StoreError: something that cannot be stored: a link to a folder, a broken link, a socket, a name not in UTF-8.
-    """
-    found: dict[str, Path] = {}
-    waiting = [folder]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                path = Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(path)
-                elif entry.is_file() and _is_text(entry.name):
-                    found[path.relative_to(folder).as_posix()] = path
-                else:
-                    raise StoreError(
-                        f"The folder {folder.name!r} holds something that cannot be stored.",
-                        given=path.relative_to(folder).as_posix(),
-                        accepted="files, links to files, and folders, with names in UTF-8",
-                    )
-    return {name: found[name] for name in sorted(found)}
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

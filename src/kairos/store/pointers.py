@@ -69,7 +69,7 @@ def track(store: Store, path: Path) -> Path:
     if not path.exists():
         raise NotFound("There is nothing to track.", given=path.name, accepted="a path to a file or folder")
     before = _load(pointer)[0] if pointer.exists() else {"outs": [{}]}
-    digest = store.put_folder(path) if path.is_dir() else store.put_file(path)
+    digest = store.put_folder(path, remembers=True) if path.is_dir() else store.put_file(path)
     kept = {key: value for key, value in before["outs"][0].items() if key in _KEPT}
     content = before | {"outs": [_facts(store, digest, path) | kept]}
     if content != before:

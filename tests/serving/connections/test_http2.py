@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from kairos.serving.connections.frames import FrameScale
 from kairos.serving.connections.limits import LARGEST_HEAD_BYTES, MOST_FIELDS, MOST_STREAMS
 from tests.serving.connections.raw import ROW, ROWS, frame, frames, speaking
+from tests.serving.crews import Crew
 from tests.serving.running import Toy
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
@@ -231,6 +232,19 @@ def test_told_to_stop_it_tells_a_busy_client_what_it_still_answers(start: Callab
         assert b"".join(payload for kind, stream, payload in rest if (kind, stream) == (DATA, 1)).startswith(b'{"pred')
         assert [int.from_bytes(payload, "big") for kind, stream, payload in rest if kind == RESET] == [REFUSED]
     assert toy.process.wait(30) == 0
+
+
+def test_every_worker_speaks_it(tmp_path: Path) -> None:
+    """Whichever takes the connection."""
+    crew = Crew(tmp_path, count=2)
+    try:
+        for _ in range(6):  # connections of their own, so that both workers are asked
+            with httpx.Client(http1=False, http2=True, base_url=crew.url) as client:
+                assert client.post("/predict/demand", content=ROW).json()["prediction"] == 1000.5
+                assert client.get("/state?seq=1").json()["reached"]
+    finally:
+        crew.process.kill()
+        crew.process.communicate()
 
 
 @given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300)))

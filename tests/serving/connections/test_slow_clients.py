@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
 
 from kairos.errors import UsageError
 from kairos.serving.connections.limits import LARGEST_HEAD_BYTES, MOST_FIELDS, MOST_PIPELINED, USUAL, Limits
+from kairos.serving.metrics import CUT_OFF_REASONS
 from tests.serving.connections.conftest import LIMITS
 from tests.serving.connections.raw import ROW, ROWS, frame, plug, post, rest, speaking
 from tests.serving.running import Toy
@@ -166,6 +171,20 @@ def talk_once(toy: Toy, ask: bytes) -> bytes:
         return talk(client, ask)
 
 
+@pytest.mark.parametrize(("hard", "soft", "says"), [(4_000, 1_506, False), (800, 800, True)])
+def test_connections_have_files_to_be_had_with(tmp_path: Path, hard: int, soft: int, says: bool) -> None:
+    """The usual 1,024 open files of a process would be fewer than its connections; what the system refuses is told."""
+    code = (
+        "import resource, sys; from kairos.serving.connections.keeper import make_room;"
+        "from kairos.serving.connections.limits import USUAL;"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (500, {hard})); make_room(USUAL);"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == soft
+    assert ("server.limits.connections to 435" in done.stderr) is says
+
+
 ENDLESS: dict[str, tuple[bytes, bytes, int]] = {
     "a path": (b"GET /", b"x" * 1_000, 431),
     "a field": (b"GET / HTTP/1.1\r\nx: ", b"y" * 1_000, 431),
@@ -230,6 +249,27 @@ def test_a_request_that_cannot_be_read_waits_for_the_answers_before_it(toy: Toy)
         answers = rest(client)
     assert answers.count(b"HTTP/1.1 200") == 1
     assert b"1000.5" in answers
+
+
+def cut_off_count(toy: Toy, reason: str) -> float:
+    """How often clients were cut off for this reason."""
+    found = re.search(rf'kairos_clients_cut_off_total{{reason="{reason}"}} (\S+)', toy.get("/metrics"))
+    assert found is not None
+    return float(found[1])
+
+
+def test_who_is_cut_off_is_counted(brisk: Toy) -> None:
+    """By reason, each once."""
+    before = {reason: cut_off_count(brisk, reason) for reason in CUT_OFF_REASONS}
+    with plug(brisk) as slow_head, plug(brisk) as slow_body, plug(brisk) as malformed, speaking(brisk) as flood:
+        slow_head.sendall(b"GET /")
+        slow_body.sendall(b"POST /predict/demand HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n")
+        malformed.sendall(b"nonsense\r\n\r\n")
+        flood.socket.sendall(frame(6, payload=b"12345678") * 3_000)
+        for client in (slow_head, slow_body, malformed, flood.socket):
+            cut_off(client)
+    found = {reason: cut_off_count(brisk, reason) - count for reason, count in before.items()}
+    assert found == {"slow": 2, "malformed": 1, "flood": 1, "crowded": 0}
 
 
 @pytest.mark.parametrize("name", ["head_s", "body_s", "answer_s", "idle_s", "connections"])

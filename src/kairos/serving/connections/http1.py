@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
 from kairos.serving.connections.crowd import crowded, is_inside
+from kairos.serving.connections.keeper import Stall
 from kairos.serving.connections.limits import (
     LARGEST_HEAD_BYTES,
     MOST_FIELDS,
@@ -52,8 +54,10 @@ class Http1(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: Limits,
+        tell: Callable[[str], object] = lambda reason: None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._tell = tell
         self._limits = limits
         self._is_usual = False
         """Whether a small piece goes straight to the parser."""
@@ -68,18 +72,18 @@ class Http1(HttpToolsProtocol):
         self._made_s = self._since_s = self.loop.time()
         self._awaited: tuple[object, object] = (None, None)
         """What the client owes, and after which request; since when."""
-        self._stalled_s: float | None = None
-        """Since when there is something that the client does not take."""
+        self._stall = Stall()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes its place among all connections, or speaks HTTP/2 if TLS has found that both do."""
         super().connection_made(transport)
         if not is_inside(transport):
+            if len(self.connections) > self._limits.connections:
+                self._tell("crowded")
+                self.app = crowded
             if len(self.connections) > self._limits.most_open:
                 transport.abort()
                 return
-            if len(self.connections) > self._limits.connections:
-                self.app = crowded
         if is_ssl(transport):
             self._first = None
             if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
@@ -150,6 +154,7 @@ class Http1(HttpToolsProtocol):
         else:
             self._loose_bytes += len(piece) - (0 if is_head else max(len(cycle.body) - held, 0))
         if len(self.pipeline) > MOST_PIPELINED:
+            self._tell("flood")
             self.transport.abort()
         elif self.scope is not None and len(self.headers) > MOST_FIELDS:
             self._refuse(431, "large_head", f"The request has more than {MOST_FIELDS} header fields.")
@@ -162,7 +167,8 @@ class Http1(HttpToolsProtocol):
         from kairos.serving.connections.http2 import Http2  # few connections need it, and it loads what they speak
 
         self.connections.discard(self)
-        other = Http2(self.config, self.server_state, self.app_state, self.loop, app=self.app, limits=self._limits)
+        config, state, limits = self.config, self.server_state, self._limits
+        other = Http2(config, state, self.app_state, self.loop, app=self.app, limits=limits, tell=self._tell)
         self.transport.set_protocol(other)
         other.connection_made(self.transport)
         if data:
@@ -175,6 +181,7 @@ class Http1(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Ends the connection: at once and with an answer, or after those that it still waits for."""
         cycle = self.cycle
+        self._tell("slow" if status == 408 else "malformed")
         self._is_broken, self._is_usual = True, False
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
             cycle.keep_alive = False  # it, and those before it, are answered first
@@ -194,16 +201,13 @@ class Http1(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """The client has taken what waited."""
-        self._stalled_s = None
+        self._stall.end()
         super().resume_writing()
 
     def look(self, now_s: float) -> None:
         """Ends the connection if the client takes too long; ``now_s`` is the loop's time."""
-        if not self.transport.get_write_buffer_size():
-            self._stalled_s = None
-        elif self._stalled_s is None:
-            self._stalled_s = now_s
-        elif now_s - self._stalled_s > self._limits.answer_s:
+        if self._stall.lasts_s(self.transport, now_s) > self._limits.answer_s:
+            self._tell("slow")
             self.transport.abort()
             return
         awaited = self._owed()
@@ -213,10 +217,12 @@ class Http1(HttpToolsProtocol):
         waited_s = now_s - self._since_s
         if awaited == "head" and waited_s > self._limits.head_s:
             if self._first is not None:
+                self._tell("slow")
                 self.transport.close()
             else:
                 self._refuse(408, "too_slow", f"The head took longer than {self._limits.head_s:g} seconds to arrive.")
         elif awaited == "body" and waited_s > self._limits.body_s + _SLACK_S:
+            self._tell("slow")
             self.transport.abort()
 
     def _owed(self) -> str | None:

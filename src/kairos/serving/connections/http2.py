@@ -6,11 +6,10 @@ To be loaded by the first connection that speaks it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -23,7 +22,6 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import H2Error
-from h2.settings import SettingCodes, Settings
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
@@ -31,14 +29,13 @@ from uvicorn.server import ServerState
 
 from kairos.serving.connections.crowd import crowded, refusing
 from kairos.serving.connections.frames import FrameScale
+from kairos.serving.connections.greeting import server_side
 from kairos.serving.connections.http1 import PREFACE
-from kairos.serving.connections.limits import LARGEST_HEAD_BYTES, MOST_FIELDS, MOST_STREAMS, Limits
+from kairos.serving.connections.keeper import Stall
+from kairos.serving.connections.limits import MOST_FIELDS, MOST_STREAMS, Limits
 from kairos.serving.connections.stream import Fields, Stream, scope_of
 
 __all__ = ["Http2"]
-
-_WINDOW_BYTES = 1 << 20
-"""What a connection may send before any of it is read, over all its requests; of one request it is 64 KiB."""
 
 _TABLE_BYTES = 4 << 10
 """Of the table that answers' heads are compressed with, whatever a client offers: it is searched for each field."""
@@ -48,12 +45,6 @@ _SLACK_S = 2.0
 
 _LEAVING_S = 1.0
 """How long a connection that is never idle goes on when the server is told to stop."""
-
-_SETTINGS = {SettingCodes.MAX_HEADER_LIST_SIZE: LARGEST_HEAD_BYTES}
-
-_CONFIG = H2Configuration(
-    client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
-)
 
 
 class Http2(asyncio.Protocol):
@@ -66,6 +57,7 @@ class Http2(asyncio.Protocol):
         loop: Runs everything.
         app: Answers.
         limits: For the client.
+        tell: Told why the client is not served to the end.
     """
 
     def __init__(
@@ -77,11 +69,12 @@ class Http2(asyncio.Protocol):
         *,
         app: ASGIApp,
         limits: Limits,
+        tell: Callable[[str], object],
     ) -> None:
         self._config, self._state, self._app_state, self._loop = config, state, app_state, loop
         self._app = app
-        self._limits = limits
-        self._h2 = H2Connection(_CONFIG)
+        self._limits, self._tell = limits, tell
+        self._h2 = server_side()
         self._scale = FrameScale(skip=len(PREFACE), now_s=loop.time())
         self._streams: dict[int, Stream] = {}
         """Those whose application still runs."""
@@ -95,7 +88,7 @@ class Http2(asyncio.Protocol):
         self._is_new = True
         """Whether there was no request yet."""
         self._idle_since_s = loop.time()
-        self._stalled_s: float | None = None
+        self._stall = Stall()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Greets the client."""
@@ -106,11 +99,6 @@ class Http2(asyncio.Protocol):
             "server": get_local_addr(transport),
             "client": get_remote_addr(transport),
         }
-        # Apart from the first settings: h2 holds clients to those before they can know them.
-        self._h2.local_settings = Settings(client=False, initial_values=_SETTINGS)
-        self._h2.initiate_connection()
-        self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS})
-        self._h2.increment_flow_control_window(_WINDOW_BYTES - self._h2.inbound_flow_control_window)
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,12 +112,14 @@ class Http2(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._scale.weigh(data, self._loop.time()) is not None:
+            self._tell("flood")
             self._end(ErrorCodes.ENHANCE_YOUR_CALM)
             return
         try:
             for event in self._h2.receive_data(data):
                 self._take(event)
         except H2Error:
+            self._tell("malformed")
             self._flush()  # h2 has said why
             self._transport.close()
             return
@@ -176,6 +166,7 @@ class Http2(asyncio.Protocol):
         if len(headers) > MOST_FIELDS:
             app = refusing(431, "large_head", f"The request has more than {MOST_FIELDS} header fields.")
         elif len(self._state.tasks) >= self._limits.connections:
+            self._tell("crowded")
             app = crowded
         stream = Stream(number, scope, self, is_whole=event.stream_ended is not None, now_s=now_s)
         self._streams[number] = stream
@@ -262,7 +253,8 @@ class Http2(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It has taken it."""
-        self._is_paused, self._stalled_s = False, None
+        self._is_paused = False
+        self._stall.end()
         self._wake(0)
 
     def shutdown(self) -> None:
@@ -286,11 +278,8 @@ class Http2(asyncio.Protocol):
     def look(self, now_s: float) -> None:
         """Ends what the client takes too long for; ``now_s`` is the loop's time."""
         limits = self._limits
-        if not self._transport.get_write_buffer_size():
-            self._stalled_s = None
-        elif self._stalled_s is None:
-            self._stalled_s = now_s
-        elif now_s - self._stalled_s > limits.answer_s:
+        if self._stall.lasts_s(self._transport, now_s) > limits.answer_s:
+            self._tell("slow")
             self._transport.abort()
             return
         for stream in list(self._streams.values()):
@@ -303,6 +292,7 @@ class Http2(asyncio.Protocol):
             self._end(ErrorCodes.NO_ERROR)
 
     def _cut(self, stream: Stream) -> None:
+        self._tell("slow")
         stream.lose()
         with suppress(H2Error):
             self._h2.reset_stream(stream.number, ErrorCodes.ENHANCE_YOUR_CALM)

@@ -1,0 +1,318 @@
+"""Many files into the store: what did not change is not read, the rest is read once, and the disk is waited for once.
+
+A file is read, named by its bytes and written under a temporary name in one go. When enough of them lie there, the file
+system is synced, and only then do they get their names: after a crash at any moment a name stands for all of its bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import NamedTuple
+
+from kairos.errors import StoreError
+from kairos.store.files import make_folder, sync_all, write_all
+from kairos.store.folders import ListingWriter
+from kairos.store.index import IndexReader, IndexWriter, is_settled
+from kairos.store.walking import Stamp, stamp_of, walk
+from kairos.values import Digest
+
+__all__ = ["Taken", "take_file", "take_folder"]
+
+_WHOLE_BYTES = 4 << 20
+"""Files up to this are held in memory."""
+_PIECE_BYTES = 1 << 20
+_MOST_WAITING, _MOST_BYTES = 20_000, 1 << 30
+"""After so many files, or bytes, the disk is waited for."""
+_LARGE_BYTES = 256 << 10
+"""Larger files are read by several threads at once: the interpreter is not needed to name and to write them."""
+_THREADS = 2
+_WINDOW_FILES = 1_024
+"""Files that are on their way at once."""
+
+
+class Read(NamedTuple):
+    """A file that was read."""
+
+    digest: str
+    """MD5 of its bytes, hexadecimal."""
+    stamp: Stamp | None
+    """Before and after it was read; ``None``: it changed meanwhile."""
+    size_bytes: int
+    """As many as were read."""
+    temporary: str | None
+    """Where its bytes lie; ``None``: the store holds them already."""
+    read_ns: int
+    """When, in nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of a folder."""
+
+    digest: Digest
+    files: int
+    size_bytes: int
+    """Of all files together."""
+    read: int
+    """Files that were read; the others had not changed."""
+    stored: int
+    """Files whose bytes the store did not hold."""
+
+
+def take_folder(root: Path, blobs: Path, folder: Path, *, index: Path | None = None) -> Taken:
+    """Stores every file of a folder, then its listing; memory does not grow with the number of files.
+
+    Args:
+        root: The store's folder.
+        blobs: Where its blobs are.
+        folder: What to store.
+        index: Where is remembered what its files were when they were read; written anew. ``None``: nowhere.
+
+    Raises:
+        StoreError: the folder holds something that cannot be stored, or read.
+    """
+    make_folder(root / "tmp")
+    files = size_bytes = read = stored = 0
+    with (
+        ThreadPoolExecutor(_THREADS, thread_name_prefix="kairos-store") as pool,
+        _Desk(root / "tmp", blobs) as desk,
+        nullcontext() if index is None else IndexWriter(index) as remembered,
+        ListingWriter(root / "tmp") as listing,
+    ):
+        for name, stamp, digest, found in _look(folder, blobs, IndexReader(index) if index else None, desk, pool):
+            if found is None:
+                assert digest is not None
+                if remembered is not None:
+                    remembered.add(name, stamp, digest)
+                listing.add(name, digest.hex())
+                size_bytes += stamp.size_bytes
+            else:
+                if remembered is not None and found.stamp is not None and is_settled(found.stamp, found.read_ns):
+                    remembered.add(name, found.stamp, bytes.fromhex(found.digest))
+                listing.add(name, found.digest)
+                size_bytes += found.size_bytes
+                read += 1
+                if found.temporary is not None:
+                    stored += 1
+                    desk.place(found.temporary, found.digest, found.size_bytes)
+            files += 1
+        desk.flush()  # leaves before trees
+        temporary, whole = listing.end()
+        desk.place(temporary, f"{whole}.dir", 0)
+        desk.flush()
+    return Taken(digest=Digest(f"{whole}.dir"), files=files, size_bytes=size_bytes, read=read, stored=stored)
+
+
+def take_file(root: Path, blobs: Path, path: Path) -> Digest:
+    """Stores one file.
+
+    Args:
+        root: The store's folder.
+        blobs: Where its blobs are.
+        path: The file.
+    """
+    make_folder(root / "tmp")
+    with _Desk(root / "tmp", blobs) as desk:
+        found = take(str(path), desk.name(), str(blobs))
+        if found.temporary is not None:
+            desk.place(found.temporary, found.digest, found.size_bytes)
+            desk.flush()
+    return Digest(found.digest)
+
+
+def _look(
+    folder: Path, blobs: Path, index: IndexReader | None, desk: _Desk, pool: Executor
+) -> Iterator[tuple[str, Stamp, bytes | None, Read | None]]:
+    """Every file in the order of the walk: with the digest that it had, if it did not change, or as it was read.
+
+    Small files are read here, one after the other: threads would wait for each other longer than for the disk.
+    """
+    window: deque[tuple[str, Stamp, bytes | None, Read | Future[Read | None] | None]] = deque()
+    above, place = f"{folder}/", str(blobs)
+    for name, stamp in walk(folder):
+        digest = None if index is None else index.find(name, stamp)
+        found: Read | Future[Read | None] | None = None
+        if digest is None or not _is_there(place, digest.hex()):
+            digest = None
+            if stamp.size_bytes > _LARGE_BYTES:
+                found = pool.submit(_take, above + name, desk.name(), place)
+            else:
+                found = _take(above + name, desk.name(), place)
+        window.append((name, stamp, digest, found))
+        while window and (len(window) > _WINDOW_FILES or not isinstance(window[0][3], Future) or window[0][3].done()):
+            yield from _first_of(window)
+    while window:
+        yield from _first_of(window)
+
+
+def _first_of(
+    window: deque[tuple[str, Stamp, bytes | None, Read | Future[Read | None] | None]],
+) -> Iterator[tuple[str, Stamp, bytes | None, Read | None]]:
+    name, stamp, digest, found = window.popleft()
+    if isinstance(found, Future):
+        found = found.result()
+    if digest is not None or found is not None:  # else it was removed meanwhile
+        yield name, stamp, digest, found
+
+
+def _take(path: str, temporary: str, blobs: str) -> Read | None:
+    """Reads a file; ``None``: there is none any more."""
+    try:
+        return take(path, temporary, blobs)
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise StoreError("A file cannot be read.", given=f"{path}: {error.strerror}") from error
+
+
+def _is_there(blobs: str, digest: str) -> bool:
+    return os.path.exists(f"{blobs}/{digest[:2]}/{digest[2:]}")
+
+
+class _Desk:
+    """Where bytes lie until the disk has them and they get their names.
+
+    Args:
+        folder: For temporary files; on the file system of the blobs.
+        blobs: The store's folder of blobs.
+    """
+
+    def __init__(self, folder: Path, blobs: Path) -> None:
+        self._above, self._blobs = folder, blobs
+        self._count = self._bytes = 0
+        self._waiting: list[tuple[str, str]] = []
+
+    def __enter__(self) -> _Desk:
+        self._folder = tempfile.mkdtemp(prefix="take-", dir=self._above)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def name(self) -> str:
+        """A name for a temporary file."""
+        self._count += 1
+        return f"{self._folder}/{self._count}"
+
+    def place(self, temporary: str, digest: str, size_bytes: int) -> None:
+        """Gives a file its name, now or when enough wait."""
+        self._waiting.append((temporary, digest))
+        self._bytes += size_bytes
+        if len(self._waiting) >= _MOST_WAITING or self._bytes >= _MOST_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Gives all that wait their names, for good."""
+        if not self._waiting:
+            return
+        make_folder(self._blobs)
+        sync_all([temporary for temporary, _ in self._waiting], self._blobs)
+        shards = {digest[:2] for _, digest in self._waiting}
+        for shard in shards:
+            with suppress(FileExistsError):
+                os.mkdir(self._blobs / shard)
+        place = str(self._blobs)
+        for temporary, digest in self._waiting:
+            os.replace(temporary, f"{place}/{digest[:2]}/{digest[2:]}")
+        sync_all([place, *(f"{place}/{shard}" for shard in shards)], self._blobs)
+        self._waiting, self._bytes = [], 0
+
+
+def take(path: str, temporary: str, blobs: str) -> Read:
+    """Reads a file and writes its bytes to ``temporary``, unless the store holds them as they should be.
+
+    Args:
+        path: The file.
+        temporary: A name that does not exist, in a folder that does.
+        blobs: The store's folder of blobs.
+    """
+    read_ns = time.time_ns()
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(handle)
+        if before.st_size <= _WHOLE_BYTES:
+            digest, size, is_kept = _take_whole(handle, before.st_size, temporary, blobs)
+        else:
+            digest, size = _take_in_pieces(handle, temporary)
+            is_kept = _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, size, None)
+            if is_kept:
+                os.unlink(temporary)
+        is_same = stamp_of(os.fstat(handle)) == stamp_of(before)
+    finally:
+        os.close(handle)
+    return Read(digest, stamp_of(before) if is_same else None, size, None if is_kept else temporary, read_ns)
+
+
+def _take_whole(handle: int, size: int, temporary: str, blobs: str) -> tuple[str, int, bool]:
+    data = os.read(handle, size + 1)
+    if len(data) != size:  # it is being written to
+        while more := os.read(handle, _PIECE_BYTES):
+            data += more
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, len(data), data):
+        return digest, len(data), True
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        write_all(target, data)
+    finally:
+        os.close(target)
+    return digest, len(data), False
+
+
+def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
+    """Names a large file while it is being written by another thread."""
+    pieces: Queue[bytes | None] = Queue(4)
+    failed: list[OSError] = []
+
+    def write() -> None:
+        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        try:
+            while (piece := pieces.get()) is not None:
+                if not failed:
+                    try:
+                        write_all(target, piece)
+                    except OSError as error:
+                        failed.append(error)
+        finally:
+            os.close(target)
+
+    writer = Thread(target=write, name="kairos-store", daemon=True)
+    writer.start()
+    md5, size = hashlib.md5(usedforsecurity=False), 0
+    try:
+        while piece := os.read(handle, _PIECE_BYTES):
+            pieces.put(piece)
+            md5.update(piece)
+            size += len(piece)
+    finally:
+        pieces.put(None)
+        writer.join()
+    if failed:
+        raise failed[0]
+    return md5.hexdigest(), size
+
+
+def _holds(place: str, digest: str, size: int, data: bytes | None) -> bool:
+    """Whether the blob is there with the right bytes; so a damaged one is healed by what has the same bytes."""
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    with os.fdopen(handle, "rb") as blob:
+        if os.fstat(handle).st_size != size:
+            return False
+        if data is not None:
+            return blob.read() == data
+        return hashlib.file_digest(blob, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == digest

@@ -1,0 +1,81 @@
+"""Every file below a folder, in the order of DVC's listings, a folder at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kairos.errors import StoreError
+
+__all__ = ["Stamp", "stamp_of", "walk"]
+
+
+class Stamp(NamedTuple):
+    """What tells that a file is another one, or was written to, without reading it."""
+
+    size_bytes: int
+    changed_ns: int
+    """The later of the times of its last change, of its bytes and of what is said of it."""
+    inode: int
+
+
+def stamp_of(told: os.stat_result) -> Stamp:
+    """The stamp of a file of which the system says that."""
+    return Stamp(told.st_size, max(told.st_mtime_ns, told.st_ctime_ns), told.st_ino)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:
+    """Every file by its path inside the folder, in the order of these paths; links to files count as files.
+
+    Only one folder's names are held at a time, and those of the folders above it. Empty folders have no place in DVC's
+    format and are left out.
+
+    Raises:
+        StoreError: something that cannot be stored: a link to a folder, a broken link, a socket, a name not in UTF-8.
+    """
+    yield from _walk(str(folder), "", folder.name)
+
+
+def _walk(folder: str, inside: str, whole: str) -> Iterator[tuple[str, Stamp]]:
+    names, folders = list[str](), set[str]()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                folders.add(entry.name)
+    # A path goes on behind a folder's name with a slash, and so it is sorted.
+    names.sort(key=lambda name: f"{name}/" if name in folders else name)
+    for name in names:
+        if name in folders:
+            if not _is_text(name):
+                raise _refused(whole, inside + name)
+            yield from _walk(f"{folder}/{name}", f"{inside}{name}/", whole)
+            continue
+        try:
+            told = os.stat(f"{folder}/{name}")
+        except FileNotFoundError:
+            if not os.path.islink(f"{folder}/{name}"):
+                continue  # removed meanwhile
+            raise _refused(whole, inside + name) from None
+        if not stat.S_ISREG(told.st_mode) or not _is_text(name):
+            raise _refused(whole, inside + name)
+        yield inside + name, stamp_of(told)
+
+
+def _refused(whole: str, name: str) -> StoreError:
+    return StoreError(
+        f"The folder {whole!r} holds something that cannot be stored.",
+        given=name.encode(errors="replace").decode(),
+        accepted="files, links to files, and folders, with names in UTF-8",
+    )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
