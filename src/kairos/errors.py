@@ -15,7 +15,8 @@ A message has up to four parts, in this order: what failed, what was given, what
     │   ├── StepFailed ........ the user's own code raised; her traceback is kept
     │   └── DataRefused ....... a data check failed (leakage is one)
     ├── StoreError
-    │   └── BlobDamaged
+    │   ├── BlobDamaged
+    │   └── RemoteFailed ...... a remote cannot be reached, or does not do what it is asked
     ├── LedgerError
     │   ├── LedgerBroken ...... an entry does not match its hash
     │   ├── LedgerBusy ........ another process holds the writer's place
@@ -57,6 +58,7 @@ __all__ = [
     "Overloaded",
     "PackageError",
     "PipelineError",
+    "RemoteFailed",
     "SealBroken",
     "SettingsError",
     "ShapeMismatch",
@@ -196,6 +198,10 @@ class StoreError(KairosError, OSError):
 
 class BlobDamaged(StoreError):
     """A blob's bytes do not match its digest; it was not used."""
+
+
+class RemoteFailed(StoreError):
+    """A remote cannot be reached, or does not do what it is asked; what arrived is kept."""
 
 
 class LedgerError(KairosError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from kairos.errors import NotFound, StoreError
 from kairos.store import Store
 from kairos.store.pointers import Pointer, prepare_dvc, read_pointer, track
 from kairos.store.yaml12 import dump_yaml, load_yaml
+from tests.store.real_dvc import dvc
 
 FILES = {"a": "a\n", "a b/y": "x\n", "a-b": "b\n", "sub/é.txt": "é\n", "sub/empty": "", "sub/same": "a\n"}
 
@@ -37,24 +36,6 @@ def project(tmp_path: Path) -> Path:
 def store(project: Path) -> Store:
     """The project's store."""
     return Store(project / ".dvc" / "cache")
-
-
-def dvc(project: Path, *arguments: str) -> str:
-    """Runs the real command, away from the settings and caches of whoever runs the tests; returns what it printed."""
-    base = project.parent
-    environment = os.environ | {
-        "HOME": str(base),
-        "XDG_CONFIG_HOME": str(base / "config"),
-        "DVC_SITE_CACHE_DIR": str(base / "site"),
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_TEST": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=project, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def texts(folder: Path) -> dict[str, str]:

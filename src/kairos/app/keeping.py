@@ -9,7 +9,7 @@ from typing import Literal
 from kairos.app.project import Project
 from kairos.values import Digest
 
-__all__ = ["Checked", "Harmed", "check_store"]
+__all__ = ["Checked", "Harmed", "check_store", "needed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def check_store(project: Project) -> Checked:
     """Reads every blob of the store again, and looks for those that the ledger's facts name."""
     here = list(project.store.digests())
     needs: dict[Digest, list[str]] = {}
-    for digest, who in _needed(project):
+    for digest, who in needed(project):
         needs.setdefault(digest, []).append(who)
     found = project.store.verify(sorted({*here, *needs}))
     harmed = []
@@ -60,8 +60,8 @@ def check_store(project: Project) -> Checked:
     return Checked(blobs=len(here), size_bytes=size_bytes, harmed=tuple(harmed))
 
 
-def _needed(project: Project) -> Iterator[tuple[Digest, str]]:
-    """Blobs that facts name, with what they are of; versions first."""
+def needed(project: Project) -> Iterator[tuple[Digest, str]]:
+    """Blobs that facts name, with what they are of, such as ``demand@3``; versions first."""
     for model in project.state().models.values():
         for version in model.versions.values():
             yield version.package, str(version.ref)

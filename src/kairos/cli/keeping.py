@@ -17,6 +17,13 @@ def verify(args: Namespace) -> int:
 
     with open_project(args) as project:
         found = check_store(project)
+        if args.fetch and found.harmed:
+            from kairos.app.remotes import mend
+
+            mended = mend(project, [one.digest for one in found.harmed], remote=args.remote)
+            if not args.json:
+                say(f"{mended.blobs} of {len(found.harmed)} blobs were fetched anew.")
+            found = check_store(project)
     if args.json:
         show_json({**plain(found), "is_sound": found.is_sound})
         return 0 if found.is_sound else 1
@@ -31,7 +38,7 @@ def verify(args: Namespace) -> int:
     else:
         say(
             f"{read} were read.",
-            "Damaged bytes are never used. What DVC tracks comes back with: dvc fetch",
+            "Damaged bytes are never used. What a remote has comes back with: kairos store verify --fetch",
             "What a step makes is made again with: kairos run --force STEP",
         )
     if gone:

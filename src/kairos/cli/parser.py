@@ -168,10 +168,37 @@ def _data(commands: Commands) -> None:
     add.add_argument("paths", metavar="PATH", type=Path, nargs="+")
     status = _command(actions, "status", "tracking:status", "what is other than its pointer says", is_action=True)
     status.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="default: all that is tracked")
+    status.add_argument(
+        "--remote", metavar="NAME", nargs="?", const="", help="what a remote lacks, or has that is not here"
+    )
     checkout = _command(actions, "checkout", "tracking:checkout", "put tracked data in its place", is_action=True)
     checkout.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="default: all that is tracked")
     checkout.add_argument("--link", choices=("copy", "hardlink", "reflink"), default="copy", help="how files get there")
     checkout.add_argument("--force", action="store_true", help="lose changes that are stored nowhere")
+    _remotes(actions)
+
+
+def _remotes(actions: Commands) -> None:
+    for name, summary in (
+        ("push", "send tracked data to a remote; what is there is not sent"),
+        ("pull", "fetch tracked data from a remote, check it, and put it in its place"),
+    ):
+        move = _command(actions, name, f"remoting:{name}", summary, is_action=True)
+        move.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="default: all that is tracked")
+        move.add_argument("--remote", metavar="NAME", help="default: what the pointer says, then core.remote")
+        move.add_argument(
+            "--jobs", metavar="N", type=_count, default=16, help="blobs on their way at once; default: 16"
+        )
+        move.add_argument("--all", action="store_true", help="what the facts of the ledger need, too")
+        if name == "pull":
+            move.add_argument("--force", action="store_true", help="lose changes that are stored nowhere")
+    remote = _command(actions, "remote", "remoting:listed", "the remotes of DVC's configuration", is_action=True)
+    what = remote.add_subparsers(metavar="ACTION", required=True)
+    _command(what, "list", "remoting:listed", "print them, with the default one", is_action=True)
+    add = _command(what, "add", "remoting:add", "add one, as `dvc remote add` does", is_action=True)
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("url", metavar="URL", help="s3://bucket/folder, ssh://host/folder, …, or a folder's path")
+    add.add_argument("--default", action="store_true", help="use it where none is named")
 
 
 def _looking_back(commands: Commands) -> None:
@@ -188,7 +215,11 @@ def _looking_back(commands: Commands) -> None:
     decide.add_argument("--replay", metavar="ENTRY|all", required=True, help="the ledger entry of the decision")
     store = _command(commands, "store", "keeping:verify", "the bytes behind the facts")
     kept = store.add_subparsers(metavar="ACTION", required=True)
-    _command(kept, "verify", "keeping:verify", "read every blob again; name those that are damaged", is_action=True)
+    verify = _command(
+        kept, "verify", "keeping:verify", "read every blob again; name those that are damaged", is_action=True
+    )
+    verify.add_argument("--fetch", action="store_true", help="fetch those that are damaged or missing from a remote")
+    verify.add_argument("--remote", metavar="NAME", help="from which; default: core.remote")
     report = _command(commands, "report", "looking_back:report", "one self-contained HTML page with pictures")
     report.add_argument(
         "-o", dest="output", metavar="FILE", type=Path, help="where to; default: report.html in the project's folder"

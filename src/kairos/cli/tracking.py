@@ -28,6 +28,10 @@ def add(args: Namespace) -> int:
 
 def status(args: Namespace) -> int:
     """Says how tracked data stands; 1 if any of it is other than its pointer says, or is not here."""
+    if args.remote is not None:
+        from kairos.cli.remoting import status as at_remote
+
+        return at_remote(args)
     from kairos.app.data import standing
 
     with open_project(args) as project:

@@ -55,7 +55,7 @@ class Store:
         """
         if not path.is_file():
             raise NotFound("There is no file to store.", given=path.name, accepted="a path to a file")
-        return take_file(self.root, self._files, path)
+        return take_file(self.root, self.files, path)
 
     def put_folder(self, path: Path, *, remembers: bool = False) -> Digest:
         """Stores every file of a folder, then the folder's listing; a crash in between leaves no half folder.
@@ -72,13 +72,17 @@ class Store:
         """
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
-        return take_folder(self.root, self._files, path, index=self.index(path) if remembers else None).digest
+        return take_folder(self.root, self.files, path, index=self.index(path) if remembers else None).digest
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
         if not self._place(digest).is_file():
             return False
         return not is_folder(digest) or all(self._place(leaf).is_file() for leaf in self.listing(digest).values())
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether the blob itself is here; of a folder, its listing."""
+        return self._place(digest).is_file()
 
     def path(self, digest: Digest) -> Path:
         """The blob's own file, which is read-only and must not be changed.
@@ -88,7 +92,11 @@ class Store:
         """
         place = self._place(digest)
         if not place.is_file():
-            raise BlobMissing(f"The store holds no blob {digest}.", hint="Try `dvc fetch`.", digest=digest)
+            raise BlobMissing(
+                f"The store holds no blob {digest}.",
+                hint="Where a remote has it: kairos data pull PATH, or kairos store verify --fetch",
+                digest=digest,
+            )
         return place
 
     def get_bytes(self, digest: Digest, *, verify: bool = False) -> bytes:
@@ -166,19 +174,20 @@ class Store:
 
     def digests(self) -> Iterator[Digest]:
         """Every blob the store holds, sorted."""
-        for folder in sorted(self._files.glob("[0-9a-f][0-9a-f]")):
+        for folder in sorted(self.files.glob("[0-9a-f][0-9a-f]")):
             for file in sorted(folder.iterdir()):
                 name = folder.name + file.name
                 if len(name.removesuffix(".dir")) == 32:
                     yield Digest(name)
 
     @property
-    def _files(self) -> Path:
+    def files(self) -> Path:
+        """Where the blobs are."""
         return self.root / "files" / "md5"
 
     def _place(self, digest: Digest) -> Path:
         check_digest(digest)
-        return self._files / digest[:2] / digest[2:]
+        return self.files / digest[:2] / digest[2:]
 
     def index(self, folder: Path) -> Path:
         """Where is remembered what a folder's files were."""
@@ -250,7 +259,8 @@ def _replaced(desk: Path, target: Path) -> bool:
 def _damaged(digest: Digest) -> BlobDamaged:
     return BlobDamaged(
         f"The blob {digest} is damaged: its bytes do not match its name.",
-        hint="It was not used. Make it again: kairos run --force STEP; what `dvc` tracks comes back with: dvc fetch",
+        hint="It was not used. Make it again: kairos run --force STEP; what a remote has comes back "
+        "with: kairos store verify --fetch",
         digest=digest,
     )
 

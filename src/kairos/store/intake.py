@@ -7,6 +7,7 @@ system is synced, and only then do they get their names: after a crash at any mo
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -28,7 +29,7 @@ from kairos.store.index import IndexReader, IndexWriter, is_settled
 from kairos.store.walking import Stamp, stamp_of, walk
 from kairos.values import Digest
 
-__all__ = ["Taken", "take_file", "take_folder"]
+__all__ = ["Desk", "Taken", "take_file", "take_folder"]
 
 _WHOLE_BYTES = 4 << 20
 """Files up to this are held in memory."""
@@ -87,7 +88,7 @@ def take_folder(root: Path, blobs: Path, folder: Path, *, index: Path | None = N
     files = size_bytes = read = stored = 0
     with (
         ThreadPoolExecutor(_THREADS, thread_name_prefix="kairos-store") as pool,
-        _Desk(root / "tmp", blobs) as desk,
+        Desk(root / "tmp", blobs) as desk,
         nullcontext() if index is None else IndexWriter(index) as remembered,
         ListingWriter(root / "tmp") as listing,
     ):
@@ -124,7 +125,7 @@ def take_file(root: Path, blobs: Path, path: Path) -> Digest:
         path: The file.
     """
     make_folder(root / "tmp")
-    with _Desk(root / "tmp", blobs) as desk:
+    with Desk(root / "tmp", blobs) as desk:
         found = take(str(path), desk.name(), str(blobs))
         if found.temporary is not None:
             desk.place(found.temporary, found.digest, found.size_bytes)
@@ -133,7 +134,7 @@ def take_file(root: Path, blobs: Path, path: Path) -> Digest:
 
 
 def _look(
-    folder: Path, blobs: Path, index: IndexReader | None, desk: _Desk, pool: Executor
+    folder: Path, blobs: Path, index: IndexReader | None, desk: Desk, pool: Executor
 ) -> Iterator[tuple[str, Stamp, bytes | None, Read | None]]:
     """Every file in the order of the walk: with the digest that it had, if it did not change, or as it was read.
 
@@ -181,20 +182,26 @@ def _is_there(blobs: str, digest: str) -> bool:
     return os.path.exists(f"{blobs}/{digest[:2]}/{digest[2:]}")
 
 
-class _Desk:
+class Desk:
     """Where bytes lie until the disk has them and they get their names.
 
     Args:
         folder: For temporary files; on the file system of the blobs.
         blobs: The store's folder of blobs.
+        most_waiting: After so many files the disk is waited for.
+        most_bytes: After so many bytes, too.
     """
 
-    def __init__(self, folder: Path, blobs: Path) -> None:
+    def __init__(
+        self, folder: Path, blobs: Path, *, most_waiting: int = _MOST_WAITING, most_bytes: int = _MOST_BYTES
+    ) -> None:
         self._above, self._blobs = folder, blobs
-        self._count = self._bytes = 0
+        self._most_waiting, self._most_bytes = most_waiting, most_bytes
+        self._numbers = itertools.count(1)  # names are asked for by several threads
+        self._bytes = 0
         self._waiting: list[tuple[str, str]] = []
 
-    def __enter__(self) -> _Desk:
+    def __enter__(self) -> Desk:
         self._folder = tempfile.mkdtemp(prefix="take-", dir=self._above)
         return self
 
@@ -203,14 +210,13 @@ class _Desk:
 
     def name(self) -> str:
         """A name for a temporary file."""
-        self._count += 1
-        return f"{self._folder}/{self._count}"
+        return f"{self._folder}/{next(self._numbers)}"
 
     def place(self, temporary: str, digest: str, size_bytes: int) -> None:
         """Gives a file its name, now or when enough wait."""
         self._waiting.append((temporary, digest))
         self._bytes += size_bytes
-        if len(self._waiting) >= _MOST_WAITING or self._bytes >= _MOST_BYTES:
+        if len(self._waiting) >= self._most_waiting or self._bytes >= self._most_bytes:
             self.flush()
 
     def flush(self) -> None:

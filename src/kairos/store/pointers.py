@@ -34,6 +34,10 @@ class Pointer:
     """Of the file, or of all files of the folder together."""
     files: int | None
     """Number of files of a folder; ``None`` for a file."""
+    remote: str | None = None
+    """The remote that keeps it, if it is not the default one."""
+    is_pushed: bool = True
+    """Whether it may be sent to a remote."""
 
 
 class _Output(msgspec.Struct):
@@ -42,6 +46,8 @@ class _Output(msgspec.Struct):
     hash: Literal["md5"]
     path: str
     nfiles: int | None = None
+    remote: str | None = None
+    push: bool = True
 
 
 class _PointerFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,6 +100,8 @@ def read_pointer(path: Path) -> Pointer:
         digest=Digest(output.md5),
         size_bytes=output.size,
         files=output.nfiles,
+        remote=output.remote,
+        is_pushed=output.push,
     )
 
 

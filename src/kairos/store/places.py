@@ -1,0 +1,98 @@
+"""Where blobs are kept for others: what transfers need of such a place, and the simplest of them, a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from kairos.store.files import clone_file, make_folder
+from kairos.values import Digest
+
+__all__ = ["UNKNOWN", "FolderPlace", "Place", "PlaceRefused", "name_of"]
+
+UNKNOWN = -1
+"""The size of a blob that is there, where the place does not tell it."""
+
+
+class PlaceRefused(OSError):
+    """The place does not do it, and will not if it is asked again: who asks is not known, or an option is wrong."""
+
+
+class Place(Protocol):
+    """A place with blobs in DVC's layout. All methods may be called from several threads.
+
+    They raise ``FileNotFoundError`` where a blob is not there, ``PlaceRefused`` or ``PermissionError`` where it is of
+    no use to ask again, and any other ``OSError`` where it may be.
+    """
+
+    @property
+    def lists(self) -> bool:
+        """Whether it can say what is there."""
+
+    def sizes(self, shard: str) -> Mapping[Digest, int]:
+        """Sizes in bytes of all blobs whose digests begin with these two characters."""
+
+    def size(self, digest: Digest) -> int | None:
+        """The size of a blob in bytes; ``None``: it is not there."""
+
+    def send(self, source: Path, digest: Digest) -> None:
+        """Puts a file there, in place of what is; as far as its protocol allows nobody sees a part."""
+
+    def fetch(self, digest: Digest, target: Path) -> None:
+        """Gets a blob into a new file; its bytes are not checked."""
+
+
+def name_of(digest: Digest) -> str:
+    """The path of a blob inside a place: ``files/md5/ab/cdef…``."""
+    return f"files/md5/{digest[:2]}/{digest[2:]}"
+
+
+class FolderPlace:
+    """A folder of this machine, or one that another machine shares with it.
+
+    Args:
+        root: The folder; made by the first send.
+    """
+
+    lists = True
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def sizes(self, shard: str) -> Mapping[Digest, int]:
+        """See ``Place``."""
+        try:
+            with os.scandir(self._root / "files" / "md5" / shard) as entries:
+                return {Digest(shard + entry.name): entry.stat().st_size for entry in entries}
+        except FileNotFoundError:
+            return {}
+
+    def size(self, digest: Digest) -> int | None:
+        """See ``Place``."""
+        try:
+            return (self._root / name_of(digest)).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def send(self, source: Path, digest: Digest) -> None:
+        """See ``Place``."""
+        target = self._root / name_of(digest)
+        make_folder(target.parent)
+        make_folder(self._root / "tmp")
+        desk = Path(tempfile.mkdtemp(prefix="send-", dir=self._root / "tmp"))
+        try:
+            clone_file(source, desk / "blob", "reflink")
+            with (desk / "blob").open("rb") as file:
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            os.replace(desk / "blob", target)
+        finally:
+            shutil.rmtree(desk, ignore_errors=True)
+
+    def fetch(self, digest: Digest, target: Path) -> None:
+        """See ``Place``."""
+        clone_file(self._root / name_of(digest), target, "reflink")
