@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ORACLES := .venv-oracles
 CLIENTS := .venv-clients
+REMOTES := .venv-remotes
 TORCH := .venv-torch
 # Which PyTorch, and from where: an index of builds without graphics cards saves 6 GB where PyPI has others. Its own is
 # make torch TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
@@ -11,13 +12,13 @@ TORCH_VERSION ?= 2.13.0
 TORCH_FROM ?=
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles clients torch check bench clean
+.PHONY: help setup demo test test-all oracles clients remotes torch check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, and .venv-torch, 1.7 GB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 420 MB, and .venv-torch, 1.7 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -65,6 +66,15 @@ $(CLIENTS)/.done: requirements/clients.lock | $(BIN)/uv
 
 clients: $(CLIENTS)/.done
 
+# Engines of remotes, and servers to try them with; apart from ours, as these servers need older versions of the same.
+$(REMOTES)/.done: requirements/remotes.lock | $(BIN)/uv
+	test -x $(REMOTES)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(REMOTES)
+	$(BIN)/uv pip sync --quiet --python $(REMOTES)/bin/python --require-hashes requirements/remotes.lock
+	$(BIN)/uv pip install --quiet --python $(REMOTES)/bin/python --no-deps -e .
+	touch $@
+
+remotes: $(REMOTES)/.done
+
 # PyTorch, and what turns its networks into ONNX. pip installs it, as uv would take the build for graphics cards.
 $(TORCH)/.done: requirements/run.lock requirements/torch.lock pyproject.toml | $(BIN)/uv
 	test -x $(TORCH)/bin/python || $(BIN)/python -m venv $(TORCH)
@@ -75,14 +85,15 @@ $(TORCH)/.done: requirements/run.lock requirements/torch.lock pyproject.toml | $
 
 torch: $(TORCH)/.done
 
-# Not in `make test`: folders named `oracles`, `clients` and `networks` (norecursedirs in pyproject.toml). Named here, they
-# are collected; networks in an environment that has PyTorch.
-test-all: test oracles clients torch
+# Not in `make test`: folders named `oracles`, `clients`, `remotes` and `networks` (norecursedirs in pyproject.toml). Named here,
+# they are collected; remotes and networks in environments that have their engines.
+test-all: test oracles clients remotes torch
 	$(BIN)/python -m pytest tests/oracles tests/clients
+	$(REMOTES)/bin/python -m pytest tests/remotes
 	$(TORCH)/bin/python -m pytest tests/networks
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(TORCH) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

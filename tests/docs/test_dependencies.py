@@ -52,6 +52,14 @@ def test_every_client_is_listed_and_is_pinned() -> None:
     assert set(names(asked)) <= set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
 
 
+def test_what_remotes_are_tried_with_is_listed_and_is_pinned() -> None:
+    """``remotes.in``, the page and the lock name the same ones."""
+    asked = [line for line in (ROOT / "requirements/remotes.in").read_text().splitlines() if line and line[0] != "#"]
+    assert list(rows("Engines of remotes")) == names(asked)
+    locked = (ROOT / "requirements/remotes.lock").read_text()
+    assert set(names(asked)) <= set(re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE))
+
+
 def test_what_networks_are_tried_with_is_listed_and_is_pinned() -> None:
     """``torch.in``, the page and the lock name the same ones; PyTorch is in no lock."""
     asked = [line for line in (ROOT / "requirements/torch.in").read_text().splitlines() if line and line[0] != "#"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -142,8 +143,12 @@ def test_whichever_operation_fails_nothing_is_half_there(tmp_path: Path, for_goo
     root = store.put_folder(tmp_path / "data")
     whole = FailingPlace(tmp_path / "whole")
     push(store, whole, [root])
+
+    def at(number: int) -> Callable[[int], bool]:
+        return lambda asked: asked >= number if for_good else asked == number
+
     for number in range(1, 2 * 7 + 1):  # 7 looks, 7 sends
-        place = FailingPlace(tmp_path / f"remote-{number}", lambda n, at=number: n >= at if for_good else n == at)
+        place = FailingPlace(tmp_path / f"remote-{number}", at(number))
         if for_good:
             with pytest.raises(RemoteFailed, match="Connection reset") as error:
                 push(store, place, [root], patience=AT_ONCE, jobs=2)
@@ -157,7 +162,7 @@ def test_whichever_operation_fails_nothing_is_half_there(tmp_path: Path, for_goo
         assert FolderPlace(place.root).size(root) is not None
     for number in range(1, 7 + 1):
         clone = other(tmp_path, f"clone-{number}")
-        place = FailingPlace(tmp_path / "whole", lambda n, at=number: n >= at if for_good else n == at)
+        place = FailingPlace(tmp_path / "whole", at(number))
         if for_good:
             with pytest.raises(RemoteFailed, match="fetched and stay"):
                 pull(clone, place, [root], patience=AT_ONCE, jobs=2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from kairos.app.project import Project
+from kairos.app.using import uses_store
 from kairos.errors import NotFound, StoreError
 from kairos.store.difference import changes
 from kairos.store.files import Link
@@ -68,6 +69,7 @@ def tracked(project: Project, paths: Sequence[Path] = ()) -> list[Pointer]:
     return found
 
 
+@uses_store
 def add(project: Project, paths: Sequence[Path]) -> list[Put]:
     """Stores files and folders and writes their pointers, as ``dvc add`` does.
 

@@ -18,6 +18,7 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
+from kairos.app.using import uses_store
 from kairos.app.watching import TRIAGED, Watch
 from kairos.delivery.state import ModelState, VersionState
 from kairos.gates.losses import loss_named
@@ -102,6 +103,7 @@ def fit_on_log(project: Project, watch: Watch, model: ModelSettings, champion: V
     return Fitted(recalibration=found, answers=answers, window=Window(learnt["at"][0], learnt["at"][-1]))
 
 
+@uses_store
 def recalibrate(
     project: Project, watch: Watch, model: ModelSettings, champion: VersionState, *, reasons: list[str]
 ) -> VersionRef | None:

@@ -11,6 +11,7 @@ from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
+from kairos.app.using import uses_store
 from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
 from kairos.ledger import Fact
 from kairos.models.finish import FinishModel, ModelOptions
@@ -51,6 +52,7 @@ class Trained:
     baseline's, ``demand.absolute_error.baseline``."""
 
 
+@uses_store
 def train(
     project: Project,
     *,

@@ -32,6 +32,7 @@ _WRITES = frozenset(
         "tracking:checkout",
         "remoting:pull",
         "remoting:add",
+        "collecting:gc",
     }
 )
 """Commands that write facts, predictions or artifacts; the others read."""

@@ -192,6 +192,12 @@ def _remotes(actions: Commands) -> None:
         move.add_argument("--all", action="store_true", help="what the facts of the ledger need, too")
         if name == "pull":
             move.add_argument("--force", action="store_true", help="lose changes that are stored nowhere")
+    gc = _command(actions, "gc", "collecting:gc", "remove blobs that nobody needs; says which and why", is_action=True)
+    gc.add_argument("--dry-run", action="store_true", help="remove nothing")
+    gc.add_argument("-a", "--all-branches", action="store_true", help="keep what pointers name on any branch of Git")
+    gc.add_argument("-T", "--all-tags", action="store_true", help="the same of tags")
+    gc.add_argument("-A", "--all-commits", action="store_true", help="the same of all commits")
+    gc.add_argument("--grace", metavar="TIME", help="keep what is younger, such as 12h; default: 1d")
     remote = _command(actions, "remote", "remoting:listed", "the remotes of DVC's configuration", is_action=True)
     what = remote.add_subparsers(metavar="ACTION", required=True)
     _command(what, "list", "remoting:listed", "print them, with the default one", is_action=True)

@@ -99,6 +99,14 @@ class StepCache:
         row = self._first("SELECT parts FROM results WHERE place = ? ORDER BY number DESC LIMIT 1", place)
         return None if row is None else Fingerprint.from_plain(json.loads(row[0]))
 
+    def newest(self) -> Iterator[tuple[str, tuple[Artifact, ...]]]:
+        """The place and the artifacts of the result that was put last for each place."""
+        query = "SELECT place, outputs FROM results WHERE number IN (SELECT MAX(number) FROM results GROUP BY place)"
+        with self._damage_named():
+            rows = self._connection.execute(query).fetchall()
+        for place, outputs in rows:
+            yield place, tuple(Artifact.from_plain(each) for each in json.loads(outputs))
+
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
