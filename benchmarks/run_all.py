@@ -9,6 +9,7 @@ from pathlib import Path
 BENCHMARKS = (
     "startup",
     "store.add",
+    "data.diff",
     "pipeline.nothing_changed",
     "serving.one_row",
     "serving.five_models",

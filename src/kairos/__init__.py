@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kairos.pipeline.declare import model, source, step
@@ -9,18 +10,22 @@ from kairos.values import Window
 
 if TYPE_CHECKING:
     from kairos.gates.behaviour import directional, invariant, monotone
+    from kairos.pipeline.asof import as_of_join
 
 __version__ = "0.1.0"
 
-__all__ = ["Window", "__version__", "directional", "invariant", "model", "monotone", "source", "step"]
+__all__ = ["Window", "__version__", "as_of_join", "directional", "invariant", "model", "monotone", "source", "step"]
 
-_CHECKS = ("directional", "invariant", "monotone")
+_LATE = {
+    "as_of_join": "kairos.pipeline.asof",
+    "directional": "kairos.gates.behaviour",
+    "invariant": "kairos.gates.behaviour",
+    "monotone": "kairos.gates.behaviour",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Helpers of a project's checks, loaded when first asked for: they need numpy, and a pipeline may not."""
-    if name not in _CHECKS:
+    """Helpers of a project, loaded when first asked for: they need numpy or Polars, and a pipeline may not."""
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from kairos.gates import behaviour
-
-    return getattr(behaviour, name)
+    return getattr(import_module(_LATE[name]), name)

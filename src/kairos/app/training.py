@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from kairos.app.inspecting import DataCheck, Inspector
 from kairos.app.losses import check_columns, holdout_losses
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
@@ -50,6 +51,8 @@ class Trained:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Mean losses on the holdout, in the loss's unit, such as ``demand.absolute_error``; beside each one the simple
     baseline's, ``demand.absolute_error.baseline``."""
+    data_checks: tuple[DataCheck, ...] = ()
+    """Of the artifacts that ``[data.ARTIFACT]`` asks something of."""
 
 
 @uses_store
@@ -91,8 +94,10 @@ def train(
 
     def check(graph: Graph) -> None:
         _check_names(project.settings.models.values(), graph)
+        _check_artifacts(project.settings.data, graph)
         contracts.update(contracts_of(graph, project.settings.models.values()))
 
+    inspector = Inspector(project, window)
     try:
         result = run(
             pipeline_source(project),
@@ -106,6 +111,7 @@ def train(
             targets=None if twin is None else _needed_for(project.settings.model(twin.model)),
             force=force,
             check=check,
+            inspect=inspector,
             on_event=on_event,
             should_stop=project.stopping.is_set,
         )
@@ -113,6 +119,8 @@ def train(
         project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
         raise
     body = result.plain() | ({"learn": plain(learn)} if learn else {}) | {"contracts": contracts}
+    if inspector.made:
+        body["data_checks"] = [each.plain() for each in inspector.made]
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
     made = [
         (model, result.models[model.step])
@@ -133,7 +141,8 @@ def train(
     if twin is not None:
         told["twin"] = str(twin)
     versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
-    return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged)
+    checks = tuple(inspector.made)
+    return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged, data_checks=checks)
 
 
 def default_window(project: Project) -> Window:
@@ -241,6 +250,17 @@ def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
                 f"kairos.toml: model.{model.name} and its step have no target that both agree on; nothing ran.",
                 given=f"{model.target!r} in the settings, {declared!r} in the decorator",
                 accepted="one of them, or the same twice",
+            )
+
+
+def _check_artifacts(asked: Iterable[str], graph: Graph) -> None:
+    known = [name for node in graph.nodes.values() if node.spec.kind != "model" for name in node.outputs]
+    for name in asked:
+        if name not in known:
+            raise SettingsError(
+                f"kairos.toml: data.{name} is no artifact of the pipeline; nothing ran.",
+                accepted=", ".join(known),
+                hint=did_you_mean(name, known),
             )
 
 

@@ -176,6 +176,7 @@ def _data(commands: Commands) -> None:
     checkout.add_argument("--link", choices=("copy", "hardlink", "reflink"), default="copy", help="how files get there")
     checkout.add_argument("--force", action="store_true", help="lose changes that are stored nowhere")
     _remotes(actions)
+    _tables(actions)
 
 
 def _remotes(actions: Commands) -> None:
@@ -205,6 +206,29 @@ def _remotes(actions: Commands) -> None:
     add.add_argument("name", metavar="NAME")
     add.add_argument("url", metavar="URL", help="s3://bucket/folder, ssh://host/folder, …, or a folder's path")
     add.add_argument("--default", action="store_true", help="use it where none is named")
+
+
+def _tables(actions: Commands) -> None:
+    """What looks into tables; ``TABLE`` is whatever names one."""
+    what = "a file, PATH[@REVISION] that is tracked, a digest, ARTIFACT[@RUN]"
+    diff = _command(actions, "diff", "tables:diff", "what differs between two versions of a table", is_action=True)
+    diff.add_argument("first", metavar="BEFORE", help=what)
+    diff.add_argument("second", metavar="AFTER")
+    diff.add_argument("--key", metavar="COLUMNS", action="append", default=[], help="what names a row, as in dteday,hr")
+    diff.add_argument("--rows", metavar="N", type=_count, default=0, help="show N rows of each kind as well")
+    show = _command(actions, "show", "tables:show", "the first rows of a table", is_action=True)
+    show.add_argument("table", metavar="TABLE", help=what)
+    show.add_argument("-n", dest="count", metavar="N", type=_count, default=10)
+    contract = _command(actions, "contract", "tables:infer", "what is promised of a table, as code", is_action=True)
+    kinds = contract.add_subparsers(metavar="ACTION", required=True)
+    infer = _command(kinds, "infer", "tables:infer", "draft a contract from a table; review it", is_action=True)
+    infer.add_argument("table", metavar="TABLE", help=what)
+    infer.add_argument("-o", dest="output", metavar="FILE", type=Path, help="default: print it")
+    leaks = _command(
+        actions, "leaks", "leaks:leaks", "what a training table tells of the holdout and the target", is_action=True
+    )
+    leaks.add_argument("model", metavar="MODEL", nargs="?", help="default: the only one")
+    leaks.add_argument("--run", metavar="RUN", help="default: the last run that made both tables")
 
 
 def _looking_back(commands: Commands) -> None:

@@ -39,11 +39,21 @@ def run(args: Namespace) -> int:
         if args.json:
             body = result.plain()
             show_json(
-                {**body, "metrics": trained.metrics, "versions": trained.versions, "unchanged": trained.unchanged}
+                {
+                    **body,
+                    "metrics": trained.metrics,
+                    "versions": trained.versions,
+                    "unchanged": trained.unchanged,
+                    "data_checks": trained.data_checks,
+                }
             )
             _report_json(result)
         else:
             _report(result)
+            for check in trained.data_checks:
+                if check.verdict != "pass" and not (check.verdict == "fail" and check.stops):
+                    look = f" Look at the rows: kairos data show {check.kept}" if check.kept else ""
+                    say(f"  {'warning' if check.verdict == 'fail' else 'no verdict yet'}: {check.what}{look}")
             for name, value in trained.metrics.items():
                 model, _, rest = name.partition(".")
                 loss, _, kind = rest.partition(".")

@@ -8,6 +8,7 @@ from typing import Any
 
 from kairos.clock import Clock
 from kairos.errors import PipelineError
+from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import StepCache
 from kairos.pipeline.code import CodeIndex
 from kairos.pipeline.code_state import code_state
@@ -36,6 +37,7 @@ def run(
     targets: Sequence[str] | None = None,
     force: Collection[str] = (),
     check: Callable[[Graph], None] = lambda graph: None,
+    inspect: Callable[[Sequence[Artifact]], None] = lambda outputs: None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RunResult:
@@ -55,6 +57,8 @@ def run(
         targets: Steps or artifacts that are wanted; ``None``: all.
         force: Steps that run whatever was made before.
         check: Shown the graph before anything runs; what it raises, ``run`` raises.
+        inspect: Shown what each step gave, made or reused, before anything takes it; a ``KairosError`` that it raises
+            fails the step.
         on_event: Told how the steps get on.
         should_stop: Asked ten times a second; a thread that Ctrl-C does not reach is stopped by it.
 
@@ -84,6 +88,7 @@ def run(
         clock=clock,
         finish_model=finish_model,
         force=frozenset(force),
+        inspect=inspect,
         on_event=on_event,
         should_stop=should_stop,
         settings=settings,

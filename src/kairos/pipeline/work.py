@@ -76,6 +76,7 @@ class Work:
     clock: Clock
     finish_model: ModelFinisher
     force: frozenset[str]
+    inspect: Callable[[Outputs], None]
     on_event: Callable[[StepEvent], None]
     should_stop: Callable[[], bool]
     settings: Mapping[str, Setting]
@@ -272,6 +273,11 @@ class Work:
     def _settle(self, job: Job, result: Known, status: Literal["ran", "reused"]) -> None:
         # A reused one too: it is this step's last now.
         self.cache.put(job.name, job.made, result.outputs, pulled_at=result.pulled_at)
+        try:
+            self.inspect(result.outputs)
+        except KairosError as error:
+            self._failed(job, error)
+            return
         self.results[job.name] = self._result(job, status, result.outputs)
         elapsed_s = self.clock.elapsed_s() - job.started_s
         self.on_event(StepEvent(step=job.name, what=status, elapsed_s=elapsed_s, parts=job.pulled))

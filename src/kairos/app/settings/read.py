@@ -10,8 +10,10 @@ from typing import cast, get_args
 
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.settings.control import read_control
+from kairos.app.settings.data_checks import read_data_checks
 from kairos.app.settings.delivery import read_delivery
 from kairos.app.settings.gate import read_gate, read_loss
+from kairos.app.settings.leaks import read_leaks
 from kairos.app.settings.monitor import read_monitor
 from kairos.app.settings.output import read_output
 from kairos.app.settings.privacy import read_privacy
@@ -62,6 +64,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         window=None if window is None else project.parsed("window", Window.parse, window),
         seed=project.whole("seed", 0),
         models=models,
+        data=read_data_checks(top.tables("data")),
         replay_rows=replay.optional_text("rows"),
         replay_window=None if sent is None else replay.parsed("window", Window.parse, sent),
         host=server.text("host", "127.0.0.1"),
@@ -121,6 +124,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         monitor=read_monitor(reader.table("monitor"), label_delay),
         output=output,
         privacy=read_privacy(reader.table("privacy")),
+        leaks=read_leaks(reader.table("leaks")),
     )
     reader.done()
     return model

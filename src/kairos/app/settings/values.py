@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from kairos.app.settings.leaks import LeakSettings
 from kairos.delivery.control import ControlPolicy
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.errors import NotFound
 from kairos.gates.policy import GatePolicy
 from kairos.monitor.policy import MonitorPolicy
+from kairos.pipeline.data_checks.values import DataChecks
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.guard import OutputGuard
 from kairos.values import Window
@@ -54,6 +56,7 @@ class ModelSettings:
     monitor: MonitorPolicy
     output: OutputGuard
     privacy: PrivacySettings
+    leaks: LeakSettings = field(default_factory=LeakSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Settings:
     """What ``kairos run`` looks at when it is not told; ``None``: the last ``history``."""
     seed: int = 0
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    data: Mapping[str, DataChecks] = field(default_factory=dict)
+    """What is asked of artifacts, by their names."""
     replay_rows: str | None = None
     """Name of the artifact whose rows a replay sends as traffic."""
     replay_window: Window | None = None

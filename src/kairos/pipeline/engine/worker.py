@@ -24,6 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kairos.errors import KairosError, OutputError, PipelineError, StepFailed
+from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.declare import StepSpec, find_spec
 from kairos.pipeline.engine.messages import read_message, write_message
@@ -59,6 +60,8 @@ def execute(task: Task) -> tuple[Artifact, ...]:
         inputs: Mapping[str, Any] = given
         if task.finish is not None:
             inputs = task.finish.prepare(task.step, spec.target, given, also)
+        if schemas.is_at_hand():
+            schemas.check_inputs(store, spec.function, inputs)
         random.seed(task.seed)
         np.random.seed(task.seed % 2**32)
         with threadpool_limits(task.cpus):
@@ -66,6 +69,8 @@ def execute(task: Task) -> tuple[Artifact, ...]:
             if spec.kind == "model":
                 request = _request(spec, task, inputs, returned, workdir, given=given, also=also)
                 return (encode_package(store, _finished(spec, task, request), name=task.outputs[0]),)
+        if schemas.is_at_hand():
+            schemas.check_result(store, spec.function, returned)
         return _encoded(store, task, returned)
 
 
