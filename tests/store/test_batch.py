@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
 from kairos.errors import StoreError, UsageError
-from kairos.store.batch import Predictions
+from kairos.store.batch import Packed, Predictions
 from kairos.store.frames import prediction_frame
 from kairos.store.payloads import decode, decode_together, encode
 from kairos.store.predictions import PredictionLog
@@ -23,6 +24,10 @@ from kairos.store.records import Prediction
 AT = datetime(2012, 3, 3, 14, 0, 5, 123456, tzinfo=UTC)
 NUMBERS = some.integers(-(2**63), 2**63 - 1) | some.floats(allow_nan=False)
 SCALARS = some.none() | some.booleans() | NUMBERS | some.text()
+
+
+def packed_of(values: list[float]) -> Packed:
+    return Packed(kind="number", data=np.array(values, dtype="<f8").tobytes())
 
 
 @some.composite
@@ -42,7 +47,10 @@ def batches(draw: Any) -> Predictions:
         ids=each(some.text(min_size=1, max_size=5)),
         keys=each(words),
         abouts=each(some.none() | some.just(AT)),
-        inputs={name: each(SCALARS) for name in draw(some.sets(some.sampled_from("abc")))},
+        inputs={
+            **{name: each(SCALARS) for name in draw(some.sets(some.sampled_from("abc")))},
+            **({"d": packed_of(each(some.floats(-9, 9)))} if draw(some.booleans()) else {}),
+        },
         sparse=frozenset(draw(some.sets(some.sampled_from("abc")))),
         rows=rows,
         versions=each(some.integers(1, 9), len(rows)),
@@ -73,6 +81,28 @@ def test_columns_that_do_not_fit_are_damage(batch: Predictions, name: str) -> No
     cut = replace(batch, **{name: getattr(batch, name)[:-1]})
     with pytest.raises(StoreError, match="cannot be read"):
         decode_together(encode(cut))
+
+
+@given(
+    some.lists(some.none() | some.integers(-(2**53), 2**53), min_size=1),
+    some.lists(some.none() | some.floats(allow_nan=False, allow_infinity=False), min_size=1),
+    some.lists(some.integers(-(2**63), 2**63 - 1), min_size=1),
+)
+def test_packed_numbers_are_those_that_were_packed(
+    wholes: list[int | None], numbers: list[float | None], integers: list[int]
+) -> None:
+    """In the three kinds, with and without missing ones; types are those that single values would have."""
+    told: list[tuple[Any, list[Any], str]] = [
+        ("whole", wholes, "<f8"),
+        ("number", numbers, "<f8"),
+        ("integer", integers, "<i8"),
+    ]
+    for kind, values, dtype in told:
+        array = np.array([np.nan if value is None else value for value in values], dtype=dtype)
+        packed = Packed(kind=kind, data=array.tobytes())
+        assert packed.values() == values == list(packed)
+        assert [type(value) for value in packed] == [type(value) for value in values]
+        assert len(packed) == len(values)
 
 
 @given(batches())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,19 +64,19 @@ class CapturePolicy:
         return Captured(inputs=kept, key=self._entity(entity))
 
     def apply_columns(
-        self, inputs: Mapping[str, Sequence[Scalar]], entities: Sequence[str | None]
-    ) -> tuple[dict[str, list[Scalar]], list[str | None]]:
-        """The same of many rows at once: inputs by column, and the entities.
+        self, inputs: Mapping[str, Iterable[Scalar]], entities: Sequence[str | None]
+    ) -> tuple[dict[str, Iterable[Scalar]], list[str | None]]:
+        """The same of many rows at once: inputs by column, and the entities; what is kept as it came stays itself.
 
         Where a pseudonymised field has no value, neither has its column.
 
         >>> CapturePolicy(keep=frozenset({"a"}), entity="raw").apply_columns({"a": [1, None], "b": [2, 3]}, ["x", None])
         ({'a': [1, None]}, ['x', None])
         """
-        kept: dict[str, list[Scalar]] = {}
+        kept: dict[str, Iterable[Scalar]] = {}
         for name, values in inputs.items():
             if name in self.keep:
-                kept[name] = list(values)
+                kept[name] = values
             elif name in self.pseudonymise:
                 kept[name] = [None if each is None else self._pseudonym(str(each), name) for each in values]
         return kept, [self._entity(entity) for entity in entities]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Any, Literal, TypeVar, cast
 
+import numpy as np
 from msgspec.structs import replace
 
 from kairos.clock import Clock
 from kairos.errors import StoreError
+from kairos.models.signature import Signature
 from kairos.serving.calling import predict
 from kairos.serving.guarding import judge
 from kairos.serving.layers import Layer
 from kairos.serving.outcomes import Outcomes, Owed, Reply, Request
 from kairos.serving.ports import PredictionSink
-from kairos.serving.rows import told_columns
-from kairos.store.batch import Predictions
+from kairos.serving.rows import told_column
+from kairos.store.batch import Packed, Predictions, Scalar
 from kairos.store.records import DROPPED
 from kairos.store.spool import Commit
 
@@ -26,6 +28,9 @@ __all__ = ["Capture", "Recorder", "settle", "unkept", "written"]
 _log = logging.getLogger("kairos.serving")
 
 T = TypeVar("T")
+
+_FEW = 8
+"""Rows up to which numbers are written down one by one."""
 
 
 class Recorder:
@@ -93,9 +98,7 @@ def settle(request: Request, owed: Owed, *, clock: Clock, recorder: Recorder) ->
 def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
     """What is written down of a request: the champion's columns, so that its rows look alike whoever made them."""
     policy = request.route.champion.policy.capture
-    inputs, keys = policy.apply_columns(
-        told_columns(request.columns, request.route.champion.signature), request.entities
-    )
+    inputs, keys = policy.apply_columns(_told(request.columns, request.route.champion.signature), request.entities)
     return Predictions(
         model=request.route.model,
         at=request.at,
@@ -103,7 +106,7 @@ def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
         ids=list(request.ids),
         keys=_told_keys(keys, request.entities),
         abouts=list(request.times),
-        inputs=inputs,
+        inputs=cast("dict[str, list[Scalar] | Packed]", inputs),
         sparse=policy.pseudonymise,
         rows=_all([each.rows for each in outcomes]),
         versions=_all([[each.version.ref.number] * len(each) for each in outcomes]),
@@ -116,6 +119,21 @@ def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
         errors=_all([[each.error] * len(each) for each in outcomes]),
         latencies_us=_all([[each.latency_us] * len(each) for each in outcomes]),
     )
+
+
+def _told(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> Mapping[str, list[Scalar] | Packed]:
+    """Columns as they are written down: numbers of many rows as they are, all else as JSON has it."""
+    told: dict[str, list[Scalar] | Packed] = {}
+    for column in signature.columns:
+        values = columns[column.name]
+        if len(values) <= _FEW or values.dtype.kind not in "fi":
+            told[column.name] = told_column(values, column)
+        elif values.dtype.kind == "i":
+            told[column.name] = Packed(kind="integer", data=values.astype("<i8", copy=False).tobytes())
+        else:
+            kind: Literal["number", "whole"] = "whole" if column.kind == "integer" else "number"
+            told[column.name] = Packed(kind=kind, data=values.astype("<f8", copy=False).tobytes())
+    return told
 
 
 def _told_keys(keys: list[str | None], entities: Sequence[str | None]) -> list[str | None]:

@@ -13,11 +13,23 @@ import msgspec
 import numpy as np
 
 from kairos.errors import KairosError
-from kairos.models.signature import Signature
+from kairos.models.signature import Column, Signature
 from kairos.serving.guard import GuardAction
 from kairos.values import Json
 
-__all__ = ["Answers", "Codec", "Infer", "Intake", "Rows", "Written", "join", "take", "told_columns", "told_rows"]
+__all__ = [
+    "Answers",
+    "Codec",
+    "Infer",
+    "Intake",
+    "Rows",
+    "Written",
+    "join",
+    "take",
+    "told_column",
+    "told_columns",
+    "told_rows",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,17 +187,18 @@ def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signatu
     >>> told_columns({"hour": np.array([3.0, np.nan])}, Signature(columns=(hour,), output=OutputSpec()))
     {'hour': [3, None]}
     """
-    told = {}
-    for column in signature.columns:
-        array = columns[column.name]
-        values: list[Any] = array.tolist()
-        if array.dtype == np.float64:
-            if column.kind == "integer":
-                values = [None if value != value else int(value) for value in values]
-            elif math.isnan(sum(values)):  # or else none of them is; infinities are not taken
-                values = [None if value != value else value for value in values]
-        told[column.name] = values
-    return told
+    return {column.name: told_column(columns[column.name], column) for column in signature.columns}
+
+
+def told_column(array: np.ndarray[Any, Any], column: Column) -> list[Any]:
+    """One column's values as JSON has them."""
+    values: list[Any] = array.tolist()
+    if array.dtype == np.float64:
+        if column.kind == "integer":
+            return [None if value != value else int(value) for value in values]
+        if math.isnan(sum(values)):  # or else none of them is; infinities are not taken
+            return [None if value != value else value for value in values]
+    return values
 
 
 def told_rows(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> list[dict[str, Json]]:

@@ -335,8 +335,8 @@ class ModelServer:
 
     def _ids(self, model: str, rows: Rows) -> list[str]:
         if not self.is_replay:
-            digits = secrets.token_hex(16 * rows.count)
-            return [f"p{digits[at : at + 32]}" for at in range(0, len(digits), 32)]
+            digits = secrets.token_bytes(16 * rows.count).hex(" ", 16)
+            return f"p{digits}".replace(" ", " p").split(" ")
         name = rows.request_id if rows.request_id is not None else f"#{next(self._unnamed)}"
         names = [name] if rows.count == 1 else [f"{name}/{row}" for row in range(rows.count)]
         return [prediction_id(str(self._seed), model, each) for each in names]

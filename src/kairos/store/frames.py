@@ -145,7 +145,7 @@ class _Columns:
         base["error"] += rows.errors
         base["latency_us"] += rows.latencies_us
         base["about"] += _of(abouts, asked)
-        for name, values in rows.inputs.items():
+        for name, values in rows.unpacked().items():
             found = _of(values, asked)
             if name not in rows.sparse or found.count(None) < len(found):
                 self._input(name).extend(found)
