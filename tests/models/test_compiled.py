@@ -39,6 +39,7 @@ from kairos.models.compiling import graph, trees
 from kairos.models.compiling import prove as proving
 from kairos.models.compiling.boosters import catboost_trees
 from kairos.models.compiling.graph import read_ensemble
+from kairos.models.compiling.loops import refuse_loops
 from kairos.models.compiling.prove import compile_model, prove
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Tree, ensemble_nodes
@@ -381,3 +382,34 @@ def test_a_model_put_right_keeps_the_form_where_the_proof_carries() -> None:
     assert Compilation(proof=replace(proof, difference=0.0)).put_right(odds).is_proven
     nothing = Compilation(why="No.")
     assert nothing.put_right(odds) is nothing
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_graph_that_loops_is_no_compiled_form(inside: bool) -> None:
+    """Nothing could end it; one without a loop is taken, whatever else it holds."""
+
+    def branch(nodes: list[Any], name: str) -> Any:
+        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info("y", TensorProto.DOUBLE, None)])
+
+    same = helper.make_node("Identity", ["X"], ["y"])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("n", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+    )
+    loop = helper.make_node("Loop", ["", "go_on"], [], body=body)
+    choice = helper.make_node(
+        "If",
+        ["go_on"],
+        ["y"],
+        then_branch=branch([loop, same] if inside else [same], "then"),
+        else_branch=branch([same], "else"),
+    )
+    nodes = [choice] if inside else [loop, same]
+    refuse_loops(helper.make_model(branch([same], "none")).SerializeToString())
+    with pytest.raises(NotCompiled, match="might never end"):
+        refuse_loops(helper.make_model(branch(nodes, "all")).SerializeToString())

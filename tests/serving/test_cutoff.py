@@ -71,6 +71,28 @@ def counted(folder: Path) -> dict[str, int]:
     return totals
 
 
+def test_a_version_that_cannot_hang_is_called_without_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled form is a graph without loops: to wait for it in a thread would cost more than it takes."""
+    made = route(1, challenger=2, stage="canary", share=0.5, trial_since=SINCE)
+    server, called = plays({1: adds(1000.0), 2: adds(2000.0)}, tmp_path, route=made), list[str]()
+    real = CutOff.call
+
+    def call(self: CutOff, work: Callable[[], Any], *, within_s: float, name: str) -> Any:
+        called.append(name)
+        return real(self, work, within_s=within_s, name=name)
+
+    monkeypatch.setattr(CutOff, "call", call)
+    answers(server, range(20))
+    assert set(called) == {"kairos-demand@2"}
+    called.clear()
+    challenger = server.follower.deployment.routes["demand"].challenger
+    assert challenger is not None
+    object.__setattr__(challenger, "is_bounded", True)
+    assert len(answers(server, range(20))) == 20
+    server.close()
+    assert called == []
+
+
 def test_a_challenger_that_hangs_costs_its_users_one_timeout(tmp_path: Path, hangs: Rule) -> None:
     """The champion answers for it, later requests do not wait for it at all, and each failure is counted."""
     made = route(1, challenger=2, stage="canary", share=0.5, trial_since=SINCE)

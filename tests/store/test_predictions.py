@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from kairos.errors import StoreError, UsageError
 from kairos.store import spool
 from kairos.store.batch import Predictions
 from kairos.store.frames import PREDICTION_SCHEMA
+from kairos.store.journal import JournalWriter
 from kairos.store.predictions import Label, Prediction, PredictionLog, SpoolDamage
 from kairos.store.records import Record
 from kairos.store.rolling import rolling, waiting_bytes
@@ -69,6 +71,13 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < until_s
         time.sleep(0.001)
+
+
+def write_on(writer: spool.PredictionWriter, numbers: range) -> None:
+    """Appends one by one, and lets each change to another spool happen before the next."""
+    for number in numbers:
+        writer.append([prediction(number)])
+        wait_until(lambda: writer._changing is None)
 
 
 def ids(frame: pl.DataFrame) -> list[str]:
@@ -263,8 +272,7 @@ def test_large_spool_is_followed_by_the_next(log: PredictionLog, monkeypatch: py
     """A writer that lives long does not keep one file for ever."""
     monkeypatch.setattr(spool, "LARGEST_SPOOL_BYTES", 2000)
     writer = log.writer("w")
-    for number in range(30):
-        writer.append([prediction(number)])
+    write_on(writer, range(30))
     assert len(spool.spools(log.root)) > 2
     assert log.roll() == 30
     assert len(spool.spools(log.root)) == 1
@@ -289,16 +297,40 @@ def test_a_spool_that_cannot_be_followed_goes_on(
 
     writer = log.writer("w")
     monkeypatch.setattr(os, "open", full)
-    for number in range(30):
-        writer.append([prediction(number)])
+    write_on(writer, range(30))
     assert 1 < len(tries) < 6, "neither once for all nor at each append"
     assert caplog.text.count("No space left on device") == len(tries)
     monkeypatch.setattr(os, "open", real)
-    for number in range(30, 60):
-        writer.append([prediction(number)])
+    write_on(writer, range(30, 60))
     writer.close()
     assert len(spool.spools(log.root)) > 1
     assert log.roll() == 60
+
+
+def test_appends_do_not_wait_for_the_change_to_another_spool(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may take its time: what comes meanwhile goes to the spool that is open, and each row is there once."""
+    monkeypatch.setattr(spool, "LARGEST_SPOOL_BYTES", 500)
+    opened, go_on = threading.Event(), threading.Event()
+    writer = log.writer("w")
+
+    def slow(path: Path) -> JournalWriter:
+        opened.set()
+        assert go_on.wait(30)
+        return JournalWriter(path)
+
+    monkeypatch.setattr(spool, "JournalWriter", slow)
+    for number in range(20):
+        writer.append([prediction(number)])
+    assert opened.wait(30)
+    assert len(spool.spools(log.root)) == 1
+    go_on.set()
+    write_on(writer, range(20, 40))
+    writer.close()
+    assert len(spool.spools(log.root)) > 2
+    assert log.roll() == 40
+    assert sorted(ids(log.predictions("demand", ALL))) == sorted(f"p{number}" for number in range(40))
 
 
 def test_a_full_disk_leaves_no_trail_of_spools(log: PredictionLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,6 +347,7 @@ def test_a_full_disk_leaves_no_trail_of_spools(log: PredictionLog, monkeypatch: 
         for _ in range(5):
             with pytest.raises(StoreError, match="No space left"):
                 writer.append([prediction(2)])
+            wait_until(lambda: writer._changing is None)
     assert len(spool.spools(log.root)) == 2
     writer.append([prediction(3)])
     writer.close()

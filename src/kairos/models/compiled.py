@@ -160,6 +160,8 @@ def can_run() -> bool:
 class CompiledRunner:
     """Runs the ONNX file of a package on one thread of its caller; safe to call from several threads at once."""
 
+    is_bounded = True  # a graph without loops
+
     def __init__(
         self,
         data: bytes,

@@ -14,7 +14,11 @@ __all__ = ["FinishRequest", "Runner"]
 
 
 class Runner(Protocol):
-    """Predicts; safe to call from several threads at once."""
+    """Predicts; safe to call from several threads at once.
+
+    One that has ``is_bounded`` set promises that a call cannot hang: it does a number of operations that depends on the
+    number of rows alone, and runs no code of the user's.
+    """
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Returns one number a row, shape (n,), float64.

@@ -58,10 +58,10 @@ def _predict(
 
 
 def _call(version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock) -> Sequence[float]:
-    """What the version gives. Where another one can answer for it, it is given up after its timeout."""
+    """What the version gives. If it may hang and another one can answer, it is given up after its timeout."""
     columns, timeout = _columns(version, request, rows), version.policy.timeout
     is_alone = role == "champion" and request.route.previous is None
-    if timeout is None or is_alone or isinstance(clock, ReplayClock):
+    if timeout is None or is_alone or version.is_bounded or isinstance(clock, ReplayClock):
         return version.predict(columns, len(rows))
     within_s = timeout.total_seconds()
     return version.cutoff.call(
@@ -73,7 +73,7 @@ def _columns(version: LoadedVersion, request: Request, rows: Sequence[int]) -> M
     if version is request.route.champion or version.signature == request.route.champion.signature:
         if len(rows) == len(request.ids):
             return request.columns
-        chosen = list(rows)
+        chosen = np.array(rows, dtype=np.intp)
         return {name: values[chosen] for name, values in request.columns.items()}
     known = set(version.signature.names)
     told = told_rows(request.columns, request.route.champion.signature)

@@ -55,10 +55,13 @@ class LoadedVersion:
     """Through which it is called where it may be given up."""
     intake: Intake = field(init=False)
     """What protocols have to know of it."""
+    is_bounded: bool = field(init=False)
+    """Whether how long a call takes depends on its number of rows alone, so that nobody need be ready to give it up."""
 
     def __post_init__(self) -> None:
         intake = Intake(signature=self.signature, entity=self.entity, time=self.time)
         object.__setattr__(self, "intake", intake)
+        object.__setattr__(self, "is_bounded", getattr(self.runner, "is_bounded", False))
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> list[float]:
         """One number a row.

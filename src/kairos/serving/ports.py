@@ -35,7 +35,10 @@ __all__ = [
 
 
 class Runner(Protocol):
-    """Predicts; safe to call from several threads at once."""
+    """Predicts; safe to call from several threads at once.
+
+    One that has ``is_bounded`` set says that a call cannot hang, and is called without a thread to wait for it.
+    """
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         """Returns one number a row, shape (n,), for columns of shape (n,) as ``Signature.parse_rows`` gives them."""

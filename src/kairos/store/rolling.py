@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +20,9 @@ from kairos.store.spool import SpoolState, spools
 __all__ = ["rolling", "waiting_bytes"]
 
 _log = logging.getLogger("kairos.store")
+
+_NICE = 10
+"""A roll leaves the processor to those who serve."""
 
 
 @contextmanager
@@ -83,6 +87,7 @@ def _roll(root: Path) -> None:
 def _main() -> int:
     from kairos.store.spooled import SpooledLog  # it loads Polars
 
+    os.nice(_NICE)
     try:
         SpooledLog(Path(sys.argv[1])).roll()
     except (KairosError, OSError) as error:

@@ -127,6 +127,7 @@ class PredictionWriter:
         self.trouble: str | None = None
         """Why the last append kept nothing; ``None``: it went well."""
         self._retry_s = 0.0  # before this moment no first spool is tried again
+        self._changing: threading.Thread | None = None
         self._journal: JournalWriter | None = None
         try:
             self._journal = self._next_journal()
@@ -164,6 +165,8 @@ class PredictionWriter:
 
     def close(self) -> None:
         """Syncs and closes the spool; it can then be removed once it is rolled."""
+        if (changing := self._changing) is not None:
+            changing.join()
         with self._lock:
             if self._journal is not None:
                 self._journal.close()
@@ -175,10 +178,16 @@ class PredictionWriter:
         with self._lock:
             if self._journal is None:
                 self._begin()
-            elif self._size_bytes > max(LARGEST_SPOOL_BYTES, self._retry_bytes) and not self._journal.closed:
-                self._change(self._journal)
+            elif self._is_full(self._journal):
+                self._changing = threading.Thread(target=self._change, args=(self._journal,), name="kairos-spool")
+                self._changing.start()
             self._write(payload)
         return None
+
+    def _is_full(self, journal: JournalWriter) -> bool:
+        """Whether it is time to change to the next spool, and nobody is at it."""
+        limit = max(LARGEST_SPOOL_BYTES, self._retry_bytes)
+        return self._size_bytes > limit and self._changing is None and not journal.closed
 
     def _begin(self) -> None:
         """Opens the first spool, which could not be had before; tried once a second."""
@@ -202,14 +211,21 @@ class PredictionWriter:
         self.trouble = None
 
     def _change(self, former: JournalWriter) -> None:
-        """Goes on in a new spool; if none can be had, in the one that is open."""
+        """Goes on in a new spool; if none can be had, in the one that is open.
+
+        In a thread of its own, because it waits for the disk; what is appended meanwhile goes to the former one.
+        """
         try:
-            self._journal = self._next_journal()
-            self._size_bytes = self._retry_bytes = 0
+            following = self._next_journal()
+            with self._lock:
+                self._journal, self._changing = following, None
+                self._size_bytes = self._retry_bytes = 0
             former.close()
         except StoreError as error:
-            if self._journal is former:
-                self._retry_bytes = self._size_bytes + RETRY_BYTES
+            with self._lock:
+                if self._journal is former:
+                    self._retry_bytes = self._size_bytes + RETRY_BYTES
+                self._changing = None
             _log.warning("The change to a new spool did not go well; predictions are still taken: %s", error)
 
     def _next_journal(self) -> JournalWriter:

@@ -63,6 +63,7 @@ def compile_model(
     if not can_compile():
         return Compilation(why="What compiles a model is not installed: pip install 'kairos-ml[compile]'."), b""
     from kairos.models.compiling.graph import convert, read_ensemble  # it loads onnx
+    from kairos.models.compiling.loops import refuse_loops
 
     try:
         is_foreign = isinstance(estimator, Foreign)
@@ -71,6 +72,7 @@ def compile_model(
             data = estimator.compiled()
         else:
             data = convert(estimator, signature, layout=layout_of(form), method=method)
+        refuse_loops(data)
         precision = estimator.precision if is_foreign else "float64" if ensemble is None else ensemble.precision
         compiled = CompiledRunner(data, signature=signature, form=form)
         # Of a pipeline, or with codes of categories, the trees ask about what comes before them, not about columns.
