@@ -6,19 +6,20 @@ ORACLES := .venv-oracles
 CLIENTS := .venv-clients
 REMOTES := .venv-remotes
 TORCH := .venv-torch
+ORIGINS := .venv-origins
 # Which PyTorch, and from where: an index of builds without graphics cards saves 6 GB where PyPI has others. Its own is
 # make torch TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
 TORCH_VERSION ?= 2.13.0
 TORCH_FROM ?=
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles clients remotes torch check bench clean
+.PHONY: help setup demo test test-all oracles clients remotes torch origins check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 420 MB, and .venv-torch, 1.7 GB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 420 MB, .venv-torch, 1.7 GB, and .venv-origins, 1.1 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -85,15 +86,25 @@ $(TORCH)/.done: requirements/run.lock requirements/torch.lock pyproject.toml | $
 
 torch: $(TORCH)/.done
 
-# Not in `make test`: folders named `oracles`, `clients`, `remotes` and `networks` (norecursedirs in pyproject.toml). Named here,
-# they are collected; remotes and networks in environments that have their engines.
-test-all: test oracles clients remotes torch
+# Databases and tables that sources pull from.
+$(ORIGINS)/.done: requirements/run.lock requirements/origins.lock pyproject.toml | $(BIN)/uv
+	test -x $(ORIGINS)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(ORIGINS)
+	$(BIN)/uv pip install --quiet --python $(ORIGINS)/bin/python --require-hashes -r requirements/run.lock -r requirements/origins.lock
+	$(BIN)/uv pip install --quiet --python $(ORIGINS)/bin/python --no-deps -e .
+	touch $@
+
+origins: $(ORIGINS)/.done
+
+# Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks` and `origins` (norecursedirs in pyproject.toml).
+# Named here, they are collected; the last three in environments that have their engines.
+test-all: test oracles clients remotes torch origins
 	$(BIN)/python -m pytest tests/oracles tests/clients
 	$(REMOTES)/bin/python -m pytest tests/remotes
 	$(TORCH)/bin/python -m pytest tests/networks
+	$(ORIGINS)/bin/python -m pytest tests/origins
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) $(ORIGINS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,12 +11,36 @@ from kairos.values import Window
 if TYPE_CHECKING:
     from kairos.gates.behaviour import directional, invariant, monotone
     from kairos.pipeline.asof import as_of_join
+    from kairos.pipeline.origins.declared import Delta, Files, Http, Iceberg, Sql
+    from kairos.pipeline.origins.rows import Rows
 
 __version__ = "0.1.0"
 
-__all__ = ["Window", "__version__", "as_of_join", "directional", "invariant", "model", "monotone", "source", "step"]
+__all__ = [
+    "Delta",
+    "Files",
+    "Http",
+    "Iceberg",
+    "Rows",
+    "Sql",
+    "Window",
+    "__version__",
+    "as_of_join",
+    "directional",
+    "invariant",
+    "model",
+    "monotone",
+    "source",
+    "step",
+]
 
 _LATE = {
+    "Delta": "kairos.pipeline.origins.declared",
+    "Files": "kairos.pipeline.origins.declared",
+    "Http": "kairos.pipeline.origins.declared",
+    "Iceberg": "kairos.pipeline.origins.declared",
+    "Rows": "kairos.pipeline.origins.rows",
+    "Sql": "kairos.pipeline.origins.declared",
     "as_of_join": "kairos.pipeline.asof",
     "directional": "kairos.gates.behaviour",
     "invariant": "kairos.gates.behaviour",

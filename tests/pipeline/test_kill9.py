@@ -108,3 +108,36 @@ def test_two_processes_may_run_one_project_at_once(place: Place) -> None:
     children = [run_elsewhere(place) for _ in range(2)]
     assert [child.wait() for child in children] == [0, 0]
     assert set(statuses(place.run()).values()) == {"reused"}
+
+
+def test_a_backfill_that_was_killed_goes_on_with_what_is_missing(place: Place) -> None:
+    """Partitions that were there by then are not pulled again."""
+    place.write("""
+        import polars as pl, time
+        from datetime import timedelta
+        from pathlib import Path
+        from kairos import Files, Rows
+        @source(every="1d", reads=Files("data/{date}.csv"))
+        def rentals(rows: Rows) -> pl.DataFrame:
+            table = rows.table()
+            with open("pulled.txt", "a") as log: print(table["day"][0], file=log)
+            while len(Path("pulled.txt").read_text().splitlines()) >= 8 and not Path("go").exists(): time.sleep(0.01)
+            return table
+    """)
+    (place.root / "data").mkdir()
+    days = [f"2011-01-{day:02}" for day in range(3, 24)]
+    for day in days:
+        (place.root / "data" / f"{day}.csv").write_text(f"day\n{day}\n")
+    log = place.root / "pulled.txt"
+    process = run_elsewhere(place)
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) >= 9)
+    process.kill()
+    process.wait()
+    before = log.read_text().splitlines()
+    (place.root / "go").touch()
+    result = place.run()
+    assert result.ok
+    after = log.read_text().splitlines()[len(before) :]
+    assert sorted(set(before) | set(after)) == days
+    assert len(after) <= len(days) - len(before) + 4  # two were under way, and two may have been on their way back
+    assert result.artifact("rentals").meta["rows"] == 21

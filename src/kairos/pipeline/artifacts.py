@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from kairos.errors import OutputError, UsageError
 from kairos.pipeline.checks import STORABLE
+from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.typed import typed, untyped
 from kairos.store import Store
 from kairos.values import Digest, Json, canonical_json
@@ -67,6 +69,8 @@ def encode(store: Store, value: object, *, name: str) -> Artifact:
         from kairos.pipeline.frames import encode_frame  # loads Polars, which a run without tables does not need
 
         return encode_frame(store, value, name=name)
+    if isinstance(value, Rows):
+        return _encode_rows(store, value, name)
     if _comes_from(value, "numpy") and type(value).__name__ == "ndarray":
         return _encode_array(store, value, name)
     if isinstance(value, str):
@@ -113,6 +117,14 @@ def decode(store: Store, artifact: Artifact, *, workdir: Path) -> Any:
             target = workdir / artifact.name / str(artifact.meta.get("name", "package"))
             store.checkout(artifact.digest, target)
             return target
+
+
+def _encode_rows(store: Store, rows: Rows, name: str) -> Artifact:
+    with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
+        path = Path(folder, "rows.parquet")
+        count, columns = rows.write(path)
+        digest = store.put_file(path)
+    return Artifact(name=name, digest=digest, kind="table/polars", meta={"rows": count, "columns": columns})
 
 
 def _encode_array(store: Store, value: Any, name: str) -> Artifact:

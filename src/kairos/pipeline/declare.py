@@ -10,10 +10,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from kairos.errors import GraphError, UsageError
 from kairos.values import parse_duration
+
+if TYPE_CHECKING:
+    from kairos.pipeline.origins.declared import Origin
 
 __all__ = ["REQUIRED", "Kind", "StepSpec", "find_spec", "model", "source", "step"]
 
@@ -52,6 +55,8 @@ class StepSpec:
     """Files or folders, relative to the project, that a source reads."""
     settles_after: timedelta | None = None
     """How long after its end a partition may still change."""
+    reads: Origin | None = None
+    """Where the rows that a source is given come from."""
     target: str | None = None
     drop: tuple[str, ...] = ()
 
@@ -70,6 +75,7 @@ def source(
     every: str | None = None,
     files: Sequence[str] = (),
     settles_after: str | None = None,
+    reads: Origin | None = None,
     cpus: int = 1,
     seed: int | None = None,
 ) -> Callable[[F], F]: ...
@@ -80,19 +86,22 @@ def source(
     every: str | None = None,
     files: Sequence[str] = (),
     settles_after: str | None = None,
+    reads: Origin | None = None,
     cpus: int = 1,
     seed: int | None = None,
 ) -> F | Callable[[F], F]:
     """Declares a step with no inputs that pulls raw data for a window of time.
 
-    Its only positional parameter, if any, is ``window``. What it returned is reused only if ``files`` names what it
-    reads (the files' digests then decide), or if it was pulled ``settles_after`` after the window's end or later;
-    otherwise it is pulled again in each run. Steps after it still run only if the data differ.
+    Its only positional parameter, if any, is ``window``; or ``rows``, if ``reads`` says where they come from. What it
+    returned is reused only if ``files`` names what it reads (the files' digests then decide), if the watermark of what
+    it ``reads`` is the same, or if it was pulled ``settles_after`` after the window's end or later; otherwise it is
+    pulled again in each run. Steps after it still run only if the data differ.
 
     Args:
         every: Pull in partitions of this length (``"7d"``), each reused on its own; the tables are concatenated.
         files: Files or folders it reads, relative to the project's folder.
         settles_after: How long after its end a window may still change (``"1d"``).
+        reads: The origin whose rows it is given: ``Files``, ``Sql``, ``Http``, ``Delta`` or ``Iceberg``.
         cpus: Threads that numeric libraries may use.
         seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
     """
@@ -100,6 +109,7 @@ def source(
         "every": _duration(every),
         "files": (files,) if isinstance(files, str) else tuple(files),
         "settles_after": _duration(settles_after),
+        "reads": reads,
     }
     return _decorate(function, "source", cpus=cpus, seed=seed, options=options)
 
@@ -203,12 +213,8 @@ def _read(
     takes_seed = "seed" in params
     own_seed = params.pop("seed", None)
     takes_window = kind == "source" and positional == ["window"]
-    if kind == "source" and positional and not takes_window:
-        raise GraphError(
-            f"Source {name!r} may have one positional parameter, 'window'.",
-            given=", ".join(positional),
-            hint="A function of upstream artifacts is a @step; a setting of a source is keyword-only.",
-        )
+    if kind == "source":
+        _check_source(name, positional, options)
     return StepSpec(
         name=name,
         kind=kind,
@@ -221,6 +227,32 @@ def _read(
         cpus=cpus,
         **options,
     )
+
+
+def _check_source(name: str, positional: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Refuses a source whose parameters do not fit what it reads."""
+    reads = options["reads"]
+    if reads is not None and positional != ["rows"]:
+        raise GraphError(
+            f"Source {name!r} reads an origin, so it has one positional parameter, 'rows'.",
+            given=", ".join(positional) or "none",
+            hint=f"Write: def {name}(rows: Rows, ...).",
+        )
+    if reads is None and positional not in ([], ["window"]):
+        raise GraphError(
+            f"Source {name!r} may have one positional parameter, 'window'.",
+            given=", ".join(positional),
+            hint="Write @source(reads=Files(...)) to be given rows."
+            if positional == ["rows"]
+            else "A function of upstream artifacts is a @step; a setting of a source is keyword-only.",
+        )
+    if reads is not None and options["files"]:
+        raise GraphError(f"Source {name!r} has both reads= and files=.", accepted="one of them")
+    if reads is not None and options["every"] is not None and not reads.is_windowed:
+        raise GraphError(
+            f"Source {name!r} is pulled in partitions, and its origin gives all rows to each of them.",
+            accepted="a column of times (time=...), or times in the names ({date}) or params ({start}, {end})",
+        )
 
 
 def _duration(text: str | None) -> timedelta | None:

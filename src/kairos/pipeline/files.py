@@ -9,7 +9,7 @@ from kairos.errors import UsageError
 from kairos.pipeline.declare import StepSpec
 from kairos.values import Digest
 
-__all__ = ["file_digests"]
+__all__ = ["file_digest", "file_digests"]
 
 _known: dict[tuple[str, int, int], Digest] = {}
 """By path, size in bytes and time of change in nanoseconds, for as long as the process lives."""
@@ -31,11 +31,12 @@ def file_digests(root: Path, spec: StepSpec) -> dict[str, Digest]:
         if not path.exists():
             raise UsageError(f"Source {spec.name!r} reads {name!r}, which is not there.", accepted="a file or folder")
         for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
-            found[file.relative_to(root).as_posix()] = _digest(file)
+            found[file.relative_to(root).as_posix()] = file_digest(file)
     return found
 
 
-def _digest(file: Path) -> Digest:
+def file_digest(file: Path) -> Digest:
+    """MD5 of a file, read again only if its size or time of change differs from when this process read it."""
     facts = file.stat()
     key = (str(file), facts.st_size, facts.st_mtime_ns)
     if key not in _known:

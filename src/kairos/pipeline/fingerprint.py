@@ -129,6 +129,8 @@ def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, show:
 
 
 def _short(identity: str) -> str:
+    if " " in identity:  # a watermark, which was written to be read
+        return identity
     kind, _, rest = identity.rpartition(":")
     if ":" in kind:
         kind, _, rest = identity.partition(":")

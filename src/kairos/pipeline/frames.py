@@ -19,7 +19,7 @@ from kairos.store import Store
 from kairos.store.tables import read_table, write_table
 from kairos.values import Json
 
-__all__ = ["concatenate", "decode_frame", "encode_frame"]
+__all__ = ["concatenate", "decode_frame", "encode_frame", "unfit"]
 
 
 def encode_frame(store: Store, value: Any, *, name: str) -> Artifact:
@@ -64,19 +64,20 @@ def concatenate(frames: Sequence[Any], *, name: str) -> Any:
         try:
             return pl.concat(frames, how="vertical")
         except pl.exceptions.PolarsError as error:
-            raise _unfit(name, str(error)) from error
+            raise unfit(name, str(error)) from error
     if {type(frame).__name__ for frame in frames} != {"DataFrame"} or any(
         isinstance(frame, pl.DataFrame) for frame in frames
     ):
-        raise _unfit(name, ", ".join(sorted({type(frame).__qualname__ for frame in frames})))
+        raise unfit(name, ", ".join(sorted({type(frame).__qualname__ for frame in frames})))
     import pandas as pd  # as above
 
     if any(list(frame.dtypes.items()) != list(frames[0].dtypes.items()) for frame in frames):
-        raise _unfit(name, "columns or types that differ")
+        raise unfit(name, "columns or types that differ")
     return pd.concat(frames, ignore_index=True)
 
 
-def _unfit(name: str, given: str) -> OutputError:
+def unfit(name: str, given: str) -> OutputError:
+    """What is said of partitions that differ."""
     return OutputError(
         f"The partitions of source {name!r} cannot be put below each other.",
         given=given,

@@ -71,25 +71,29 @@ def settings_of(
 
 def partitions(spec: StepSpec, window: Window) -> list[Window]:
     """The windows that a source is pulled in: aligned partitions, or the window as a whole."""
-    if spec.kind != "source" or spec.every is None or not spec.takes_window:
+    if spec.kind != "source" or spec.every is None or not (spec.takes_window or spec.reads):
         return [window]
     return list(window.split(spec.every)) or [window]
 
 
-def can_be_reused(spec: StepSpec, window: Window, pulled_at: datetime | None) -> bool:
+def can_be_reused(
+    spec: StepSpec, window: Window, pulled_at: datetime | None, *, now: datetime, is_marked: bool = False
+) -> bool:
     """Whether an earlier result may stand for this call.
 
-    A source's may if it names the files it reads, or if its window was settled when it was pulled: what was pulled
-    sooner may lack rows, however long ago that was. Every other step's may.
+    A source's may if it names the files it reads, if its origin's watermark is the same, or if its window was settled
+    when it was pulled: what was pulled sooner may lack rows, however long ago that was. Every other step's may.
 
     Args:
         spec: The step.
         window: What it is asked for.
         pulled_at: When the earlier result was pulled; ``None`` if that is not known.
+        now: The present; what was pulled later than that was pulled when a clock was wrong.
+        is_marked: Whether the fingerprint holds a watermark.
     """
-    if spec.kind != "source" or spec.files:
+    if spec.kind != "source" or spec.files or is_marked:
         return True
-    if spec.settles_after is None or pulled_at is None:
+    if spec.settles_after is None or pulled_at is None or pulled_at > now:
         return False
     return pulled_at - window.end >= spec.settles_after  # a sum would overflow for a window up to the year 9999
 
@@ -101,6 +105,7 @@ def fingerprint_of(
     inputs: Mapping[str, Artifact],
     files: Mapping[str, Digest],
     window: Window | None,
+    mark: str | None = None,
     finish: Json = None,
 ) -> Fingerprint:
     """The name of one call of a step.
@@ -111,11 +116,14 @@ def fingerprint_of(
         inputs: Artifact by parameter.
         files: Digests of the files that a source reads, by path.
         window: For a source that takes one.
+        mark: For a source that reads an origin: the watermark.
         finish: For a model: what its finishing depends on.
     """
     spec = setting.node.spec
     options: dict[str, Any] = {"kind": spec.kind, "cpus": spec.cpus}
     libraries = dict(code.libraries)
+    if spec.reads is not None:
+        options["reads"] = spec.reads.facts()
     if spec.kind == "model":
         options |= {"target": spec.target, "drop": list(spec.drop), "finish": finish}
         libraries["kairos-ml"] = __version__
@@ -124,7 +132,8 @@ def fingerprint_of(
         code=code.code,
         params=setting.params,
         inputs={name: artifact.identity for name, artifact in inputs.items()}
-        | {f"file:{path}": digest for path, digest in files.items()},
+        | {f"file:{path}": digest for path, digest in files.items()}
+        | ({} if mark is None else {"rows": mark}),
         libraries=libraries,
         options=options,
         seed=setting.seed,

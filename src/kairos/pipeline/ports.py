@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.project import PipelineSource
 from kairos.values import Json, Window
 
-__all__ = ["Engine", "FinishRequest", "ModelFinisher", "Task"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Engine", "FinishRequest", "Mark", "ModelFinisher", "Reader", "Task"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What an origin tells of the data of one window, before they are read."""
+
+    text: str
+    """The watermark: as long as it is the same, the data are. It is kept, so it holds no secret."""
+    pin: Json = None
+    """What makes a read give the data of this watermark, whatever happens meanwhile, such as a snapshot's id; ``None``
+    if nothing can."""
+
+    def __str__(self) -> str:
+        return self.text if self.pin is None else f"{self.text} at {self.pin}"
+
+
+class Reader(Protocol):
+    """An origin of raw data that was opened. Asked by one thread at a time, and only for what is between two times.
+
+    What may pass (a lost connection, a time-out) is an ``AdapterError`` with the fact ``passing=True``; the caller of
+    ``batches`` begins anew then. No message holds a secret that ``origins.secrets`` did not fill in.
+    """
+
+    def marks(self, windows: Sequence[Window]) -> Sequence[Mark | None]:
+        """A watermark for each window; ``None`` where the origin cannot tell whether data changed."""
+        ...
+
+    def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
+        """The window's rows in a fixed order, in tables of the same columns and types, a bounded number at a time.
+
+        Args:
+            window: The rows' times.
+            pin: From the window's mark.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +128,10 @@ class Task:
     """What ``finish`` asked for beside them, by full name."""
     params: Mapping[str, Any] = field(default_factory=dict)
     window: Window | None = None
+    reads: Window | None = None
+    """The window whose rows a source is given from its origin."""
+    pin: Json = None
+    """At which these are read."""
     seed: int = 0
     cpus: int = 1
     parts: Sequence[Artifact] = ()

@@ -47,6 +47,8 @@ class StepResult:
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     """Artifacts by name and files by path, with their whole digests."""
     outputs: Sequence[Artifact] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """For a source that reads an origin: watermark by window."""
 
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
@@ -58,6 +60,7 @@ class StepResult:
             "params": {name: typed(value) for name, value in self.params.items()},
             "inputs": dict(self.inputs),
             "outputs": [output.plain() for output in self.outputs],
+            **({"origin": dict(self.origin)} if self.origin else {}),
         }
 
 

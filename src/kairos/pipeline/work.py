@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from kairos.clock import Clock
 from kairos.errors import DataRefused, KairosError
@@ -16,12 +17,14 @@ from kairos.pipeline.code import Reached
 from kairos.pipeline.code_state import CodeState
 from kairos.pipeline.files import file_digests
 from kairos.pipeline.fingerprint import Fingerprint, explain_change
+from kairos.pipeline.job import Job
+from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.plan import Setting, can_be_reused, code_digest, fingerprint_of, partitions
-from kairos.pipeline.ports import Engine, ModelFinisher, Task
+from kairos.pipeline.ports import Engine, Mark, ModelFinisher, Task
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.result import Failure, RunResult, RunStopped, Status, StepEvent, StepResult
 from kairos.store import Store
-from kairos.values import Digest, Json, Window
+from kairos.values import Json, Window
 
 __all__ = ["Work"]
 
@@ -29,39 +32,6 @@ Outputs = tuple[Artifact, ...]
 
 _BEAT_S = 0.1
 """Where the system goes on with an endless wait after a signal, Ctrl-C is seen at the next beat."""
-
-
-@dataclass(slots=True)
-class Job:
-    """One step on its way."""
-
-    setting: Setting
-    made: Fingerprint
-    inputs: Mapping[str, Artifact]
-    also: Mapping[str, Artifact]
-    files: Mapping[str, Digest]
-    started_s: float
-    started_at: datetime
-    windows: Sequence[Window] = ()
-    """Partitions of a source."""
-    parts: dict[Window, Known] = field(default_factory=dict)
-    """Those that are there."""
-    pulled: int = 0
-
-    @property
-    def name(self) -> str:
-        """The step's."""
-        return self.setting.node.name
-
-    @property
-    def pulled_at(self) -> datetime | None:
-        """For a source: when one pull of the whole window would have been as late after the end of each partition."""
-        if self.setting.node.spec.kind != "source":
-            return None
-        if not self.parts:
-            return self.started_at
-        ages = [part.pulled_at - window.end for window, part in self.parts.items() if part.pulled_at is not None]
-        return self.windows[-1].end + min(ages) if len(ages) == len(self.parts) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,8 +58,10 @@ class Work:
     waiting: dict[str, Setting]
     results: dict[str, StepResult] = field(default_factory=dict)
     made: dict[str, Fingerprint] = field(default_factory=dict)
-    running: dict[Future[Outputs], tuple[Job, Window | None]] = field(default_factory=dict)
-    """What a future is for: a whole step, or the partition of a source."""
+    running: dict[Future[Any], tuple[Job, Callable[[Any], None]]] = field(default_factory=dict)
+    """What a future is for, and what goes on with its result."""
+    asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "kairos-origin"))
+    """Asks origins for watermarks, which may take its time."""
     failures: list[Failure] = field(default_factory=list)
     """In the order in which they became known; after the first one no step is started any more."""
 
@@ -111,6 +83,8 @@ class Work:
         except KeyboardInterrupt as stop:
             self._note_stop()
             raise RunStopped(self._result_so_far()) from stop
+        finally:
+            self.asking.shutdown(wait=False, cancel_futures=True)
         return self._result_so_far()
 
     def _note_stop(self) -> None:
@@ -168,7 +142,28 @@ class Work:
         except KairosError as error:
             self._failed(job, error)
             return
-        job.made = self._fingerprint(job, self.window if node.spec.takes_window else None)
+        job.windows = partitions(node.spec, self.window)
+        if node.spec.reads is None:
+            self._begin(job)
+        else:
+            self._ask(job, job.windows, self._marked)
+
+    def _ask(self, job: Job, windows: Sequence[Window], then: Callable[[Job, Sequence[Mark | None]], None]) -> None:
+        """Asks a source's origin for watermarks."""
+        reads, root = job.setting.node.spec.reads, self.project.root
+        assert reads is not None  # asked only of such sources
+        asked = self.asking.submit(lambda: list(reads.reader(root).marks(windows)))
+        self.running[asked] = (job, partial(then, job))
+
+    def _marked(self, job: Job, marks: Sequence[Mark | None]) -> None:
+        job.marks = dict(zip(job.windows, marks, strict=True))
+        if not self.failures:
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        node = job.setting.node
+        takes_window = node.spec.takes_window or node.spec.reads is not None
+        job.made = self._fingerprint(job, self.window if takes_window else None, job.mark())
         self.made[node.name] = job.made
         known = self._known(job, job.made, self.window)
         if known is not None:
@@ -176,45 +171,46 @@ class Work:
             return
         why = explain_change(self.cache.last(node.name), job.made) or ["its result is gone or was not to be reused"]
         self.on_event(StepEvent(step=node.name, what="started", why=tuple(why)))
-        job.windows = partitions(node.spec, self.window)
         if len(job.windows) > 1:
             self._pull(job)
         else:
-            self._submit(job, self._task(job, self.window), None)
+            self._submit(job, self._task(job, self.window), partial(self._read, job, None))
 
-    def _fingerprint(self, job: Job, window: Window | None) -> Fingerprint:
+    def _fingerprint(self, job: Job, window: Window | None, mark: str | None = None) -> Fingerprint:
         return fingerprint_of(
             job.setting,
             code=self.reached[job.name],
             inputs={**job.inputs, **{f"also:{name}": artifact for name, artifact in job.also.items()}},
             files=job.files,
             window=window,
+            mark=mark,
             finish=self.finish_model.facts(job.name) if job.setting.node.spec.kind == "model" else None,
         )
 
     def _known(self, job: Job, made: Fingerprint, window: Window) -> Known | None:
         """An earlier result that may be reused and is all there."""
         known = None if job.name in self.force else self.cache.get(made.digest)
-        if known is None or not can_be_reused(job.setting.node.spec, window, known.pulled_at):
+        spec, now = job.setting.node.spec, self.clock.now()
+        if known is None or not can_be_reused(spec, window, known.pulled_at, now=now, is_marked=job.is_marked):
             return None
         return known if all(self.store.has(each.digest) for each in known.outputs) else None
 
     def _pull(self, job: Job) -> None:
         """Pulls the partitions that are not known yet."""
         for window in job.windows:
-            known = self._known(job, self._fingerprint(job, window), window)
+            known = self._known(job, self._fingerprint(job, window, job.mark(window)), window)
             if known is not None:
                 job.parts[window] = known
             else:
                 job.pulled += 1
-                self._submit(job, self._task(job, window), window)
+                self._submit(job, self._task(job, window), partial(self._read, job, window))
         self._join(job)
 
     def _join(self, job: Job) -> None:
         """Puts the partitions below each other once all are there."""
         if len(job.parts) == len(job.windows):
             parts = [job.parts[window].outputs[0] for window in job.windows]
-            self._submit(job, self._task(job, self.window, parts=parts), None)
+            self._submit(job, self._task(job, self.window, parts=parts), partial(self._settled, job, None))
 
     def _task(self, job: Job, window: Window, *, parts: Sequence[Artifact] = ()) -> Task:
         node = job.setting.node
@@ -229,6 +225,8 @@ class Work:
             also=job.also,
             params=job.setting.params,
             window=window if node.spec.takes_window else None,
+            reads=window if node.spec.reads is not None else None,
+            pin=job.pin(window),
             seed=job.setting.seed,
             cpus=node.spec.cpus,
             parts=parts,
@@ -251,24 +249,52 @@ class Work:
             "steps": {name: self.made[name].digest for name in sorted(steps)},
         }
 
-    def _submit(self, job: Job, task: Task, part: Window | None) -> None:
-        self.running[self.engine.submit(task)] = (job, part)
+    def _submit(self, job: Job, task: Task, then: Callable[[Outputs], None]) -> None:
+        self.running[self.engine.submit(task)] = (job, then)
 
-    def _finished(self, future: Future[Outputs], job: Job, part: Window | None) -> None:
+    def _finished(self, future: Future[Any], job: Job, then: Callable[[Any], None]) -> None:
         try:
-            outputs = future.result()
-            if file_digests(self.project.root, job.setting.node.spec) != job.files:
-                raise DataRefused(f"Files of source {job.name!r} changed while it read them.", hint="Run it again.")
+            then(future.result())
         except KairosError as error:
-            self._failed(job, error)
-            return
+            self._failed(job, without_secrets_in(error))
+
+    def _read(self, job: Job, part: Window | None, outputs: Outputs) -> None:
+        """Goes on with what was pulled, or with what a step gave; an origin is asked whether its data changed since."""
+        window = self.window if part is None else part
+        if job.is_marked and job.pin(window) is None:
+            self._ask(job, [window], lambda job, marks: self._asked_again(job, part, outputs, marks[0]))
+        else:
+            self._settled(job, part, outputs)
+
+    def _asked_again(self, job: Job, part: Window | None, outputs: Outputs, mark: Mark | None) -> None:
+        window = self.window if part is None else part
+        if mark != job.marks[window]:
+            job.moved.add(window)
+        self._settled(job, part, outputs)
+
+    def _settled(self, job: Job, part: Window | None, outputs: Outputs) -> None:
+        if file_digests(self.project.root, job.setting.node.spec) != job.files:
+            raise DataRefused(f"Files of source {job.name!r} changed while it read them.", hint="Run it again.")
         if part is None:
+            self._refuse_nothing(job, outputs)
+            if job.moved:
+                job.made = self._fingerprint(job, self.window, job.mark())
+                self.made[job.name] = job.made
             self._settle(job, Known(outputs, job.pulled_at), "ran")
             return
-        self.cache.put(f"{job.name}[{part}]", self._fingerprint(job, part), outputs, pulled_at=job.started_at)
+        made = self._fingerprint(job, part, job.mark(part))
+        self.cache.put(f"{job.name}[{part}]", made, outputs, pulled_at=job.started_at)
         job.parts[part] = Known(outputs, job.started_at)
         if not self.failures:
             self._join(job)
+
+    def _refuse_nothing(self, job: Job, outputs: Outputs) -> None:
+        if job.marks and any(each.kind == "table/polars" and not each.meta["columns"] for each in outputs):
+            raise DataRefused(
+                f"The origin of source {job.name!r} has no data at all.",
+                given=str(self.window),
+                hint="Is its place right, and the window?",
+            )
 
     def _settle(self, job: Job, result: Known, status: Literal["ran", "reused"]) -> None:
         # A reused one too: it is this step's last now.
@@ -304,4 +330,5 @@ class Work:
             params={**job.setting.params, **({"seed": job.setting.seed} if job.setting.node.spec.takes_seed else {})},
             inputs={**named, **job.files},
             outputs=outputs,
+            origin={str(window): str(mark) for window, mark in job.marks.items() if mark is not None},
         )

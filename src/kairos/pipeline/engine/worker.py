@@ -28,6 +28,9 @@ from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.declare import StepSpec, find_spec
 from kairos.pipeline.engine.messages import read_message, write_message
+from kairos.pipeline.origins.declared import Origin
+from kairos.pipeline.origins.rows import Rows
+from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource, is_ours, load_module, own_place, own_traceback, unload_module
 from kairos.store import Store
@@ -49,10 +52,9 @@ def execute(task: Task) -> tuple[Artifact, ...]:
     with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
         workdir = Path(folder)
         if task.parts:
-            from kairos.pipeline.frames import concatenate  # loads Polars
+            from kairos.pipeline.joining import join  # loads Polars
 
-            whole = concatenate([decode(store, part, workdir=workdir) for part in task.parts], name=task.step)
-            return (encode(store, whole, name=task.outputs[0]),)
+            return (join(store, task.parts, name=task.outputs[0], workdir=workdir),)
         os.chdir(task.source.root)
         spec = _spec(task)
         given = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.inputs.items()}
@@ -102,15 +104,14 @@ def _outcome(message: bytes) -> bytes:
     try:
         return pickle.dumps(execute(pickle.loads(message)))  # from our own parent
     except KairosError as error:
-        return pickle.dumps(error)
+        return pickle.dumps(without_secrets_in(error))
     except BaseException as error:
-        return pickle.dumps(
-            StepFailed(
-                f"A worker could not run its task: {type(error).__name__}: {error}",
-                type=type(error).__name__,
-                traceback="".join(traceback.format_exception(error)),
-            )
+        failed = StepFailed(
+            f"A worker could not run its task: {type(error).__name__}: {error}",
+            type=type(error).__name__,
+            traceback="".join(traceback.format_exception(error)),
         )
+        return pickle.dumps(without_secrets_in(failed))
 
 
 def _spec(task: Task) -> StepSpec:
@@ -127,11 +128,20 @@ def _spec(task: Task) -> StepSpec:
 
 def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:
     arguments = [task.window] if spec.takes_window else list(inputs.values())
+    if spec.reads is not None:
+        arguments = [_rows(spec.reads, task)]
     params = {**task.params, **({"seed": task.seed} if spec.takes_seed else {})}
     try:
         return spec.function(*arguments, **params)
     except BaseException as error:  # sys.exit() in a step must not end the worker without a word
         raise _failed(spec, task, "failed", error) from error
+
+
+def _rows(reads: Origin, task: Task) -> Rows:
+    """What a source is given: nothing is read before it asks."""
+    assert task.reads is not None  # every such task has a window
+    reader, window, pin = reads.reader(task.source.root), task.reads, task.pin
+    return Rows(lambda: reader.batches(window, pin), reads.patience())
 
 
 def _finished(spec: StepSpec, task: Task, request: FinishRequest) -> Path:

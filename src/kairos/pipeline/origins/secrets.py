@@ -1,0 +1,138 @@
+"""Credentials: filled in from the environment where a call is made, and taken out of every text that leaves it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from kairos.errors import GraphError, KairosError, UsageError
+from kairos.values import without_secrets
+
+__all__ = ["check_place", "check_values", "filled", "filled_values", "redacted", "without_secrets_in"]
+
+E = TypeVar("E", bound=KairosError)
+
+_NAME = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)|^pass$|pwd|token|secret|^key$|(api|access|account|private|shared)[_-]?key|^sig$|signature"
+    r"|^auth$|oauth|authori[sz]ation|credential|cookie",
+    re.IGNORECASE,
+)
+_HIDDEN = "***"
+_seen: set[str] = set()
+"""All secrets that this process filled in."""
+
+
+def check_place(what: str, place: str) -> None:
+    """Refuses a password, or a query's key, that is written out instead of named.
+
+    Raises:
+        GraphError: not an error whose traceback would show the line.
+    """
+    if any(not _NAME.search(secret) for secret in _secrets_of(place)):
+        raise GraphError(
+            f"{what} has a password in its code.",
+            given=without_secrets(place),
+            accepted="the name of a variable of the environment, as in 'postgresql://ann:$PASSWORD@host/db'",
+        )
+
+
+def check_values(what: str, values: Mapping[str, Any]) -> None:
+    """Refuses headers and params that are called as secrets are, and are written out."""
+    for name, value in values.items():
+        if _SECRET.search(name) and not _NAME.search(str(value)):
+            raise GraphError(
+                f"{what} has the value of {name!r} in its code.",
+                accepted="the name of a variable of the environment, as in 'Bearer $TOKEN'",
+            )
+
+
+def filled(place: str) -> str:
+    """A place with the values of the variables that it names.
+
+    Raises:
+        UsageError: the environment has no such variable.
+    """
+    # What is filled in may itself be a whole address, so secrets are looked for before and after.
+    found = [_filled(secret) for secret in _secrets_of(place)]
+    whole = _filled(place)
+    for secret in (*found, *_secrets_of(whole)):
+        _note(secret)
+    return whole
+
+
+def filled_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers or params with variables filled in; every value that names one is a secret."""
+    done: dict[str, Any] = {}
+    for name, value in values.items():
+        done[name] = value
+        if isinstance(value, str) and _NAME.search(value):
+            done[name] = _filled(value)
+            for part in (done[name], *(_filled(match[0]) for match in _NAME.finditer(value))):
+                _note(part)
+    return done
+
+
+def redacted(text: str) -> str:
+    """A text without any secret that was filled in by this process."""
+    for secret in sorted(_seen, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    return text
+
+
+def without_secrets_in(error: E) -> E:
+    """The same error with a text that may be shown and kept."""
+    if not _seen:
+        return error
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str) or redacted(repr(value)) == repr(value):
+            return redacted(value) if isinstance(value, str) else value
+        return redacted(repr(value))
+
+    return type(error)(
+        redacted(error.what),
+        given=clean(error.given),
+        accepted=clean(error.accepted),
+        hint=clean(error.hint),
+        **{name: clean(value) for name, value in error.facts.items()},
+    )
+
+
+def _secrets_of(place: str) -> list[str]:
+    """Password and secret values of the query, as they are written."""
+    try:
+        parts = urlsplit(place)
+    except ValueError:  # a bracket that is no address
+        return []
+    # From the text: urlsplit's own attribute ends a password at its first '/' or '?'.
+    head = place.partition("://")[2]
+    user, at, _ = head.rpartition("@")
+    found = [user.partition(":")[2]] if at and ":" in user else []
+    for pair in parts.query.split("&"):
+        name, equals, value = pair.partition("=")
+        if equals and value and _SECRET.search(name):
+            found.append(value)
+    return [secret for secret in found if secret]
+
+
+def _note(secret: str) -> None:
+    for form in (secret, unquote(secret), unquote_plus(secret), quote(secret, safe=""), quote_plus(secret)):
+        if form:
+            _seen.add(form)
+            _seen.add(repr(form)[1:-1])
+
+
+def _filled(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise UsageError(
+                f"The environment has no {name}, which a source's origin names.", hint=f"Type: export {name}=..."
+            )
+        return os.environ[name]
+
+    return _NAME.sub(value, text)

@@ -1,0 +1,100 @@
+"""Credentials of origins: from the environment only, and nowhere else afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kairos import Files, Http, Sql
+from kairos.errors import AdapterError, GraphError, UsageError
+from kairos.pipeline.origins.patience import Patience
+from kairos.pipeline.origins.secrets import filled, filled_values, redacted, without_secrets_in
+
+QUERY = "SELECT 1 AS a WHERE :start < :end"
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Sql("postgresql://ann:hunter2@host/db", QUERY),
+        lambda: Sql("postgresql://host/db?password=hunter2", QUERY),
+        lambda: Files("sftp://ann:hunter2@host/{date}.csv"),
+        lambda: Http("https://host/a", headers={"Authorization": "Bearer hunter2"}),
+        lambda: Http("https://host/a", params={"api_key": "hunter2"}),
+    ],
+)
+def test_a_secret_in_code_is_refused(declare: object) -> None:
+    """The message does not repeat it."""
+    with pytest.raises(GraphError) as caught:
+        declare()  # type: ignore[operator]
+    assert "hunter2" not in str(caught.value)
+    assert "$" in str(caught.value)
+
+
+def test_a_variable_is_filled_in_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is declared keeps its name; what was filled in is taken out of texts, in each form that it may have."""
+    monkeypatch.setenv("KAIROS_TEST_PASSWORD", "p%40ss/wörd!")
+    monkeypatch.setenv("KAIROS_TEST_TOKEN", "t0ken-of-ann")
+    monkeypatch.setenv("KAIROS_TEST_DB", "postgresql://ann:from-the-whole-url@host/db")
+    origin = Sql("postgresql://ann:$KAIROS_TEST_PASSWORD@host/db", QUERY)
+    assert "p%40ss" not in str(origin.facts())
+    assert filled(origin.url) == "postgresql://ann:p%40ss/wörd!@host/db"
+    assert filled("$KAIROS_TEST_DB").startswith("postgresql")
+    assert filled_values({"Authorization": "Bearer ${KAIROS_TEST_TOKEN}"}) == {"Authorization": "Bearer t0ken-of-ann"}
+    for secret in ("p%40ss/wörd!", "p@ss/wörd!", "t0ken-of-ann", "Bearer t0ken-of-ann", "from-the-whole-url"):
+        assert redacted(f"it was {secret}, they say") == "it was ***, they say"
+    error = without_secrets_in(AdapterError("no t0ken-of-ann", given=("t0ken-of-ann",), traceback="t0ken-of-ann"))
+    assert "t0ken" not in f"{error} {error.given} {error.facts}"
+
+
+def test_a_variable_that_is_not_there_is_named() -> None:
+    """With what to type."""
+    os.environ.pop("KAIROS_TEST_NOTHING", None)
+    with pytest.raises(UsageError, match="Type: export KAIROS_TEST_NOTHING="):
+        filled("$KAIROS_TEST_NOTHING")
+
+
+def test_what_may_pass_is_tried_again_and_ever_later() -> None:
+    """Half a second, one, two; or as long as the other side asks for; what cannot pass is not."""
+    waits: list[float] = []
+    patience = Patience(tries=4, sleep=waits.append)
+    failures = [
+        AdapterError("busy", passing=True),
+        AdapterError("busy", passing=True, wait_s=7),
+        AdapterError("busy", passing=True),
+    ]
+
+    def ask() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert patience.call(ask) == "done"
+    assert waits == [0.5, 7, 2.0]
+    with pytest.raises(AdapterError, match="never"):
+        patience.call(lambda: (_ for _ in ()).throw(AdapterError("never")))
+    assert len(waits) == 3
+
+
+def test_a_rate_is_kept() -> None:
+    """Two calls a second: the third begins a second after the first."""
+    now = 0.0
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        waits.append(seconds)
+        now += seconds
+
+    patience = Patience(rate_per_s=2, sleep=sleep, elapsed_s=lambda: now)
+    for _ in range(3):
+        patience.call(lambda: None)
+    assert waits == [0.5, 0.5]
+
+
+def test_an_origin_that_cannot_be_patient_is_refused(tmp_path: Path) -> None:
+    """When it is declared."""
+    with pytest.raises(UsageError, match="patience"):
+        Files("a.csv", tries=0)
