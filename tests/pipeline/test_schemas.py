@@ -128,3 +128,25 @@ def test_another_contract_runs_the_step_again(place: Place, write: Callable[...,
         lambda code: code.replace("temp: pl.Float64 = pa.Field(", "temp: pl.Float64 = pa.Field(raise_warning=True, "),
     )
     assert place.run().ok
+
+
+PANDAS = """
+    import pandas as pd
+    import pandera.pandas as pa
+    from pandera.typing import DataFrame, Series
+
+    class Rentals(pa.DataFrameModel):
+        hour: Series[int] = pa.Field(ge=0, le=23)
+
+    @source(files=["pipeline.py"])
+    def rentals() -> DataFrame[Rentals]:
+        return pd.DataFrame({"hour": [5, 24, 6]})
+"""
+
+
+def test_tables_of_pandas_are_checked_as_well(place: Place) -> None:
+    """By the models of Pandera for pandas."""
+    failure = place.run(PANDAS).failure
+    assert failure is not None
+    assert "breaks its contract Rentals in 1 row." in failure.message
+    assert kept(place, failure.message).to_dicts() == [{"hour": 24}]

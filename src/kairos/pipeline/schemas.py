@@ -22,6 +22,7 @@ from kairos.values import Digest
 __all__ = ["check_inputs", "check_result", "is_at_hand"]
 
 _MOST_KEPT = 10_000
+_MOST_CASES = 200_000
 _MOST_TOLD = 8
 _OF_COLUMNS = {"column_in_dataframe": "is missing", "column_in_schema": "is not declared"}
 """Checks of Pandera whose failure is a column's name."""
@@ -109,7 +110,7 @@ def _first(message: object) -> str:
 
 def _cases(error: Any) -> list[dict[str, Any]]:
     """What failed, one for each check and row; Pandera tells them as a table of the library that was checked."""
-    cases = error.failure_cases
+    cases = error.failure_cases.head(_MOST_CASES)
     found: list[dict[str, Any]] = cases.to_dicts() if hasattr(cases, "to_dicts") else cases.to_dict("records")
     return found
 
@@ -134,15 +135,16 @@ def _told(case: Mapping[str, Any], unique: Sequence[str]) -> _Case:
 
 def _refused(store: Store, name: str, table: Any, what: str, cases: Sequence[_Case]) -> DataRefused:
     """Values of rows stay out of the message: they are kept aside, for who may look."""
-    counts = Counter((case.column, case.check) for case in cases)
+    counts = Counter((case.column, case.check) for case in dict.fromkeys(cases))  # one case for each column of a key
     rows = {case.row for case in cases if case.row is not None}
     told = [
         f"{column!r} {check}{f' ({count:,} rows)' if count > 1 else ''}" for (column, check), count in counts.items()
     ]
     kept = _kept(store, table, sorted(rows)[:_MOST_KEPT])
+    many = f"{len(rows):,} row{'s' if len(rows) != 1 else ''}{' or more' if len(cases) >= _MOST_CASES else ''}"
     more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
     return DataRefused(
-        f"{what} breaks its contract {name}{f' in {len(rows):,} rows' if rows else ''}.",
+        f"{what} breaks its contract {name}{f' in {many}' if rows else ''}.",
         given="; ".join(told[:_MOST_TOLD]) + more,
         hint=f"Look at the rows: kairos data show {kept}" if kept else None,
         columns=sorted({column for column, _ in counts if column}),
@@ -156,5 +158,6 @@ def _kept(store: Store, table: Any, rows: list[int]) -> Digest | None:
         return None
     from kairos.pipeline.frames import encode_frame  # loads Polars
 
-    some = table[rows] if hasattr(table, "with_columns") else table.iloc[rows].reset_index(drop=True)
+    is_polars = hasattr(table, "with_columns")
+    some = table[rows] if is_polars else table[table.index.isin(rows)].reset_index(drop=True)  # pandas tells labels
     return encode_frame(store, some, name="refused").digest
