@@ -10,6 +10,7 @@ BENCHMARKS = (
     "startup",
     "store.add",
     "data.diff",
+    "data.versions",
     "pipeline.nothing_changed",
     "serving.one_row",
     "serving.five_models",
