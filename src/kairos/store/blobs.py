@@ -15,7 +15,7 @@ from typing import Literal
 from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
 from kairos.store.files import Link, clone_file, make_folder, new_file, sync_folder, write_all
 from kairos.store.folders import check_digest, is_folder, parse_listing
-from kairos.store.intake import take_file, take_folder
+from kairos.store.intake import Taken, take_file, take_folder
 from kairos.values import Digest
 
 __all__ = ["Damage", "Store"]
@@ -70,15 +70,22 @@ class Store:
             NotFound: there is no such folder.
             StoreError: the folder holds something that is neither file nor folder.
         """
+        return self.take_folder(path, remembers=remembers).digest
+
+    def take_folder(self, path: Path, *, remembers: bool = False) -> Taken:
+        """Does what ``put_folder`` does, and says more of it."""
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
-        return take_folder(self.root, self.files, path, index=self.index(path) if remembers else None).digest
+        return take_folder(self.root, self.files, path, index=self.index(path) if remembers else None)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
         if not self._place(digest).is_file():
             return False
-        return not is_folder(digest) or all(self._place(leaf).is_file() for leaf in self.listing(digest).values())
+        if not is_folder(digest):
+            return True
+        above, leaves = str(self.files), self.listing(digest).values()
+        return all(os.path.exists(f"{above}/{leaf[:2]}/{leaf[2:]}") for leaf in leaves)  # a Path costs more than a look
 
     def holds(self, digest: Digest) -> bool:
         """Whether the blob itself is here; of a folder, its listing."""

@@ -13,7 +13,7 @@ import msgspec
 from kairos.errors import NotFound, StoreError
 from kairos.store.blobs import Store
 from kairos.store.files import write_atomically
-from kairos.store.folders import check_digest, is_folder
+from kairos.store.folders import check_digest
 from kairos.store.yaml12 import dump_yaml, load_yaml
 from kairos.values import Digest, Json
 
@@ -75,9 +75,8 @@ def track(store: Store, path: Path) -> Path:
     if not path.exists():
         raise NotFound("There is nothing to track.", given=path.name, accepted="a path to a file or folder")
     before = _load(pointer)[0] if pointer.exists() else {"outs": [{}]}
-    digest = store.put_folder(path, remembers=True) if path.is_dir() else store.put_file(path)
     kept = {key: value for key, value in before["outs"][0].items() if key in _KEPT}
-    content = before | {"outs": [_facts(store, digest, path) | kept]}
+    content = before | {"outs": [_facts(store, path) | kept]}
     if content != before:
         write_atomically(pointer, dump_yaml(content))
     if _in_git(path.parent):
@@ -117,13 +116,17 @@ def prepare_dvc(project_root: Path) -> None:
             write_atomically(path, text.encode())
 
 
-def _facts(store: Store, digest: Digest, path: Path) -> dict[str, Json]:
-    blobs = list(store.listing(digest).values()) if is_folder(digest) else [digest]
-    facts: dict[str, Json] = {"md5": str(digest), "size": sum(store.path(blob).stat().st_size for blob in blobs)}
-    if is_folder(digest):
-        facts["nfiles"] = len(blobs)
-    elif path.stat().st_mode & 0o111:
-        facts["isexec"] = True
+def _facts(store: Store, path: Path) -> dict[str, Json]:
+    """Stores what is there, and says what of it."""
+    facts: dict[str, Json]
+    if path.is_dir():
+        taken = store.take_folder(path, remembers=True)
+        facts = {"md5": str(taken.digest), "size": taken.size_bytes, "nfiles": taken.files}
+    else:
+        digest = store.put_file(path)
+        facts = {"md5": str(digest), "size": store.path(digest).stat().st_size}
+        if path.stat().st_mode & 0o111:
+            facts["isexec"] = True
     return facts | {"hash": "md5", "path": path.name}
 
 
