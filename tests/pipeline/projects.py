@@ -97,6 +97,7 @@ class Place:
         params: Mapping[str, Mapping[str, Any]] | None = None,
         targets: Sequence[str] | None = None,
         force: Collection[str] = (),
+        since: Collection[str] = (),
         finisher: ModelFinisher | None = None,
         on_event: Callable[[StepEvent], None] = lambda event: None,
     ) -> RunResult:
@@ -120,6 +121,7 @@ class Place:
             finish_model=finisher or Finisher(),
             targets=targets,
             force=force,
+            since=since,
             on_event=both,
         )
 

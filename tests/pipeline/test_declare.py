@@ -33,7 +33,7 @@ def test_positional_parameters_are_inputs_and_keyword_only_ones_are_params() -> 
 
     spec = find_spec(joined)
     assert spec is not None
-    assert (spec.name, spec.kind, spec.inputs, spec.cpus) == ("joined", "step", ("left", "right"), 2)
+    assert (spec.name, spec.kind, spec.inputs, spec.limits.cpus) == ("joined", "step", ("left", "right"), 2)
     assert dict(spec.params) == {"how": "inner", "by": REQUIRED}
     assert repr(spec.params["by"]) == "REQUIRED"
 

@@ -15,7 +15,7 @@ from kairos.pipeline.artifacts import decode
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource
-from kairos.pipeline.result import Failure
+from kairos.pipeline.result import Failure, StepEvent
 from tests.pipeline.projects import Place, write_project
 
 
@@ -86,12 +86,26 @@ def test_edited_files_are_loaded_again(place: Place) -> None:
         assert decode(place.store, result.artifact("a"), workdir=place.root) == number
 
 
-def test_an_edit_during_the_run_stops_it(place: Place) -> None:
-    """A result is never kept under the name of other code than it was made with."""
-    text = "@step\ndef a() -> int: return 1\n"
-    result = place.run(text, on_event=lambda event: place.write(text.replace("1", "2")))
+def test_an_edit_during_the_run_waits_for_the_next(place: Place) -> None:
+    """What runs is what was captured at the start, also in modules that are imported late, and in a new worker."""
+    (place.root / "late.py").write_text("X = 1")
+    text = "@step\ndef a() -> int: return 1\n@step\ndef b(a: int) -> list:\n  import late\n  return [a, late.X]\n"
+
+    def edit(event: StepEvent) -> None:
+        place.write(text.replace("return 1", "return 2"))
+        (place.root / "late.py").write_text("X = 2")
+
+    first = place.run(text, on_event=edit)
+    assert decode(place.store, first.artifact("b"), workdir=place.root) == [1, 1]
+    assert decode(place.store, place.run().artifact("b"), workdir=place.root) == [2, 2]
+
+
+def test_tracebacks_show_the_lines_that_ran(place: Place) -> None:
+    """Not those that stand in the file by then."""
+    text = "@step\ndef a() -> int: raise ValueError('old')\n"
+    result = place.run(text, on_event=lambda event: place.write("\n" * 9 + "# something else\n" * 9))
     assert result.failure is not None
-    assert result.failure.message == "The project's files changed during the run. Run it again."
+    assert "def a() -> int: raise ValueError('old')" in result.failure.traceback
 
 
 def test_an_exception_keeps_the_users_traceback(place: Place) -> None:
@@ -247,7 +261,7 @@ def test_a_finisher_that_cannot_travel_is_an_error(place: Place) -> None:
     write_project(place.root, "@model(target='y')\ndef a(): return 1")
     task = Task(
         source=PipelineSource(root=place.root),
-        code="",
+        code=PipelineSource(root=place.root).capture().keep(place.store),
         store=place.store.root,
         step="a",
         outputs=["a"],
@@ -264,7 +278,7 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
     source = write_project(
         tmp_path, "import time\nfrom pathlib import Path\n@step\ndef a():\n  Path('on').touch()\n  time.sleep(600)"
     )
-    task = Task(source=source, code=source.code_digest(), store=place.store.root, step="a", outputs=["a"])
+    task = Task(source=source, code=source.capture().keep(place.store), store=place.store.root, step="a", outputs=["a"])
     running, waiting = engine.submit(task), engine.submit(task)
     while not (tmp_path / "on").exists():
         time.sleep(0.01)

@@ -78,7 +78,6 @@ def _spec(name: str, inputs: tuple[str, ...]) -> StepSpec:
         takes_seed=False,
         params={},
         seed=0,
-        cpus=1,
     )
 
 

@@ -108,6 +108,10 @@ def _outputs(run: str, body: dict[str, object]) -> Iterator[tuple[Digest, str]]:
     for step in steps if isinstance(steps, list) else ():
         for output in step["outputs"]:
             yield Digest(output["digest"]), f"{output['name']} of run {run}"
+    kept = body.get("kept")
+    for what, digest in kept.items() if isinstance(kept, dict) else ():  # without it the run cannot be made again
+        if digest is not None:
+            yield Digest(digest), f"{what} kept of run {run}"
 
 
 def _found(root: Path) -> tuple[list[Path], list[Path], list[Path]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from kairos.app.facts import run_entry
+from kairos.app.finishing import finisher
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.training import contracts_of, finisher, pipeline_source, run_steps
+from kairos.app.training import contracts_of, pipeline_source, run_steps
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import KairosError
 from kairos.models.learn import Learn

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from kairos.app.finishing import model_options
 from kairos.app.losses import answers_on, moments
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.app.training import model_options, pipeline_source, recent_window, run_steps
+from kairos.app.training import pipeline_source, recent_window, run_steps
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.readings import Reading
 from kairos.delivery.retrain.reasons import waiting_cost

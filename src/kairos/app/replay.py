@@ -17,6 +17,7 @@ from typing import Protocol
 
 from kairos.app.backtest import Backtest
 from kairos.app.deploying import deploy
+from kairos.app.finishing import finisher
 from kairos.app.judging import judge
 from kairos.app.project import Project
 from kairos.app.recording import Record
@@ -24,7 +25,7 @@ from kairos.app.settings import ModelSettings
 from kairos.app.story import Story
 from kairos.app.storytelling import tell_story
 from kairos.app.traffic import ReplayServer, Traffic
-from kairos.app.training import finisher, pipeline_source, train
+from kairos.app.training import pipeline_source, train
 from kairos.clock import ReplayClock
 from kairos.errors import KairosError, SettingsError, TransitionRefused, UsageError, did_you_mean
 from kairos.ledger import Entry

@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
+from kairos.app.finishing import finisher
 from kairos.app.inspecting import DataCheck, Inspector
-from kairos.app.losses import check_columns, holdout_losses
-from kairos.app.packages import holdout_table, open_stored
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
 from kairos.app.using import uses_store
-from kairos.errors import DataRefused, KairosError, SettingsError, did_you_mean
+from kairos.errors import SettingsError, did_you_mean
 from kairos.ledger import Fact
-from kairos.models.finish import FinishModel, ModelOptions
-from kairos.models.learn import Learn
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
+from kairos.pipeline.planning import Planned, plan_run
 from kairos.pipeline.ports import ModelFinisher
-from kairos.pipeline.project import PipelineSource, own_place
+from kairos.pipeline.progress import Progress
+from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
 from kairos.values import Digest, Json, VersionRef, Window, plain
+
+if TYPE_CHECKING:
+    from kairos.models.learn import Learn
 
 __all__ = [
     "Trained",
     "contracts_of",
     "default_window",
-    "finisher",
-    "model_options",
     "pipeline_source",
+    "plan",
     "run_steps",
     "train",
 ]
@@ -62,6 +64,8 @@ def train(
     window: Window,
     params: Params | None = None,
     force: Collection[str] = (),
+    since: Collection[str] = (),
+    targets: Sequence[str] | None = None,
     origin: str = "manual",
     reasons: Sequence[str] = (),
     learn: Mapping[str, Learn] | None = None,
@@ -78,6 +82,8 @@ def train(
         window: The stretch of time that sources are asked for.
         params: Values of keyword-only params, by step.
         force: Steps that run even if nothing changed.
+        since: Steps of which the same holds with all that comes after them.
+        targets: Steps or artifacts that are wanted, with what they need; ``None``: all, or those of the ``twin``.
         origin: Why: ``manual``, or the loop's gravest reason, such as ``regret`` or ``age``.
         reasons: The same in sentences.
         learn: By model, how its training table is changed; part of the run's fact.
@@ -93,28 +99,39 @@ def train(
     contracts: dict[str, Json] = {}
 
     def check(graph: Graph) -> None:
-        _check_names(project.settings.models.values(), graph)
-        _check_artifacts(project.settings.data, graph)
+        _check_settings(project, graph)
         contracts.update(contracts_of(graph, project.settings.models.values()))
 
     inspector = Inspector(project, window)
     try:
-        result = run(
-            pipeline_source(project),
-            store=project.store,
-            cache=project.cache,
-            engine=project.engine,
-            window=window,
-            params=params or {},
-            clock=project.clock,
-            finish_model=finisher(project, learn),
-            targets=None if twin is None else _needed_for(project.settings.model(twin.model)),
-            force=force,
-            check=check,
-            inspect=inspector,
-            on_event=on_event,
-            should_stop=project.stopping.is_set,
-        )
+        with Progress(project.home / "runs", window=window, started_at=project.clock.now()) as progress:
+
+            def both(event: StepEvent) -> None:
+                progress.note(event)
+                on_event(event)
+
+            try:
+                result = run(
+                    pipeline_source(project),
+                    store=project.store,
+                    cache=project.cache,
+                    engine=project.engine,
+                    window=window,
+                    params=params or {},
+                    clock=project.clock,
+                    finish_model=finisher(project, learn),
+                    targets=targets if twin is None else _needed_for(project.settings.model(twin.model)),
+                    force=force,
+                    since=since,
+                    check=check,
+                    inspect=inspector,
+                    on_event=both,
+                    should_stop=project.stopping.is_set,
+                )
+            except RunStopped as stop:
+                progress.end(stop.result)
+                raise
+            progress.end(result)
     except RunStopped as stop:
         project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
         raise
@@ -130,8 +147,10 @@ def train(
     metrics: dict[str, float] = {}
     kind = "run.finished" if result.ok else "run.failed"
     try:
+        if made:
+            from kairos.app.measuring import metrics_of  # loads Polars and scikit-learn, which steps may do without
         for model, package in made:
-            metrics |= _metrics(project, model, package, body)
+            metrics |= metrics_of(project, model, package, body)
     except BaseException:  # the run is a fact, whatever came of measuring
         project.tell(kind, subject=result.id, body={**body, "metrics": metrics})
         raise
@@ -143,6 +162,35 @@ def train(
     versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
     checks = tuple(inspector.made)
     return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged, data_checks=checks)
+
+
+def plan(
+    project: Project,
+    *,
+    window: Window,
+    params: Params | None = None,
+    force: Collection[str] = (),
+    since: Collection[str] = (),
+    targets: Sequence[str] | None = None,
+) -> list[Planned]:
+    """What ``train`` would run with the same arguments, and why; nothing runs and nothing is written down.
+
+    Raises:
+        KairosError: as ``train``, before anything runs.
+    """
+    return plan_run(
+        pipeline_source(project),
+        store=project.store,
+        cache=project.cache,
+        window=window,
+        params=params or {},
+        clock=project.clock,
+        finish_model=finisher(project),
+        targets=targets,
+        force=force,
+        since=since,
+        check=lambda graph: _check_settings(project, graph),
+    )
 
 
 def default_window(project: Project) -> Window:
@@ -196,27 +244,6 @@ def run_steps(
     )
 
 
-def finisher(project: Project, learn: Mapping[str, Learn] | None = None) -> FinishModel:
-    """Makes packages as the settings say; ``learn`` as in ``train``."""
-    options = {name: model_options(model) for name, model in project.settings.models.items()}
-    return FinishModel(settings=options, learn=learn or {})
-
-
-def model_options(model: ModelSettings) -> ModelOptions:
-    """What finishing a model needs of its settings."""
-    return ModelOptions(
-        step=model.step,
-        target=model.target,
-        time=model.time,
-        entity=model.entity,
-        loss=model.gate.loss,
-        drop=model.drop,
-        lower=model.output.lower,
-        upper=model.output.upper,
-        allow_pickle=model.allow_pickle,
-    )
-
-
 def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str]:
     """The contract of each model's data, by the model's name."""
     return {
@@ -231,8 +258,13 @@ def _needed_for(model: ModelSettings) -> list[str]:
     return [model.step, model.holdout]
 
 
-def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
+def _check_settings(project: Project, graph: Graph) -> None:
     """Finds out before hours of training that the settings speak of another pipeline."""
+    _check_names(project.settings.models.values(), graph)
+    _check_artifacts(project.settings.data, graph)
+
+
+def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
     steps = [name for name, node in graph.nodes.items() if node.spec.kind == "model"]
     artifacts = [name for node in graph.nodes.values() if node.spec.kind != "model" for name in node.outputs]
     for model in models:
@@ -262,26 +294,6 @@ def _check_artifacts(asked: Iterable[str], graph: Graph) -> None:
                 accepted=", ".join(known),
                 hint=did_you_mean(name, known),
             )
-
-
-def _metrics(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
-    try:
-        check_columns(holdout_table(project, model, run), model)
-        opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
-        losses = holdout_losses(project, model, opened, run)
-    except KairosError as error:
-        what = f"{_unmeasured(model, run)} {error.what}"
-        raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
-    except Exception as error:  # whatever an estimator or a table raises
-        place = own_place(error, project.root)
-        given = f"{type(error).__name__}: {error}{place and f' ({place})'}"
-        raise DataRefused(_unmeasured(model, run), given=given) from error
-    name = f"{model.name}.{model.gate.loss}"
-    return {name: float(losses.own.mean()), f"{name}.baseline": float(losses.baseline.mean())} if losses.rows else {}
-
-
-def _unmeasured(model: ModelSettings, run: Json) -> str:
-    return f"The run {run['id']} is recorded, but {model.name!r} could not be measured on {model.holdout!r}."
 
 
 def _tell(

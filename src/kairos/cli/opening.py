@@ -6,11 +6,15 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from kairos.app.place import find_root
 from kairos.app.project import Project
 from kairos.errors import KairosError, SettingsError, StoreError
 from kairos.ledger.sqlite import may_write
+
+if TYPE_CHECKING:
+    from kairos.app.recording import Record
 
 __all__ = ["open_project", "recorded"]
 
@@ -18,6 +22,7 @@ __all__ = ["open_project", "recorded"]
 _WRITES = frozenset(
     {
         "running:run",
+        "rebuilding:rebuild",
         "delivering:gate",
         "delivering:deploy",
         "delivering:rollback",
@@ -62,33 +67,59 @@ def _may_write(project: Project) -> bool:
     return may_write(project.home / "ledger.db") and may_write((cache if cache.exists() else project.root) / "any")
 
 
+class _Recorded:
+    """An experiment record that may not be needed."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.record: Record | None = None
+        self._is_tried = False
+
+    def open(self) -> None:
+        """Gets the record ready, once; that it cannot be had is told.
+
+        Raises:
+            SettingsError: its address cannot be used.
+        """
+        if self._is_tried:
+            return
+        self._is_tried = True
+        from kairos.app.recording import Record
+
+        try:
+            self.record = Record(self._project)
+        except SettingsError:
+            raise
+        except (KairosError, OSError) as error:
+            _note(error)
+
+
 @contextmanager
-def recorded(project: Project) -> Iterator[None]:
+def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Recorded]:
     """Brings the experiment record up to the ledger at the end; its failure is told, and undoes nothing.
 
     The recorder gets ready meanwhile, which takes it seconds. If the block raises, the next command tells the record.
 
+    Args:
+        project: Whose.
+        unless_reused: Wait until the block opens the record. If it never does, as nothing new came of it, the next
+            command that needs the record tells it; a run in which nothing changed so takes no seconds.
+
     Raises:
         SettingsError: the address of the record cannot be used; raised before the block.
     """
-    from kairos.app.recording import Record
-
-    record: Record | None = None
+    recorded = _Recorded(project)
+    if not unless_reused or project.settings.tracking is not None:
+        recorded.open()
     try:
-        record = Record(project)
-    except SettingsError:
-        raise
-    except (KairosError, OSError) as error:
-        _note(error)
-    try:
-        yield
+        yield recorded
     except BaseException:
-        if record is not None:
-            record.abandon()
+        if recorded.record is not None:
+            recorded.record.abandon()
         raise
-    if record is not None:
+    if recorded.record is not None:
         try:
-            record.close()
+            recorded.record.close()
         except (KairosError, OSError) as error:
             _note(error)
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project, recorded
 from kairos.cli.output import fail, moment, say, show_json, table
+from kairos.cli.run_screen import RunScreen, plan_lines
 from kairos.errors import StepFailed, UsageError
-from kairos.values import Json, VersionRef, Window
+from kairos.values import Json, VersionRef, Window, plain
 
 if TYPE_CHECKING:
     from kairos.app.project import Project
+    from kairos.app.training import Trained
     from kairos.experiments.ports import RunRecord
+    from kairos.pipeline.progress import Told
     from kairos.pipeline.result import RunResult, StepEvent
 
 __all__ = ["diff", "run", "runs"]
@@ -22,64 +25,84 @@ __all__ = ["diff", "run", "runs"]
 
 def run(args: Namespace) -> int:
     """Runs the pipeline; a failed step shows the user's own traceback."""
-    from kairos.app.training import default_window, train  # loads Polars and scikit-learn
+    from kairos.app.training import default_window, plan, train
 
-    with open_project(args) as project, recorded(project):
+    with open_project(args) as project:
         window = Window.parse(args.window) if args.window else default_window(project)
-        if not args.json:
-            say(f"run of {project.settings.name} on {window}")
-        trained = train(
-            project,
-            window=window,
-            params=_params(args.params),
-            force=args.force,
-            on_event=(lambda event: None) if args.json else (lambda event: _tell(event, why=args.why)),
-        )
-        result = trained.result
-        if args.json:
-            body = result.plain()
-            show_json(
-                {
-                    **body,
-                    "metrics": trained.metrics,
-                    "versions": trained.versions,
-                    "unchanged": trained.unchanged,
-                    "data_checks": trained.data_checks,
-                }
-            )
-            _report_json(result)
-        else:
-            _report(result)
-            for check in trained.data_checks:
-                if check.verdict != "pass" and not (check.verdict == "fail" and check.stops):
-                    look = f" Look at the rows: kairos data show {check.kept}" if check.kept else ""
-                    say(f"  {'warning' if check.verdict == 'fail' else 'no verdict yet'}: {check.what}{look}")
-            for name, value in trained.metrics.items():
-                model, _, rest = name.partition(".")
-                loss, _, kind = rest.partition(".")
-                whose = "the simple baseline's " if kind else ""
-                say(f"  {model}: {whose}mean {loss.replace('_', ' ')} on the holdout is {value:.4g}")
-            for ref in trained.versions:
-                say(f"{ref} is registered. Next: kairos gate {ref.model}")
-            for ref in trained.unchanged:
-                say(f"{ref} came out the same, to the byte; nothing new is registered.")
-    return 0 if result.ok else 1
+        wanted: dict[str, Any] = {
+            "window": window,
+            "params": _params(args.params),
+            "force": args.force,
+            "since": args.since,
+            "targets": args.until,
+        }
+        if args.plan:
+            planned = plan(project, **wanted)
+            if args.json:
+                show_json(planned)
+            else:
+                say(f"plan of {project.settings.name} on {window}", *plan_lines(planned))
+            return 0
+        with recorded(project, unless_reused=True) as record:
+            if not args.json:
+                say(f"run of {project.settings.name} on {window}")
+            with RunScreen(why=args.why, quiet=args.json) as screen:
+
+                def note(event: StepEvent) -> None:
+                    if event.what != "reused":
+                        record.open()
+                    screen.note(event)
+
+                trained = train(project, **wanted, on_event=note)
+            _tell(trained, as_json=args.json)
+    return 0 if trained.result.ok else 1
+
+
+def _tell(trained: Trained, *, as_json: bool) -> None:
+    result = trained.result
+    if as_json:
+        body = result.plain()
+        told = {"metrics": trained.metrics, "versions": trained.versions, "unchanged": trained.unchanged}
+        show_json({**body, **told, "data_checks": trained.data_checks})
+        _report_json(result)
+        return
+    _report(result)
+    for check in trained.data_checks:
+        if check.verdict != "pass" and not (check.verdict == "fail" and check.stops):
+            look = f" Look at the rows: kairos data show {check.kept}" if check.kept else ""
+            say(f"  {'warning' if check.verdict == 'fail' else 'no verdict yet'}: {check.what}{look}")
+    for name, value in trained.metrics.items():
+        model, _, rest = name.partition(".")
+        loss, _, kind = rest.partition(".")
+        whose = "the simple baseline's " if kind else ""
+        say(f"  {model}: {whose}mean {loss.replace('_', ' ')} on the holdout is {value:.4g}")
+    for ref in trained.versions:
+        say(f"{ref} is registered. Next: kairos gate {ref.model}")
+    for ref in trained.unchanged:
+        say(f"{ref} came out the same, to the byte; nothing new is registered.")
 
 
 def runs(args: Namespace) -> int:
-    """Lists runs, the latest first."""
+    """Lists runs, the latest first; above them those that run now, and those whose process was killed."""
     from kairos.experiments.runs import runs as read
+    from kairos.pipeline.progress import read_progress
 
     with open_project(args) as project:
+        told = [one for one in read_progress(project.home / "runs") if one.state in ("running", "dead")][::-1]
         found = read(project.ledger)[::-1][: args.count]
         if args.json:
-            show_json(found)
-        elif not found:
+            show_json([*({"run": one.name, "status": one.state, **plain(one)} for one in told), *found])
+        elif not found and not told:
             say("No run is recorded yet. Type: kairos run")
         else:
-            rows = [(r.run, r.status, moment(r.ended_at), r.window, r.actor, _metrics(r)) for r in found]
+            rows = [(one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one)) for one in told]
+            rows += [(r.run, r.status, moment(r.ended_at), r.window, r.actor, _metrics(r)) for r in found]
             table(("run", "status", "at", "window", "by", "metrics"), rows)
     return 0
+
+
+def _at(told: Told) -> str:
+    return f"at {', '.join(told.at)}" if told.at else "before its first step"
 
 
 def diff(args: Namespace) -> int:
@@ -132,20 +155,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _tell(event: StepEvent, *, why: bool) -> None:
-    if event.what == "started":
-        if why:
-            say(*(f"  {event.step:12}  because {reason}" for reason in event.why))
-        return
-    pulled = f", {event.parts} partitions pulled" if event.parts else ""
-    say(
-        f"  {event.step:12}  {event.what} ({event.elapsed_s:.1f} s{pulled})"
-        if event.what != "reused"
-        else f"  {event.step:12}  reused"
-    )
-    sys.stdout.flush()
 
 
 def _report(result: RunResult) -> None:

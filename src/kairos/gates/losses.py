@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -10,7 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from kairos.errors import SettingsError, ShapeMismatch, UsageError, did_you_mean
+from kairos.errors import ShapeMismatch, UsageError
+from kairos.gates.loss_names import LOSS_NAMES, check_loss_name, pinball_quantile
 
 __all__ = ["LOSSES", "Loss", "absolute_error", "loss_named", "pinball", "pinball_quantile"]
 
@@ -18,7 +18,6 @@ Loss = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float64]]
 """Truth and prediction, each of shape (n,) -> loss per row, shape (n,), float64, 0 or more."""
 
 _SURE = 1e-15
-PINBALL = "pinball:"
 
 
 def absolute_error(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -52,12 +51,7 @@ def zero_one(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> NDA
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {
-        "absolute_error": absolute_error,
-        "squared_error": squared_error,
-        "log_loss": log_loss,
-        "zero_one": zero_one,
-    }
+    dict(zip(LOSS_NAMES, (absolute_error, squared_error, log_loss, zero_one), strict=True))
 )
 """The losses that a gate knows, by name."""
 
@@ -72,35 +66,10 @@ def pinball(truth: NDArray[np.generic], prediction: NDArray[np.generic], *, quan
     return np.where(y >= p, quantile * (y - p), (1 - quantile) * (p - y))
 
 
-def pinball_quantile(name: str) -> float | None:
-    """The quantile that a pinball loss is named after, such as ``pinball:0.9``; ``None`` for another loss.
-
-    Raises:
-        SettingsError: what follows the colon is no share.
-    """
-    if not name.startswith(PINBALL):
-        return None
-    text = name.removeprefix(PINBALL)
-    try:
-        quantile = float(text)
-    except ValueError:
-        quantile = math.nan
-    if not 0.0 < quantile < 1.0:
-        raise SettingsError("A pinball loss needs a quantile.", given=name, accepted="such as pinball:0.9")
-    return quantile
-
-
 def loss_named(name: str) -> Loss:
     """The loss of that name, or ``pinball:QUANTILE``; an unknown one is an error that names the nearest."""
-    quantile = pinball_quantile(name)
-    if quantile is not None:
-        return partial(pinball, quantile=quantile)
-    if name not in LOSSES:
-        accepted = ", ".join([*LOSSES, "pinball:QUANTILE"])
-        raise SettingsError(
-            "There is no loss of that name.", given=name, accepted=accepted, hint=did_you_mean(name, LOSSES)
-        )
-    return LOSSES[name]
+    quantile = pinball_quantile(check_loss_name(name))
+    return LOSSES[name] if quantile is None else partial(pinball, quantile=quantile)
 
 
 def _check_paired(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,13 @@ from pathlib import Path
 from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.fingerprint import Fingerprint
-from kairos.values import canonical_json, parse_moment
+from kairos.values import Json, canonical_json, parse_moment
 
 __all__ = ["Known", "StepCache"]
+
+_PATIENCE_S = 30.0
+_NOTES = 8
+"""So many of each kind are kept."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -27,6 +32,7 @@ CREATE TABLE IF NOT EXISTS results (
     pulled_at TEXT
 );
 CREATE INDEX IF NOT EXISTS by_place ON results (place, number);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
@@ -55,8 +61,8 @@ class StepCache:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._damage_named():
-            self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+            self._use_wal()
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
             self._add_pulled_at()
@@ -107,6 +113,36 @@ class StepCache:
         for place, outputs in rows:
             yield place, tuple(Artifact.from_plain(each) for each in json.loads(outputs))
 
+    def parts(self, digest: str | None) -> Fingerprint | None:
+        """The parts of a fingerprint that a result was put under, or ``None``."""
+        row = self._first("SELECT parts FROM results WHERE fingerprint = ?", digest or "")
+        return None if row is None else Fingerprint.from_plain(json.loads(row[0]))
+
+    def is_last(self, place: str, made: Fingerprint) -> bool:
+        """Whether that is the fingerprint that was put last for this place."""
+        row = self._first("SELECT fingerprint FROM results WHERE place = ? ORDER BY number DESC LIMIT 1", place)
+        return row is not None and row[0] == made.digest
+
+    def note(self, name: str) -> Json:
+        """What was noted under a name, or ``None``: something that takes long to work out, and may be lost."""
+        row = self._first("SELECT value FROM notes WHERE name = ?", name)
+        return None if row is None else json.loads(row[0])
+
+    def put_note(self, name: str, value: Json) -> None:
+        """Notes a value under a name that says all that it depends on; older ones of its kind are dropped.
+
+        Args:
+            name: ``KIND:...``.
+            value: What JSON can hold.
+        """
+        kind = name.partition(":")[0]
+        with self._damage_named():
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, json.dumps(value)))
+            old = "SELECT rowid FROM notes WHERE name LIKE ? || ':%' ORDER BY rowid DESC LIMIT -1 OFFSET ?"
+            self._connection.execute(f"DELETE FROM notes WHERE rowid IN ({old})", (kind, _NOTES))
+            self._connection.execute("COMMIT")
+
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
@@ -115,6 +151,18 @@ class StepCache:
         with self._damage_named():
             row: tuple[str, ...] | None = self._connection.execute(query, (key,)).fetchone()
         return row
+
+    def _use_wal(self) -> None:
+        """SQLite does not wait, as it does elsewhere, where several processes change a new file's mode at once."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     def _add_pulled_at(self) -> None:
         """Adds the column to a file that was made without it; when its sources were pulled is not known then."""

@@ -6,7 +6,7 @@ import ast
 import collections.abc
 import inspect
 import io
-import textwrap
+import linecache
 import typing
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -59,7 +59,7 @@ def check_defaults(spec: StepSpec) -> None:
                 given=type(default).__name__,
                 accepted=ACCEPTED,
             ) from None
-    arguments = _arguments(spec.function)
+    arguments = _arguments(spec.function) if spec.params or spec.takes_seed else None
     if arguments is None:
         return
     for argument, default_node in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
@@ -165,12 +165,24 @@ def _name(hint: Any) -> str:
 
 
 def _arguments(function: Callable[..., Any]) -> ast.arguments | None:
+    """The parameters as they are written; ``None`` for what was typed into a console: there is no file to read."""
+    function = inspect.unwrap(function)
+    code = function.__code__
+    lines = linecache.getlines(code.co_filename, getattr(function, "__globals__", {}))
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):  # typed into a console: there is no file to read
+        return _functions(code.co_filename, "".join(lines)).get((code.co_name, code.co_firstlineno))
+    except SyntaxError:
         return None
-    first = tree.body[0]
-    return first.args if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+
+@lru_cache(maxsize=4)
+def _functions(file: str, text: str) -> dict[tuple[str, int], ast.arguments]:
+    """All functions of a file by name and first line, which is that of the first decorator."""
+    found = {}
+    for node in ast.walk(ast.Module(body=_parse(file, text), type_ignores=[])):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found[node.name, min([node.lineno, *(each.lineno for each in node.decorator_list)])] = node.args
+    return found
 
 
 def _calls(default: ast.expr) -> Iterator[ast.AST]:

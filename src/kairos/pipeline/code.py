@@ -11,14 +11,16 @@ import ast
 import builtins
 import hashlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from kairos.pipeline.names import Import, Names, names_of, top_level
-from kairos.pipeline.project import PipelineSource, project_files
+from kairos.pipeline.captured import Captured, module_name
+from kairos.pipeline.names import Import, Names, names_of, text_of, top_level
+from kairos.pipeline.project import PipelineSource
 
 __all__ = ["CodeIndex", "Reached", "normalised"]
 
@@ -36,14 +38,23 @@ class Reached:
 
 
 class CodeIndex:
-    """All definitions of a project's files, read once."""
+    """All definitions of a project's files.
 
-    def __init__(self, source: PipelineSource) -> None:
+    Args:
+        source: The project.
+        code: Its files as they were captured; ``None``: as they are now.
+    """
+
+    def __init__(self, source: PipelineSource, code: Captured | None = None) -> None:
         self._modules: dict[str, _Module] = {}
+        code = code or source.capture()
         for folder in dict.fromkeys([source.root, source.path.parent]):
-            for path in project_files(folder):
-                name = _module_name(path.relative_to(folder))
-                self._modules.setdefault(name, _Module(name, path))
+            start = "" if folder == source.root else f"{Path(os.path.relpath(folder, source.root)).as_posix()}/"
+            for file, data in code.python.items():
+                if file.startswith(start) and (start or not file.startswith("../")):
+                    path = file.removeprefix(start)
+                    name = module_name(path)
+                    self._modules.setdefault(name, _Module(name, path, data))
 
     def reached(self, module: str, function: str) -> Reached:
         """What ``function`` of ``module`` reaches; a function of an installed package counts by its version."""
@@ -58,23 +69,24 @@ class CodeIndex:
 class _Module:
     """One file, parsed when first needed."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: str, data: bytes) -> None:
         self.name = name
         self.path = path
+        self._data = data
         self._definitions: dict[str, list[ast.stmt]] | None = None
         self.tree = ast.Module(body=[], type_ignores=[])
 
     @property
     def package(self) -> str:
         """What a relative import starts from."""
-        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        return self.name if self.path.endswith("__init__.py") else self.name.rpartition(".")[0]
 
     @property
     def definitions(self) -> dict[str, list[ast.stmt]]:
         """Name to the top-level statements that bind or change it."""
         if self._definitions is None:
             try:
-                self.tree = ast.parse(self.path.read_bytes(), str(self.path))
+                self.tree = ast.parse(self._data, self.path)
             except SyntaxError:  # a file that cannot be imported cannot be reached either
                 self.tree = ast.Module(body=[], type_ignores=[])
             self._definitions = top_level(self.tree)
@@ -195,7 +207,7 @@ class _Walk:
 
 def normalised(statements: list[ast.stmt]) -> str:
     """SHA-256 of statements without comments, docstrings and this package's decorators, hexadecimal."""
-    bare = [_Bare().visit(ast.parse(ast.unparse(statement))) for statement in statements]
+    bare = [_Bare().visit(ast.parse(text_of(statement))) for statement in statements]
     return hashlib.sha256("\n".join(ast.dump(node) for node in bare).encode()).hexdigest()
 
 
@@ -225,11 +237,6 @@ def is_own_decorator(node: ast.expr) -> bool:
     called = node.func if isinstance(node, ast.Call) else node
     name = ast.unparse(called)
     return name in _OWN_DECORATORS or (name.startswith("kairos.") and name.rpartition(".")[2] in _OWN_DECORATORS)
-
-
-def _module_name(path: Path) -> str:
-    parts = list(path.with_suffix("").parts)
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _versions(modules: set[str]) -> dict[str, str]:

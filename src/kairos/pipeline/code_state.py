@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kairos.values import Json
@@ -23,6 +23,8 @@ class CodeState:
     branch: str | None = None
     dirty_digest: str | None = None
     """SHA-256 of the difference to the commit and of untracked ``.py`` and ``.toml`` files; ``None`` if clean."""
+    difference: bytes = field(default=b"", repr=False, compare=False)
+    """To the commit, as ``git diff`` writes it; without untracked files."""
 
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
@@ -45,7 +47,8 @@ def code_state(root: Path) -> CodeState:
         data = (root / name).read_bytes()
         sha.update(f"\0{name}\0{len(data)}\0".encode())
         sha.update(data)
-    return CodeState(commit=commit.decode().strip(), branch=branch or None, dirty_digest=sha.hexdigest())
+    known = commit.decode().strip()
+    return CodeState(commit=known, branch=branch or None, dirty_digest=sha.hexdigest(), difference=difference)
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from kairos.errors import GraphError, UsageError
+from kairos.pipeline.limits import LimitOptions, Limits, read_limits
 from kairos.values import parse_duration
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class StepSpec:
     params: Mapping[str, Any]
     """Keyword-only parameters and their defaults; ``REQUIRED`` where there is none. ``seed`` is not among them."""
     seed: int
-    cpus: int
+    limits: Limits = field(default_factory=Limits)
     every: timedelta | None = None
     """Length of the aligned partitions that a source is pulled in."""
     files: tuple[str, ...] = ()
@@ -76,8 +77,8 @@ def source(
     files: Sequence[str] = (),
     settles_after: str | None = None,
     reads: Origin | None = None,
-    cpus: int = 1,
     seed: int | None = None,
+    **limits: Unpack[LimitOptions],
 ) -> Callable[[F], F]: ...
 def source(
     function: F | None = None,
@@ -87,8 +88,8 @@ def source(
     files: Sequence[str] = (),
     settles_after: str | None = None,
     reads: Origin | None = None,
-    cpus: int = 1,
     seed: int | None = None,
+    **limits: Unpack[LimitOptions],
 ) -> F | Callable[[F], F]:
     """Declares a step with no inputs that pulls raw data for a window of time.
 
@@ -102,8 +103,8 @@ def source(
         files: Files or folders it reads, relative to the project's folder.
         settles_after: How long after its end a window may still change (``"1d"``).
         reads: The origin whose rows it is given: ``Files``, ``Sql``, ``Http``, ``Delta`` or ``Iceberg``.
-        cpus: Threads that numeric libraries may use.
-        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+        seed: Seed of ``random``, ``numpy.random`` and PyTorch, and of a keyword-only parameter ``seed``.
+        **limits: What it may use and how often it is tried: see ``LimitOptions``.
     """
     options: dict[str, Any] = {
         "every": _duration(every),
@@ -111,22 +112,24 @@ def source(
         "settles_after": _duration(settles_after),
         "reads": reads,
     }
-    return _decorate(function, "source", cpus=cpus, seed=seed, options=options)
+    return _decorate(function, "source", limits=limits, seed=seed, options=options)
 
 
 @overload
 def step(function: F, /) -> F: ...
 @overload
-def step(*, cpus: int = 1, seed: int | None = None) -> Callable[[F], F]: ...
-def step(function: F | None = None, /, *, cpus: int = 1, seed: int | None = None) -> F | Callable[[F], F]:
+def step(*, seed: int | None = None, **limits: Unpack[LimitOptions]) -> Callable[[F], F]: ...
+def step(
+    function: F | None = None, /, *, seed: int | None = None, **limits: Unpack[LimitOptions]
+) -> F | Callable[[F], F]:
     """Declares a function from artifacts to artifacts.
 
     Positional parameters name upstream artifacts (a step, or a field of a step that returns a ``NamedTuple``);
     keyword-only parameters are params, with values that JSON can hold.
 
     Args:
-        cpus: Threads that numeric libraries may use.
-        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+        seed: Seed of ``random``, ``numpy.random`` and PyTorch, and of a keyword-only parameter ``seed``.
+        **limits: What it may use and how often it is tried: see ``LimitOptions``.
 
     >>> @step
     ... def doubled(rentals: int, *, times: int = 2) -> int:
@@ -134,14 +137,18 @@ def step(function: F | None = None, /, *, cpus: int = 1, seed: int | None = None
     >>> doubled(4)
     8
     """
-    return _decorate(function, "step", cpus=cpus, seed=seed, options={})
+    return _decorate(function, "step", limits=limits, seed=seed, options={})
 
 
 @overload
 def model(function: F, /) -> F: ...
 @overload
 def model(
-    *, target: str | None = None, drop: Sequence[str] = (), cpus: int = 1, seed: int | None = None
+    *,
+    target: str | None = None,
+    drop: Sequence[str] = (),
+    seed: int | None = None,
+    **limits: Unpack[LimitOptions],
 ) -> Callable[[F], F]: ...
 def model(
     function: F | None = None,
@@ -149,29 +156,28 @@ def model(
     *,
     target: str | None = None,
     drop: Sequence[str] = (),
-    cpus: int = 1,
     seed: int | None = None,
+    **limits: Unpack[LimitOptions],
 ) -> F | Callable[[F], F]:
     """Declares a step that returns an estimator; it is fitted if it is not yet, checked, and packaged.
 
     Args:
         target: The column to predict.
         drop: Columns that are not features.
-        cpus: Threads that numeric libraries may use.
-        seed: Seed of ``random`` and ``numpy.random``, and of a keyword-only parameter ``seed``.
+        seed: Seed of ``random``, ``numpy.random`` and PyTorch, and of a keyword-only parameter ``seed``.
+        **limits: What it may use and how often it is tried: see ``LimitOptions``.
     """
     options: dict[str, Any] = {"target": target, "drop": (drop,) if isinstance(drop, str) else tuple(drop)}
-    return _decorate(function, "model", cpus=cpus, seed=seed, options=options)
+    return _decorate(function, "model", limits=limits, seed=seed, options=options)
 
 
 def _decorate(
-    function: F | None, kind: Kind, *, cpus: int, seed: int | None, options: Mapping[str, Any]
+    function: F | None, kind: Kind, *, limits: LimitOptions, seed: int | None, options: Mapping[str, Any]
 ) -> F | Callable[[F], F]:
-    if not isinstance(cpus, int) or isinstance(cpus, bool) or cpus < 1:
-        raise UsageError(f"@{kind} needs a whole number of processors.", given=cpus, accepted="cpus=1 or more")
+    allowed = read_limits(kind, limits)
 
     def attach(target: F) -> F:
-        target.__kairos__ = _read(target, kind, cpus=cpus, seed=seed, options=options)  # type: ignore[attr-defined]
+        target.__kairos__ = _read(target, kind, limits=allowed, seed=seed, options=options)  # type: ignore[attr-defined]
         return target
 
     if function is None:
@@ -184,7 +190,7 @@ def _decorate(
 
 
 def _read(
-    function: Callable[..., Any], kind: Kind, *, cpus: int, seed: int | None, options: Mapping[str, Any]
+    function: Callable[..., Any], kind: Kind, *, limits: Limits, seed: int | None, options: Mapping[str, Any]
 ) -> StepSpec:
     name = getattr(function, "__name__", repr(function))
     if not inspect.isfunction(function) or not name.isidentifier():
@@ -224,7 +230,7 @@ def _read(
         takes_seed=takes_seed,
         params=params,
         seed=seed if seed is not None else own_seed if isinstance(own_seed, int) else 0,
-        cpus=cpus,
+        limits=limits,
         **options,
     )
 

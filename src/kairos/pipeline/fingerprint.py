@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kairos.pipeline.typed import typed, untyped
@@ -19,7 +20,7 @@ __all__ = ["FORMAT", "Fingerprint", "explain_change", "fingerprint"]
 FORMAT = "1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Fingerprint:
     """All that a step's result depends on."""
 
@@ -33,12 +34,12 @@ class Fingerprint:
     libraries: Mapping[str, str] = field(default_factory=dict)
     """Distribution to version."""
     options: Mapping[str, Json] = field(default_factory=dict)
-    """What else was declared or set: kind, target, dropped columns, processors, how a model is finished."""
+    """What else was declared or set: kind, target, dropped columns, how a model is finished."""
     seed: int = 0
     window: str | None = None
     """``START..END`` for a source that takes a window."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """64 hexadecimal digits."""
         return hashlib.sha256(canonical_json({"format": FORMAT, **self.plain()})).hexdigest()

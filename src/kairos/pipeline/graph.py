@@ -77,7 +77,8 @@ class Graph:
             check_defaults(spec)
             check_result(spec)
         outputs = {name: _outputs(spec) for name, spec in by_name.items()}
-        nodes = {name: _node(spec, outputs) for name, spec in by_name.items()}
+        names = _by_name(outputs)
+        nodes = {name: _node(spec, outputs, names) for name, spec in by_name.items()}
         return cls({name: nodes[name] for name in _ordered(nodes)})
 
     def node(self, name: str) -> Node:
@@ -125,8 +126,7 @@ def _by_name(outputs: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
     return names
 
 
-def _node(spec: StepSpec, outputs: Mapping[str, tuple[str, ...]]) -> Node:
-    names = _by_name(outputs)
+def _node(spec: StepSpec, outputs: Mapping[str, tuple[str, ...]], names: Mapping[str, list[str]]) -> Node:
     inputs: dict[str, str] = {}
     for parameter in spec.inputs:
         found = names.get(parameter, [])

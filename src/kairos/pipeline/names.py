@@ -7,7 +7,7 @@ import symtable
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Import", "Names", "names_of", "top_level"]
+__all__ = ["Import", "Names", "names_of", "text_of", "top_level"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,14 @@ def names_of(statement: ast.stmt) -> Names:
     names = Names(chains={**chains, **chains_inside}, imports=imports)
     statement._kairos_names = names  # type: ignore[attr-defined]
     return names
+
+
+def text_of(statement: ast.stmt) -> str:
+    """A statement as text in one form, whatever its quotes, brackets and blanks were."""
+    known = getattr(statement, "_kairos_text", None)  # written once, asked for often
+    if known is None:
+        known = statement._kairos_text = ast.unparse(statement)  # type: ignore[attr-defined]
+    return str(known)
 
 
 def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -134,7 +142,7 @@ def _imports(statement: ast.stmt) -> Iterator[Import]:
 
 def _free_names(statement: ast.stmt) -> set[str]:
     """Names that some scope of the statement looks up outside itself; annotations count as uses."""
-    table = symtable.symtable(ast.unparse(statement), "<statement>", "exec")
+    table = symtable.symtable(text_of(statement), "<statement>", "exec")
     free = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
     scopes = list(table.get_children())
     while scopes:

@@ -20,6 +20,7 @@ from kairos.values import Digest, Json, Window, canonical_json
 
 __all__ = [
     "Setting",
+    "and_after",
     "can_be_reused",
     "code_digest",
     "fingerprint_of",
@@ -38,22 +39,41 @@ class Setting:
     seed: int
 
 
-def select(graph: Graph, targets: Sequence[str] | None) -> list[Node]:
-    """The steps that ``targets`` (steps or artifacts) need, in an order in which they can run; ``None``: all.
+def select(graph: Graph, targets: Sequence[str] | None, given: Collection[str] = ()) -> list[Node]:
+    """The steps that ``targets`` (steps or artifacts) need, in an order in which they can run.
+
+    Args:
+        graph: All steps.
+        targets: ``None``: all, except those that only steps that are ``given`` need.
+        given: Steps whose results are there, so that nothing before them is needed.
 
     Raises:
         UsageError: there is no such step or artifact.
     """
     if targets is None:
-        return list(graph.nodes.values())
+        read = {step for node in graph.nodes.values() for step in node.upstream}
+        targets = [name for name in graph.nodes if name not in read or not given]
     wanted = [name if name in graph.nodes else graph.artifact(name).partition(".")[0] for name in targets]
     needed: set[str] = set()
     while wanted:
         name = wanted.pop()
         if name not in needed:
             needed.add(name)
-            wanted += sorted(graph.node(name).upstream)
+            wanted += [] if name in given else sorted(graph.node(name).upstream)
     return [node for node in graph.nodes.values() if node.name in needed]
+
+
+def and_after(graph: Graph, steps: Collection[str]) -> frozenset[str]:
+    """Some steps and all that read, directly or not, what they give.
+
+    Raises:
+        UsageError: there is no such step.
+    """
+    found = {graph.node(name).name for name in steps}
+    for node in graph.nodes.values():  # each after everything it reads
+        if node.upstream & found:
+            found.add(node.name)
+    return frozenset(found)
 
 
 def settings_of(
@@ -120,7 +140,7 @@ def fingerprint_of(
         finish: For a model: what its finishing depends on.
     """
     spec = setting.node.spec
-    options: dict[str, Any] = {"kind": spec.kind, "cpus": spec.cpus}
+    options: dict[str, Any] = {"kind": spec.kind}
     libraries = dict(code.libraries)
     if spec.reads is not None:
         options["reads"] = spec.reads.facts()

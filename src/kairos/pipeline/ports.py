@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.limits import Limits
 from kairos.pipeline.project import PipelineSource
-from kairos.values import Json, Window
+from kairos.values import Digest, Json, Window
 
 if TYPE_CHECKING:
     import polars as pl
@@ -115,8 +116,8 @@ class Task:
     """One call of one step, as it is sent to where it runs."""
 
     source: PipelineSource
-    code: str
-    """Digest of the project's files; the module is loaded anew when it changes."""
+    code: Digest
+    """The project's files as the run captured them, a folder in the store; the module is loaded from it."""
     store: Path
     """The store's root."""
     step: str
@@ -133,7 +134,10 @@ class Task:
     pin: Json = None
     """At which these are read."""
     seed: int = 0
-    cpus: int = 1
+    limits: Limits = field(default_factory=Limits)
+    """What the engine gives it, and at which it ends it; how often it is tried is not the engine's to see to."""
+    seeds_torch: bool = False
+    """Whether its code reaches PyTorch."""
     parts: Sequence[Artifact] = ()
     """If not empty: nothing is called, these tables are put below each other."""
     finish: ModelFinisher | None = None
@@ -142,13 +146,16 @@ class Task:
 
 
 class Engine(Protocol):
-    """Runs tasks. A task may run anywhere, more than once, and beside others."""
+    """Runs tasks. A task may run anywhere, more than once, and beside others.
+
+    Of a task's limits it honours the processors, cards, memory and timeout: it ends a task that has or takes more.
+    """
 
     def submit(self, task: Task) -> Future[tuple[Artifact, ...]]:
         """Begins a task; the future gives its artifacts in the order of ``outputs``.
 
-        The future raises ``StepFailed`` with the user's own traceback if her code raised or its process died, and any
-        other ``KairosError`` as it was raised.
+        The future raises ``StepFailed`` if her code raised (with the user's own traceback), its process died, or a
+        limit was passed, and any other ``KairosError`` as it was raised.
         """
         ...
 

@@ -1,12 +1,11 @@
-"""A project's own Python files: which they are, what they hold now, and how they are loaded.
+"""Where a project's steps are, and how its files are loaded: all as they were at one moment.
 
-Files are loaded without writing byte code and without staying in ``sys.modules`` of the calling process, so a file
-that was edited a moment ago is never mistaken for its older self.
+Files are loaded without byte code and without staying in ``sys.modules`` of the calling process, so a file that was
+edited a moment ago is never mistaken for its older self.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -22,13 +21,13 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from kairos.errors import GraphError, StepFailed, without_addresses
+from kairos.pipeline.captured import SKIPPED, Captured, CapturedFinder, capture
 
-__all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "project_files", "unload_module"]
+__all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "unload_module"]
 
 _LOADING = threading.RLock()  # sys.modules and sys.path belong to the whole process
 _OURS = str(Path(__file__).parents[1])
 """Its frames are in no traceback of the project's code."""
-_SKIPPED = {"__pycache__", "site-packages", "node_modules"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,41 +49,33 @@ class PipelineSource:
         """The name that the file has as a module."""
         return self.path.stem
 
+    def capture(self) -> Captured:
+        """The project's own files as they are now."""
+        return capture(self.root, self.path.parent)
+
     def code_digest(self) -> str:
         """SHA-256 over the paths and bytes of all the project's Python files, hexadecimal."""
-        sha = hashlib.sha256()
-        for path in project_files(self.root):
-            data = path.read_bytes()
-            sha.update(f"{path.relative_to(self.root).as_posix()}\0{len(data)}\0".encode())
-            sha.update(data)
-        return sha.hexdigest()
+        return self.capture().digest
 
 
-def project_files(root: Path) -> list[Path]:
-    """A project's own Python files, sorted; hidden folders and virtual environments are not its own."""
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not _is_skipped(Path(folder), name))
-        found += [Path(folder, name) for name in files if name.endswith(".py")]
-    return sorted(found)
-
-
-def load_module(source: PipelineSource, *, keep: bool) -> ModuleType:
+def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = None) -> ModuleType:
     """Runs the project's file and returns it as a module.
 
     Args:
         source: The file.
+        code: The project's files as they were captured; ``None``: as they are now.
         keep: Leave the project's modules and folder importable, as a process that runs its steps needs.
 
     Raises:
         GraphError: there is no such file.
         StepFailed: the file raised; ``facts["traceback"]`` is its own traceback.
     """
-    if not source.path.is_file():
+    code = code or source.capture()
+    if Path(os.path.relpath(source.path, source.root)).as_posix() not in code.files and not source.path.is_file():
         raise GraphError("The project has no such pipeline file.", given=source.file, hint="Set [project] pipeline.")
-    with _LOADING, _importable(source, keep=keep):
+    with _LOADING, _importable(source, code, keep=keep) as finder:
         name = source.module_name
-        spec = importlib.util.spec_from_file_location(name, source.path)
+        spec = finder.find_spec(name)
         if spec is None or spec.loader is None:
             raise GraphError("The pipeline file is no Python file.", given=source.file, accepted="NAME.py")
         module = importlib.util.module_from_spec(spec)
@@ -109,6 +100,7 @@ def unload_module(source: PipelineSource) -> None:
         for name in [name for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)]:
             del sys.modules[name]
         folders = {str(source.path.parent), str(source.root)}
+        sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, CapturedFinder)]
         sys.path[:] = [folder for folder in sys.path if folder not in folders]
 
 
@@ -156,10 +148,11 @@ def _first(frame: TracebackType | None, is_wanted: Callable[[str], bool]) -> Tra
 
 
 @contextmanager
-def _importable(source: PipelineSource, *, keep: bool) -> Iterator[None]:
+def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterator[CapturedFinder]:
     """Makes the project's folder importable and forgets what was loaded from it before."""
     folders = list(dict.fromkeys([str(source.path.parent), str(source.root)]))
-    old_path, old_flag = list(sys.path), sys.dont_write_bytecode
+    old_path, old_flag, old_finders = list(sys.path), sys.dont_write_bytecode, list(sys.meta_path)
+    finder = CapturedFinder(source.root, [Path(folder) for folder in folders], code)
     hidden = {name: module for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)}
     hidden |= {name: sys.modules[name] for name in [source.module_name] if name in sys.modules}
     for name in hidden:
@@ -167,13 +160,15 @@ def _importable(source: PipelineSource, *, keep: bool) -> Iterator[None]:
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
+    finder.install()
     try:
-        yield
+        yield finder
     finally:
         if not keep:
             unload_module(source)
             sys.modules.update(hidden)
             sys.path[:] = old_path
+            sys.meta_path[:] = old_finders
             sys.dont_write_bytecode = old_flag
 
 
@@ -185,8 +180,4 @@ def _is_module_of(root: Path, module: ModuleType | None) -> bool:
 def _is_own(root: Path, file: str) -> bool:
     if not file.startswith(f"{root}{os.sep}"):  # asked of every loaded module, so it has to be quick
         return False
-    return not any(part.startswith(".") or part in _SKIPPED for part in Path(file).relative_to(root).parts[:-1])
-
-
-def _is_skipped(folder: Path, name: str) -> bool:
-    return name.startswith(".") or name in _SKIPPED or (folder / name / "pyvenv.cfg").exists()
+    return not any(part.startswith(".") or part in SKIPPED for part in Path(file).relative_to(root).parts[:-1])

@@ -14,7 +14,7 @@ from kairos.pipeline.code_state import CodeState
 from kairos.pipeline.typed import typed
 from kairos.values import Digest, Json, Window, canonical_json
 
-__all__ = ["Failure", "RunResult", "RunStopped", "Status", "StepEvent", "StepResult"]
+__all__ = ["Failure", "Kept", "RunResult", "RunStopped", "Status", "StepEvent", "StepResult"]
 
 Status = Literal["ran", "reused", "failed", "not_run"]
 
@@ -24,9 +24,9 @@ class StepEvent:
     """Something that just happened to a step."""
 
     step: str
-    what: Literal["started", "ran", "reused", "failed"]
+    what: Literal["started", "ran", "reused", "failed", "retried"]
     why: tuple[str, ...] = ()
-    """On ``started``: what changed since the last time, one line each."""
+    """On ``started``: what changed since the last time; on ``retried``: what went wrong, and when it is tried again."""
     elapsed_s: float = 0.0
     """Since it started, by the run's clock."""
     parts: int = 0
@@ -81,6 +81,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Blobs that hold what a run was made with, besides its data; a rebuild takes them back out."""
+
+    files: Digest
+    """The project's own files as they were captured: a folder."""
+    difference: Digest | None
+    """What ``git diff`` says against the commit; ``None`` without a commit or a difference."""
+    environment: Digest
+    """Distributions with their versions, as JSON."""
+
+    def plain(self) -> dict[str, Json]:
+        """A JSON object."""
+        return {"files": self.files, "difference": self.difference, "environment": self.environment}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """One execution of a pipeline. What was finished is stored, whatever came later."""
 
@@ -91,6 +107,7 @@ class RunResult:
     """Model step to the digest of its package."""
     code: CodeState
     libraries: Mapping[str, str]
+    kept: Kept | None = None
     failure: Failure | None = None
     also_failed: Sequence[Failure] = ()
     """Steps that ran beside the one that failed first, and failed as well."""
@@ -132,6 +149,7 @@ class RunResult:
             "models": dict(self.models),
             "code": self.code.plain(),
             "libraries": dict(self.libraries),
+            **({"kept": self.kept.plain()} if self.kept is not None else {}),
             "failure": None if self.failure is None else self.failure.plain(),
             **({"also_failed": told} if told else {}),
         }

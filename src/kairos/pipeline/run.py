@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from kairos.clock import Clock
-from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
-from kairos.pipeline.cache import StepCache
-from kairos.pipeline.code import CodeIndex
-from kairos.pipeline.code_state import code_state
+from kairos.pipeline.cache import Known, StepCache
+from kairos.pipeline.fingerprint import Fingerprint
 from kairos.pipeline.graph import Graph
-from kairos.pipeline.plan import select, settings_of
 from kairos.pipeline.ports import Engine, ModelFinisher
-from kairos.pipeline.project import PipelineSource, load_module
+from kairos.pipeline.preparing import prepare
+from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.result import RunResult, RunStopped, StepEvent
 from kairos.pipeline.work import Work
 from kairos.store import Store
@@ -36,6 +33,8 @@ def run(
     finish_model: ModelFinisher,
     targets: Sequence[str] | None = None,
     force: Collection[str] = (),
+    since: Collection[str] = (),
+    given: Mapping[str, tuple[Fingerprint, Known]] | None = None,
     check: Callable[[Graph], None] = lambda graph: None,
     inspect: Callable[[Sequence[Artifact]], None] = lambda outputs: None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
@@ -43,7 +42,9 @@ def run(
 ) -> RunResult:
     """Runs the steps of a project.
 
-    A step that fails ends the run, and is told in the result; steps that run beside it are finished and kept.
+    The project's files are captured at the start; what is fingerprinted and what runs, here and in every worker, is
+    that, whatever becomes of the files meanwhile. A step that fails ends the run, and is told in the result; steps that
+    run beside it are finished and kept.
 
     Args:
         project: Where the steps are.
@@ -56,6 +57,8 @@ def run(
         finish_model: Makes packages.
         targets: Steps or artifacts that are wanted; ``None``: all.
         force: Steps that run whatever was made before.
+        since: Steps that run whatever was made before, with all that comes after them.
+        given: Steps that are not asked: their results, and the fingerprints that these had.
         check: Shown the graph before anything runs; what it raises, ``run`` raises.
         inspect: Shown what each step gave, made or reused, before anything takes it; a ``KairosError`` that it raises
             fails the step.
@@ -66,35 +69,27 @@ def run(
         GraphError: the pipeline cannot run as written; nothing ran.
         StepFailed: the project's file cannot be loaded; nothing ran.
         UsageError: a step, param or target is unknown; nothing ran.
-        PipelineError: the project's files changed while they were read; nothing ran.
         RunStopped: Ctrl-C, or ``should_stop``; it has the result so far. Steps go on until the engine is closed.
     """
-    project = replace(project, root=project.root.absolute())  # workers have folders of their own
-    files = project.code_digest()
-    graph = Graph.from_module(load_module(project, keep=False))
-    check(graph)
-    settings = settings_of(graph, select(graph, targets), params, force)
-    index = CodeIndex(project)
-    functions = {name: setting.node.spec.function for name, setting in settings.items()}
-    reached = {name: index.reached(each.__module__, each.__name__) for name, each in functions.items()}
-    if project.code_digest() != files:  # else a result could be kept under the name of other code
-        raise PipelineError("The project's files changed while they were read; nothing ran.", hint="Run it again.")
+    prepared = prepare(
+        project, cache=cache, params=params, targets=targets, force=force, since=since, given=given or (), check=check
+    )
     return Work(
-        project=project,
+        project=prepared.project,
         store=store,
         cache=cache,
         engine=engine,
         window=window,
         clock=clock,
         finish_model=finish_model,
-        force=frozenset(force),
+        force=prepared.force,
         inspect=inspect,
         on_event=on_event,
         should_stop=should_stop,
-        settings=settings,
-        reached=reached,
-        files=files,
-        code=code_state(project.root),
+        given=given or {},
+        settings=prepared.settings,
+        reached=prepared.reached,
+        kept=prepared.keep(store),
+        code=prepared.state,
         started_at=clock.now(),
-        waiting=dict(settings),
     ).run()

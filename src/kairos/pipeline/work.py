@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import queue
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 from kairos.clock import Clock
-from kairos.errors import DataRefused, KairosError
+from kairos.errors import DataRefused, KairosError, StepFailed
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import Known, StepCache
 from kairos.pipeline.code import Reached
@@ -19,12 +22,14 @@ from kairos.pipeline.files import file_digests
 from kairos.pipeline.fingerprint import Fingerprint, explain_change
 from kairos.pipeline.job import Job
 from kairos.pipeline.origins.secrets import without_secrets_in
-from kairos.pipeline.plan import Setting, can_be_reused, code_digest, fingerprint_of, partitions
+from kairos.pipeline.plan import Setting, code_digest, partitions
 from kairos.pipeline.ports import Engine, Mark, ModelFinisher, Task
 from kairos.pipeline.project import PipelineSource
-from kairos.pipeline.result import Failure, RunResult, RunStopped, Status, StepEvent, StepResult
+from kairos.pipeline.result import Failure, Kept, RunResult, RunStopped, Status, StepEvent, StepResult
+from kairos.pipeline.tasks import find_known, make_fingerprint, make_lineage, make_task
+from kairos.pipeline.waiting import Waiting
 from kairos.store import Store
-from kairos.values import Json, Window
+from kairos.values import Window
 
 __all__ = ["Work"]
 
@@ -32,6 +37,19 @@ Outputs = tuple[Artifact, ...]
 
 _BEAT_S = 0.1
 """Where the system goes on with an endless wait after a signal, Ctrl-C is seen at the next beat."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What a future is for."""
+
+    job: Job
+    task: Task | None
+    """For an engine; ``None``: an origin is asked."""
+    then: Callable[[Any], None]
+    """What goes on with the result."""
+    tries: int = 0
+    """That failed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,21 +67,32 @@ class Work:
     inspect: Callable[[Outputs], None]
     on_event: Callable[[StepEvent], None]
     should_stop: Callable[[], bool]
+    given: Mapping[str, tuple[Fingerprint, Known]]
     settings: Mapping[str, Setting]
     reached: Mapping[str, Reached]
-    files: str
-    """Digest of the project's Python files."""
+    kept: Kept
     code: CodeState
     started_at: datetime
-    waiting: dict[str, Setting]
     results: dict[str, StepResult] = field(default_factory=dict)
     made: dict[str, Fingerprint] = field(default_factory=dict)
-    running: dict[Future[Any], tuple[Job, Callable[[Any], None]]] = field(default_factory=dict)
-    """What a future is for, and what goes on with its result."""
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    running: dict[Future[Any], _Sent] = field(default_factory=dict)
+    done: queue.SimpleQueue[Future[Any]] = field(default_factory=queue.SimpleQueue)
+    """Futures that are."""
+    later: list[tuple[float, _Sent]] = field(default_factory=list)
+    """What is tried again, and when, in seconds of the machine's clock."""
     asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "kairos-origin"))
     """Asks origins for watermarks, which may take its time."""
+    waiting: Waiting = field(init=False)
     failures: list[Failure] = field(default_factory=list)
     """In the order in which they became known; after the first one no step is started any more."""
+
+    def __post_init__(self) -> None:
+        wanted = {}
+        for name, setting in self.settings.items():
+            also = {each.partition(".")[0] for each in self._also(setting)}
+            wanted[name] = set[str]() if name in self.given else {*setting.node.upstream, *also}
+        self.waiting = Waiting(wanted)
 
     def run(self) -> RunResult:
         """Starts what can start, until nothing runs and nothing can.
@@ -73,12 +102,13 @@ class Work:
         """
         try:
             self._start_ready()
-            while self.running:
-                done, _ = wait(self.running, timeout=_BEAT_S, return_when=FIRST_COMPLETED)
+            while self.running or self.later:
+                done = self._next_done()
                 if self.should_stop():
                     raise KeyboardInterrupt
-                for future in sorted(done, key=lambda each: self.running[each][0].name):
-                    self._finished(future, *self.running.pop(future))
+                for future in sorted(done, key=lambda each: self.running[each].job.name):
+                    self._finished(future, self.running.pop(future))
+                self._try_again()
                 self._start_ready()
         except KeyboardInterrupt as stop:
             self._note_stop()
@@ -89,9 +119,11 @@ class Work:
 
     def _note_stop(self) -> None:
         """Tells at which steps the run was stopped."""
-        for job, _ in self.running.values():
+        on_the_way = [sent.job for sent in [*self.running.values(), *(sent for _, sent in self.later)]]
+        for job in on_the_way:
             self.results[job.name] = self._result(job, "failed", ())
-        at = sorted({job.name for job, _ in self.running.values()}) or [*self.waiting, *self.settings][:1]
+        unknown = [name for name in self.settings if name not in self.results]
+        at = sorted({job.name for job in on_the_way}) or [*unknown, *self.settings][:1]
         message = f"The run was stopped by the user at step {' and '.join(map(repr, at))}."
         self.failures.insert(0, Failure(step=at[0], type="Stopped", message=message, traceback=""))
 
@@ -109,34 +141,39 @@ class Work:
             models=dict(sorted(models.items())),
             code=self.code,
             libraries=dict(sorted(libraries.items())),
+            kept=self.kept,
             failure=self.failures[0] if self.failures else None,
             also_failed=tuple(self.failures[1:]),
         )
 
+    def _next_done(self) -> list[Future[Any]]:
+        """What is done by now; waits a beat for it."""
+        found: list[Future[Any]] = []
+        with suppress(queue.Empty):
+            found.append(self.done.get(timeout=_BEAT_S))
+            while True:
+                found.append(self.done.get_nowait())
+        return found
+
     def _start_ready(self) -> None:
         """Starts every step whose inputs are there; what is reused may make others ready at once."""
-        progress = True
-        while progress and not self.failures:
-            progress = False
-            for name, setting in list(self.waiting.items()):
-                behind = {each.partition(".")[0] for each in self._also(setting)}
-                if all(self._has_outputs(upstream) for upstream in {*setting.node.upstream, *behind}):
-                    del self.waiting[name]
-                    self._start(setting)
-                    progress = True
-
-    def _has_outputs(self, step: str) -> bool:
-        return step in self.results and bool(self.results[step].outputs)
+        while self.waiting and not self.failures:
+            self._start(self.settings[self.waiting.next()])
 
     def _also(self, setting: Setting) -> Sequence[str]:
         return self.finish_model.also(setting.node.name) if setting.node.spec.kind == "model" else ()
 
     def _start(self, setting: Setting) -> None:
         node = setting.node
-        artifacts = {output.name: output for result in self.results.values() for output in result.outputs}
-        inputs = {parameter: artifacts[name] for parameter, name in node.inputs.items()}
-        also = {name: artifacts[name] for name in self._also(setting)}
+        here = self.artifacts  # lacks what only a step that is given would need
+        inputs = {parameter: here[name] for parameter, name in node.inputs.items() if name in here}
+        also = {name: here[name] for name in self._also(setting) if name in here}
         job = Job(setting, Fingerprint(step=node.name), inputs, also, {}, self.clock.elapsed_s(), self.clock.now())
+        if node.name in self.given:
+            job.made, result = self.given[node.name]
+            self.made[node.name] = job.made
+            self._settle(job, result, "reused")
+            return
         try:
             job.files = file_digests(self.project.root, node.spec)
         except KairosError as error:
@@ -153,7 +190,7 @@ class Work:
         reads, root = job.setting.node.spec.reads, self.project.root
         assert reads is not None  # asked only of such sources
         asked = self.asking.submit(lambda: list(reads.reader(root).marks(windows)))
-        self.running[asked] = (job, partial(then, job))
+        self._sent(asked, _Sent(job, None, partial(then, job)))
 
     def _marked(self, job: Job, marks: Sequence[Mark | None]) -> None:
         job.marks = dict(zip(job.windows, marks, strict=True))
@@ -169,7 +206,8 @@ class Work:
         if known is not None:
             self._settle(job, known, "reused")
             return
-        why = explain_change(self.cache.last(node.name), job.made) or ["its result is gone or was not to be reused"]
+        why = explain_change(self.cache.last(node.name), job.made)
+        why = why or ["it is forced" if job.name in self.force else "its result is gone or was not to be reused"]
         self.on_event(StepEvent(step=node.name, what="started", why=tuple(why)))
         if len(job.windows) > 1:
             self._pull(job)
@@ -177,23 +215,13 @@ class Work:
             self._submit(job, self._task(job, self.window), partial(self._read, job, None))
 
     def _fingerprint(self, job: Job, window: Window | None, mark: str | None = None) -> Fingerprint:
-        return fingerprint_of(
-            job.setting,
-            code=self.reached[job.name],
-            inputs={**job.inputs, **{f"also:{name}": artifact for name, artifact in job.also.items()}},
-            files=job.files,
-            window=window,
-            mark=mark,
-            finish=self.finish_model.facts(job.name) if job.setting.node.spec.kind == "model" else None,
-        )
+        return make_fingerprint(job, self.reached[job.name], window, self.finish_model, mark=mark)
 
     def _known(self, job: Job, made: Fingerprint, window: Window) -> Known | None:
         """An earlier result that may be reused and is all there."""
-        known = None if job.name in self.force else self.cache.get(made.digest)
-        spec, now = job.setting.node.spec, self.clock.now()
-        if known is None or not can_be_reused(spec, window, known.pulled_at, now=now, is_marked=job.is_marked):
+        if job.name in self.force:
             return None
-        return known if all(self.store.has(each.digest) for each in known.outputs) else None
+        return find_known(self.cache, self.store, job, made, window, now=self.clock.now())
 
     def _pull(self, job: Job) -> None:
         """Pulls the partitions that are not known yet."""
@@ -213,50 +241,59 @@ class Work:
             self._submit(job, self._task(job, self.window, parts=parts), partial(self._settled, job, None))
 
     def _task(self, job: Job, window: Window, *, parts: Sequence[Artifact] = ()) -> Task:
-        node = job.setting.node
-        is_model = node.spec.kind == "model"
-        return Task(
-            source=self.project,
-            code=self.files,
+        return make_task(
+            job,
+            window,
+            project=self.project,
+            code=self.kept.files,
             store=self.store.root.absolute(),
-            step=node.name,
-            outputs=node.outputs,
-            inputs=job.inputs,
-            also=job.also,
-            params=job.setting.params,
-            window=window if node.spec.takes_window else None,
-            reads=window if node.spec.reads is not None else None,
-            pin=job.pin(window),
-            seed=job.setting.seed,
-            cpus=node.spec.cpus,
+            reached=self.reached[job.name],
+            finish_model=self.finish_model,
+            lineage=make_lineage(job, self.settings, self.made) if job.setting.node.spec.kind == "model" else {},
             parts=parts,
-            finish=self.finish_model if is_model else None,
-            lineage=self._lineage(job) if is_model else {},
         )
 
-    def _lineage(self, job: Job) -> dict[str, Json]:
-        """All that a package says about where it came from."""
-        behind = {setting.node.name: setting.node.upstream for setting in self.settings.values()}
-        steps, wanted = set[str](), [job.name]
-        while wanted:
-            name = wanted.pop()
-            steps.add(name)
-            wanted += behind[name]
-        return {
-            "step": job.name,
-            "fingerprint": job.made.digest,
-            "inputs": {name: artifact.digest for name, artifact in {**job.inputs, **job.also}.items()},
-            "steps": {name: self.made[name].digest for name in sorted(steps)},
-        }
-
     def _submit(self, job: Job, task: Task, then: Callable[[Outputs], None]) -> None:
-        self.running[self.engine.submit(task)] = (job, then)
+        self._sent(self.engine.submit(task), _Sent(job, task, then))
 
-    def _finished(self, future: Future[Any], job: Job, then: Callable[[Any], None]) -> None:
+    def _sent(self, future: Future[Any], sent: _Sent) -> None:
+        self.running[future] = sent
+        future.add_done_callback(self.done.put)
+
+    def _finished(self, future: Future[Any], sent: _Sent) -> None:
         try:
-            then(future.result())
+            sent.then(future.result())
         except KairosError as error:
-            self._failed(job, without_secrets_in(error))
+            told = without_secrets_in(error)
+            if not self._is_tried_again(sent, told):
+                self._failed(sent.job, told)
+
+    def _is_tried_again(self, sent: _Sent, error: KairosError) -> bool:
+        """Whether it will be: the step's own failures are, as long as it has tries left and nothing else failed."""
+        sent.tries += 1
+        if sent.task is None or self.failures or not isinstance(error, StepFailed):
+            return False
+        limits, name = sent.task.limits, sent.job.name
+        if sent.tries > limits.retries:
+            return False
+        wait_s = limits.wait_s(sent.tries)
+        self.later.append((time.monotonic() + wait_s, sent))
+        again = f"try {sent.tries + 1} of {limits.retries + 1} in {wait_s:.3g} s"
+        elapsed_s = self.clock.elapsed_s() - sent.job.started_s
+        why = (str(error).replace(f"{self.project.root}/", ""), again)
+        self.on_event(StepEvent(step=name, what="retried", why=why, elapsed_s=elapsed_s))
+        return True
+
+    def _try_again(self) -> None:
+        """Sends what has waited long enough; after a failure nothing is tried again."""
+        if self.failures:
+            self.later.clear()
+        now = time.monotonic()
+        due = [sent for at, sent in self.later if at <= now]
+        self.later = [(at, sent) for at, sent in self.later if at > now]
+        for sent in due:
+            assert sent.task is not None  # only tasks are tried again
+            self._sent(self.engine.submit(sent.task), sent)
 
     def _read(self, job: Job, part: Window | None, outputs: Outputs) -> None:
         """Goes on with what was pulled, or with what a step gave; an origin is asked whether its data changed since."""
@@ -297,14 +334,16 @@ class Work:
             )
 
     def _settle(self, job: Job, result: Known, status: Literal["ran", "reused"]) -> None:
-        # A reused one too: it is this step's last now.
-        self.cache.put(job.name, job.made, result.outputs, pulled_at=result.pulled_at)
+        if status == "ran" or not self.cache.is_last(job.name, job.made):  # a reused one, too, is this step's last now
+            self.cache.put(job.name, job.made, result.outputs, pulled_at=result.pulled_at)
         try:
             self.inspect(result.outputs)
         except KairosError as error:
             self._failed(job, error)
             return
         self.results[job.name] = self._result(job, status, result.outputs)
+        self.artifacts |= {output.name: output for output in result.outputs}
+        self.waiting.done(job.name)
         elapsed_s = self.clock.elapsed_s() - job.started_s
         self.on_event(StepEvent(step=job.name, what=status, elapsed_s=elapsed_s, parts=job.pulled))
 

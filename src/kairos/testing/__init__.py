@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
 from kairos.testing.ledger_contract import LedgerContract  # noqa: E402
 from kairos.testing.memory_recorder import MemoryRecorder  # noqa: E402
 from kairos.testing.package_contract import PackageContract  # noqa: E402
+from kairos.testing.pipelines import PipelineOutcome, PipelineUnderTest, pipeline_under_test  # noqa: E402
 from kairos.testing.recorder_contract import RecorderContract, RecorderPlace  # noqa: E402
 from kairos.testing.runner_contract import RunnerContract  # noqa: E402
 from kairos.testing.troubles import TROUBLES, Trouble, TroubledStream, troubled_stream  # noqa: E402
@@ -24,10 +25,13 @@ __all__ = [
     "LedgerContract",
     "MemoryRecorder",
     "PackageContract",
+    "PipelineOutcome",
+    "PipelineUnderTest",
     "RecorderContract",
     "RecorderPlace",
     "RunnerContract",
     "Trouble",
     "TroubledStream",
+    "pipeline_under_test",
     "troubled_stream",
 ]

@@ -7,7 +7,7 @@ from typing import cast
 
 from kairos.app.settings.margins import read_margin
 from kairos.app.toml import Reader
-from kairos.gates.losses import loss_named
+from kairos.gates.loss_names import check_loss_name
 from kairos.gates.margin import Margin
 from kairos.gates.metrics import Better
 from kairos.gates.policy import GROUP_MEASURES, GatePolicy, MetricRule, OwnMetric, Require
@@ -101,5 +101,5 @@ def _limits(table: Reader) -> dict[str, float]:
 def read_loss(reader: Reader) -> str:
     """The name of the model's loss, if there is such a loss."""
     name = reader.text("loss", "absolute_error")
-    reader.parsed("loss", loss_named, name)
+    reader.parsed("loss", check_loss_name, name)
     return name

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import pickle
-import queue
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from kairos.errors import KairosError, PipelineError, StepFailed, UsageError
 from kairos.pipeline.artifacts import Artifact
-from kairos.pipeline.engine.messages import read_message, write_message
+from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
+from kairos.pipeline.engine.resources import Granted, Outcome, Resources, own_memory_bytes
+from kairos.pipeline.limits import size_text
 from kairos.pipeline.ports import Task
+from kairos.values import duration_text
 
 __all__ = ["LocalEngine"]
 
-Outcome = Future[tuple[Artifact, ...]]
+_LOOK_S = 0.02
+"""How often the memory of a step with a limit is looked at: what it can write in between is what it may be over."""
 
 
 class LocalEngine:
@@ -29,15 +38,20 @@ class LocalEngine:
     Workers are started when they are first needed, as new interpreters: they share no memory, locks or threads with
     the caller, and end when it ends, however it ends.
 
+    A task waits until the processors, cards and memory that it asks for are free. One that takes longer than its
+    timeout or more than its memory is ended with all processes that it started, and its files are removed.
+
     Args:
-        workers: How many tasks run at once.
+        workers: How many tasks run at once at most.
+        cpus: Processors of this machine; ``None``: as many as this process may use.
+        gpus: Names of its cards; ``None``: those that ``CUDA_VISIBLE_DEVICES`` or the driver names.
     """
 
-    def __init__(self, *, workers: int = 2) -> None:
+    def __init__(self, *, workers: int = 2, cpus: int | None = None, gpus: Sequence[str] | None = None) -> None:
         if workers < 1:
             raise UsageError("An engine needs workers.", given=workers, accepted="1 or more")
-        self._tasks: queue.SimpleQueue[tuple[Task, Outcome] | None] = queue.SimpleQueue()
-        self._lanes = [_Lane(self._tasks) for _ in range(workers)]
+        self._resources = Resources(workers, cpus=cpus, gpus=gpus)
+        self._lanes = [_Lane(self._resources) for _ in range(workers)]
         self._is_closed = False
 
     def __enter__(self) -> LocalEngine:
@@ -53,7 +67,7 @@ class LocalEngine:
         if self._is_closed:
             raise UsageError("The engine is closed.", hint="Make a new one.")
         outcome: Outcome = Future()
-        self._tasks.put((task, outcome))
+        self._resources.put(task, outcome)
         for lane in self._lanes:
             lane.start()
         return outcome
@@ -63,7 +77,7 @@ class LocalEngine:
         self._is_closed = True
         for lane in self._lanes:
             lane.stop()
-            self._tasks.put(None)
+        self._resources.close()
         for lane in self._lanes:
             lane.join()
 
@@ -71,9 +85,14 @@ class LocalEngine:
 class _Lane:
     """A thread that feeds one worker process, and starts another one when it has died."""
 
-    def __init__(self, tasks: queue.SimpleQueue[tuple[Task, Outcome] | None]) -> None:
-        self._tasks = tasks
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._worker: subprocess.Popen[bytes] | None = None
+        self._desk = ""
+        """The worker's folder for temporary files."""
+        self._gpus: tuple[str, ...] = ()
+        """What the worker was started with."""
+        self._is_fresh = True
         self._thread = threading.Thread(target=self._run, name="kairos-lane", daemon=True)
         self._is_stopped = False
         self._starting = threading.Lock()
@@ -89,7 +108,7 @@ class _Lane:
         with self._starting:
             self._is_stopped = True
             if self._worker is not None:
-                self._worker.kill()
+                _end(self._worker)
 
     def join(self) -> None:
         """Waits for the thread and puts the worker's remains away."""
@@ -98,51 +117,109 @@ class _Lane:
         self._bury()
 
     def _run(self) -> None:
-        while (item := self._tasks.get()) is not None:
-            task, outcome = item
-            if not outcome.set_running_or_notify_cancel():
-                continue
-            try:
-                result = self._ask(task)
-            except BaseException as error:
-                outcome.set_exception(error)
+        while (granted := self._resources.take()) is not None:
+            if granted.outcome.set_running_or_notify_cancel():
+                try:
+                    result = self._ask(granted)
+                except BaseException as error:
+                    self._resources.give_back(granted)
+                    granted.outcome.set_exception(error)
+                else:
+                    self._resources.give_back(granted)
+                    granted.outcome.set_result(result)
             else:
-                outcome.set_result(result)
+                self._resources.give_back(granted)
 
-    def _ask(self, task: Task) -> tuple[Artifact, ...]:
+    def _ask(self, granted: Granted) -> tuple[Artifact, ...]:
+        task = granted.task
         data = pickle.dumps(task)
-        worker = self._living_worker(task)
+        worker = self._living_worker(granted)
+        self._is_fresh = False
         assert worker.stdin is not None  # because of PIPE
         assert worker.stdout is not None
         try:
             write_message(worker.stdin, data)
+            _watch(worker, task)
             answer: Any = pickle.loads(read_message(worker.stdout))  # from our own child
         except (EOFError, OSError):
-            raise _died(task, worker.wait(), by_us=self._is_stopped) from None
+            raise _died(task, _remains(worker), by_us=self._is_stopped) from None
         if isinstance(answer, KairosError):
             raise answer
         return tuple(answer)
 
-    def _living_worker(self, task: Task) -> subprocess.Popen[bytes]:
+    def _living_worker(self, granted: Granted) -> subprocess.Popen[bytes]:
+        # What earlier steps left behind in its memory must not count against a limit.
+        suits = self._gpus == granted.gpus and (self._is_fresh or granted.task.limits.memory_bytes is None)
         with self._starting:
             if self._is_stopped:
-                raise _died(task, 0, by_us=True)
-            if self._worker is None or self._worker.poll() is not None:
+                raise _died(granted.task, 0, by_us=True)
+            if self._worker is None or not suits or self._worker.poll() is not None:
                 self._bury()
+                cards = {"CUDA_VISIBLE_DEVICES": ",".join(granted.gpus)} if granted.gpus else {}
+                self._desk = tempfile.mkdtemp(prefix="kairos-worker-")
                 self._worker = subprocess.Popen(
                     [sys.executable, "-P", "-m", "kairos.pipeline.engine.worker"],  # -P: no modules from this folder
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    env={**os.environ, "PYTHONHASHSEED": "0"},  # texts have one hash in all workers
+                    # Texts have one hash in all workers; libraries that count processors have one thread until told.
+                    env={**os.environ, **ONE_THREAD, **cards, "PYTHONHASHSEED": "0", "TMPDIR": self._desk},
+                    process_group=0,
                 )
+                self._gpus, self._is_fresh = granted.gpus, True
             return self._worker
 
     def _bury(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.kill()
+            _end(worker)
             with worker:  # closes the pipes and waits
                 pass
+            shutil.rmtree(self._desk, ignore_errors=True)
+
+
+def _watch(worker: subprocess.Popen[bytes], task: Task) -> None:
+    """Waits until a task with limits answers, or ends it when it passes one.
+
+    Raises:
+        StepFailed: it did.
+    """
+    limits = task.limits
+    if limits.timeout is None and limits.memory_bytes is None:
+        return
+    assert worker.stdout is not None
+    started = time.monotonic()
+    while True:
+        left_s = float("inf") if limits.timeout is None else started + limits.timeout.total_seconds() - time.monotonic()
+        wait_s = min(left_s, 3600.0 if limits.memory_bytes is None else _LOOK_S)
+        if select.select([worker.stdout], [], [], max(wait_s, 0.0))[0]:
+            return
+        if left_s <= 0:
+            assert limits.timeout is not None
+            _end(worker)
+            raise _stopped(task, f"took longer than its timeout of {duration_text(limits.timeout)}", "TimedOut")
+        used = 0 if limits.memory_bytes is None else own_memory_bytes(worker.pid)
+        if limits.memory_bytes is not None and used > limits.memory_bytes:
+            _end(worker)
+            what = f"used {size_text(used)} of memory, more than its limit of {size_text(limits.memory_bytes)}"
+            raise _stopped(task, what, "OutOfMemory")
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    """Ends a worker and all that it has started; harmless if it is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _remains(worker: subprocess.Popen[bytes]) -> int:
+    """The exit code of a worker that is dying; what it has started ends with it."""
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    _end(worker)
+    return worker.wait()
+
+
+def _stopped(task: Task, what: str, kind: str) -> StepFailed:
+    return StepFailed(f"Step {task.step!r} {what}; its process was ended.", step=task.step, type=kind, traceback="")
 
 
 def _died(task: Task, code: int, *, by_us: bool) -> PipelineError:

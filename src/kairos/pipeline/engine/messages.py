@@ -5,7 +5,10 @@ from __future__ import annotations
 import struct
 from typing import IO
 
-__all__ = ["read_message", "write_message"]
+__all__ = ["ONE_THREAD", "read_message", "write_message"]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""What numeric libraries ask the environment for when they are loaded, as a worker is started."""
 
 _LENGTH = struct.Struct(">Q")
 

@@ -6,39 +6,46 @@ ends with it, in the middle of a step if need be.
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import queue
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from kairos.errors import KairosError, OutputError, PipelineError, StepFailed
+from kairos.errors import KairosError, OutputError, StepFailed
 from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
+from kairos.pipeline.captured import fetch
 from kairos.pipeline.declare import StepSpec, find_spec
-from kairos.pipeline.engine.messages import read_message, write_message
+from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
 from kairos.pipeline.origins.declared import Origin
 from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource, is_ours, load_module, own_place, own_traceback, unload_module
 from kairos.store import Store
+from kairos.values import Digest
 
-__all__ = ["execute", "main"]
+__all__ = ["execute", "forget", "main"]
 
-_loaded: list[tuple[PipelineSource, str, ModuleType]] = []
-"""The project at hand, the digest of its code, and its module; one at most, as modules share their names."""
+_loaded: list[tuple[PipelineSource, Digest, dict[str, StepSpec]]] = []
+"""The project at hand, the digest of its code, and its steps; one at most, as modules share their names."""
+
+
+_threads_given: set[int] = set()
+"""Other numbers of threads than one that steps of this process have had."""
 
 
 def execute(task: Task) -> tuple[Artifact, ...]:
@@ -64,9 +71,8 @@ def execute(task: Task) -> tuple[Artifact, ...]:
             inputs = task.finish.prepare(task.step, spec.target, given, also)
         if schemas.is_at_hand():
             schemas.check_inputs(store, spec.function, inputs)
-        random.seed(task.seed)
-        np.random.seed(task.seed % 2**32)
-        with threadpool_limits(task.cpus):
+        _seed(task)
+        with _threads(task.limits.cpus):
             returned = _call(spec, task, inputs)
             if spec.kind == "model":
                 request = _request(spec, task, inputs, returned, workdir, given=given, also=also)
@@ -74,6 +80,28 @@ def execute(task: Task) -> tuple[Artifact, ...]:
         if schemas.is_at_hand():
             schemas.check_result(store, spec.function, returned)
         return _encoded(store, task, returned)
+
+
+def _seed(task: Task) -> None:
+    random.seed(task.seed)
+    np.random.seed(task.seed % 2**32)
+    torch = importlib.import_module("torch") if task.seeds_torch else sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(task.seed)
+
+
+@contextmanager
+def _threads(cpus: int) -> Iterator[None]:
+    """Lets numeric libraries use so many threads; the process was started with one, and looking for them takes long."""
+    if cpus == 1 and not _threads_given:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    _threads_given.add(cpus)  # a library that is loaded now may keep them, so it has to be told from now on
+    os.environ.update(dict.fromkeys(ONE_THREAD, str(cpus)))
+    with threadpool_limits(cpus):
+        yield
 
 
 def main() -> None:
@@ -96,7 +124,15 @@ def _receive(tasks: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
         try:
             waiting.put(read_message(tasks))
         except EOFError:
-            os._exit(1)
+            _end_all()
+
+
+def _end_all() -> None:
+    """Ends this process and all that the step has started."""
+    if os.getpgrp() == os.getpid():  # a group of its own, as the engine starts it
+        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def _outcome(message: bytes) -> bytes:
@@ -114,16 +150,19 @@ def _outcome(message: bytes) -> bytes:
         return pickle.dumps(without_secrets_in(failed))
 
 
+def forget() -> None:
+    """Unloads the project at hand."""
+    while _loaded:
+        unload_module(_loaded.pop()[0])
+
+
 def _spec(task: Task) -> StepSpec:
     if not _loaded or _loaded[0][:2] != (task.source, task.code):
-        while _loaded:
-            unload_module(_loaded.pop()[0])
-        module = load_module(task.source, keep=True)
-        if task.source.code_digest() != task.code:  # a result must not be kept under the name of other code
-            raise PipelineError("The project's files changed during the run.", hint="Run it again.")
-        _loaded.append((task.source, task.code, module))
-    specs = (find_spec(thing) for thing in vars(_loaded[0][2]).values())
-    return next(spec for spec in specs if spec is not None and spec.name == task.step)
+        forget()
+        module = load_module(task.source, keep=True, code=fetch(Store(task.store), task.code))
+        found = {spec.name: spec for thing in vars(module).values() if (spec := find_spec(thing)) is not None}
+        _loaded.append((task.source, task.code, found))
+    return _loaded[0][2][task.step]
 
 
 def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:

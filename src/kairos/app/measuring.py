@@ -1,0 +1,82 @@
+"""What a package is worth on the rows that its run held out, and whether two packages answer alike on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kairos.app.losses import answers_on, check_columns, holdout_losses
+from kairos.app.packages import holdout_table, open_stored
+from kairos.app.project import Project
+from kairos.app.settings import ModelSettings
+from kairos.errors import DataRefused, KairosError
+from kairos.pipeline.likeness import Likeness
+from kairos.pipeline.project import own_place
+from kairos.values import Digest, Json
+
+__all__ = ["answers_alike", "metrics_of"]
+
+
+def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
+    """Mean losses of a package and of its simple baseline on the rows that its run held out.
+
+    Args:
+        project: Whose store.
+        model: Its settings.
+        package: In the store.
+        run: Body of the run's fact.
+
+    Returns:
+        By name: ``demand.absolute_error``, ``demand.absolute_error.baseline``; empty without rows.
+
+    Raises:
+        KairosError: it could not be measured; the message says that the run is recorded nevertheless.
+    """
+    try:
+        check_columns(holdout_table(project, model, run), model)
+        opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
+        losses = holdout_losses(project, model, opened, run)
+    except KairosError as error:
+        what = f"{_unmeasured(model, run)} {error.what}"
+        raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
+    except Exception as error:  # whatever an estimator or a table raises
+        place = own_place(error, project.root)
+        given = f"{type(error).__name__}: {error}{place and f' ({place})'}"
+        raise DataRefused(_unmeasured(model, run), given=given) from error
+    name = f"{model.name}.{model.gate.loss}"
+    return {name: float(losses.own.mean()), f"{name}.baseline": float(losses.baseline.mean())} if losses.rows else {}
+
+
+def _unmeasured(model: ModelSettings, run: Json) -> str:
+    return f"The run {run['id']} is recorded, but {model.name!r} could not be measured on {model.holdout!r}."
+
+
+def answers_alike(
+    project: Project,
+    model: ModelSettings,
+    before: Digest,
+    after: Digest,
+    run: Json,
+    tolerance: float,
+) -> Likeness | None:
+    """How two packages of one model answer on the rows held out; ``None`` if that cannot be found out.
+
+    Args:
+        project: Whose store.
+        model: Its settings.
+        before: A package.
+        after: Another.
+        run: Body of the run's fact.
+        tolerance: Answers whose difference is at most this part of the larger one are close.
+    """
+    try:
+        rows = holdout_table(project, model, run)
+        old, new = (
+            answers_on(rows, open_stored(project.store, each, allow_pickle=model.allow_pickle), model)
+            for each in (before, after)
+        )
+    except Exception:  # whatever an estimator or a table raises: the bytes have been compared already
+        return None
+    gap, larger = np.abs(old - new), np.maximum(np.abs(old), np.abs(new))
+    by = float(np.max(np.divide(gap, larger, out=np.zeros_like(gap), where=larger > 0), initial=0.0))
+    what = f"its {len(rows)} answers on the rows held out differ by up to {by:.2g} of the value, and its bytes differ"
+    return Likeness(how="close" if by <= tolerance else "different", what=what, by=by)

@@ -1,0 +1,72 @@
+"""``show``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from kairos.cli.opening import open_project
+from kairos.cli.output import moment, say, show_json, table
+
+if TYPE_CHECKING:
+    from kairos.app.showing import ShownRun, ShownStep
+
+__all__ = ["show"]
+
+
+def show(args: Namespace) -> int:
+    """Prints all about one run."""
+    from kairos.app.showing import show_run
+
+    with open_project(args) as project:
+        run = show_run(project, args.run)
+        if args.json:
+            show_json(run)
+            return 0
+    say(*_head(run), "")
+    rows = [(s.step, s.status, _time(s), _pairs(s.params), _short(s.inputs), _short(s.outputs)) for s in run.steps]
+    table(("step", "status", "time", "params", "inputs", "outputs"), rows)
+    for step in run.steps:
+        if step.why and step.status != "reused":
+            say(f"{step.step} ran because {'; '.join(step.why)}")
+    if run.failure is not None:
+        say("", f"failure: {run.failure['message']}")
+    return 0
+
+
+def _head(run: ShownRun) -> Iterator[str]:
+    by = f" by {run.actor}" if run.actor else f" by pid {run.pid} on {run.host}"
+    yield f"run {run.run} {run.status}{by}, window {run.window}"
+    if run.status == "running":
+        ended = "still running"
+    elif run.status == "dead":
+        ended = f"its process was killed; last alive {moment(run.ended_at or run.started_at)}"
+    else:
+        ended = f"ended {moment(run.ended_at or run.started_at)}"
+    reused = sum(step.status == "reused" for step in run.steps)
+    yield f"started {moment(run.started_at)}, {ended}; {reused} of {len(run.steps)} steps reused"
+    if run.code.get("commit"):
+        changed = ", with changes" if run.code.get("dirty_digest") else ""
+        yield f"code: commit {run.code['commit'][:12]} on {run.code.get('branch') or 'no branch'}{changed}"
+    if run.kept:
+        yield f"kept: files {run.kept['files']}, environment {run.kept['environment']}. Again: kairos rebuild {run.run}"
+    if run.libraries:
+        yield f"libraries: {_pairs(run.libraries, ' ')}"
+    if run.metrics:
+        yield f"metrics: {', '.join(f'{name} {value:.4g}' for name, value in run.metrics.items())}"
+    if run.versions:
+        yield f"registered: {', '.join(run.versions)}"
+
+
+def _time(step: ShownStep) -> str:
+    tries = f", {step.tries} tries" if step.tries and step.tries > 1 else ""
+    return "" if step.elapsed_s is None else f"{step.elapsed_s:.1f} s{tries}"
+
+
+def _pairs(values: Mapping[str, object], sign: str = "=") -> str:
+    return ", ".join(f"{name}{sign}{value}" for name, value in values.items())
+
+
+def _short(digests: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {digest[:8]}" for name, digest in digests.items())

@@ -1,0 +1,192 @@
+"""How a run gets on, in a file that others may read: who runs it, where it is, and whether it is still alive.
+
+A run that ended is a fact of the ledger; this says what the ledger does not: times, and what became of a run whose
+process was killed. Such a run is known as dead at once on its own machine, where the system lets go of its lock, and
+after a few seconds without a beat on another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, get_args
+
+from kairos.pipeline.result import RunResult, StepEvent
+from kairos.values import Json, Window, parse_moment
+
+__all__ = ["Progress", "RunState", "Told", "read_progress"]
+
+RunState = Literal["running", "dead", "finished", "failed"]
+
+_BEAT_S = 1.0
+_DEAD_AFTER_S = 10.0
+"""Without a beat, as seen from another machine, whose clock may be a little off."""
+_KEPT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a run's file tells."""
+
+    name: str
+    """The run's id, or, before it has one, the name of its file."""
+    state: RunState
+    started_at: datetime
+    """By the project's clock."""
+    beat_at: datetime
+    """When it was last known to be alive, by its machine's clock."""
+    window: str
+    pid: int
+    host: str
+    steps: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Step to ``state`` (``running``, ``ran``, ``reused``, ``failed``), ``elapsed_s``, ``why`` and ``tries``."""
+
+    @property
+    def at(self) -> tuple[str, ...]:
+        """Steps that were running."""
+        return tuple(name for name, step in self.steps.items() if step["state"] == "running")
+
+
+class Progress:
+    """Keeps a run's file while it runs. Use it as a context manager, and tell it how the run ended.
+
+    Args:
+        folder: Where the files of a project's runs are.
+        window: What sources are asked for.
+        started_at: By the project's clock.
+    """
+
+    def __init__(self, folder: Path, *, window: Window, started_at: datetime) -> None:
+        self._folder = folder
+        self._name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
+        self._told: dict[str, Json] = {
+            "state": "running",
+            "started_at": started_at.isoformat(),
+            "window": str(window),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "steps": {},
+        }
+        self._guard = threading.Lock()
+        """Of what is told, and of the file."""
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="kairos-beat", daemon=True)
+        self._lock = -1
+
+    def __enter__(self) -> Progress:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _forget_old(self._folder)
+        self._lock = os.open(self._folder / f"{self._name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_over.set()
+        self._thread.join()
+        (self._folder / f"{self._name}.json").unlink(missing_ok=True)  # nothing ran, or it has its run's name by now
+        (self._folder / f"{self._name}.lock").unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def note(self, event: StepEvent) -> None:
+        """Takes in what happened to a step; the file tells it with the next beat."""
+        with self._guard:
+            step = self._told["steps"].setdefault(event.step, {"tries": 1, "why": []})
+            step["state"] = "running" if event.what in ("started", "retried") else event.what
+            step["elapsed_s"] = round(event.elapsed_s, 6)
+            if event.what == "started":
+                step["why"] = list(event.why)
+            step["tries"] += event.what == "retried"
+
+    def end(self, result: RunResult) -> None:
+        """Leaves the file under the run's id."""
+        with self._guard:
+            self._told["state"] = "finished" if result.ok else "failed"
+            for name, step in self._told["steps"].items():
+                if step["state"] == "running":
+                    step["state"] = next((one.status for one in result.steps if one.step == name), "failed")
+            self._write_as(result.id)
+
+    def _beat(self) -> None:
+        while not self._is_over.wait(_BEAT_S):
+            self._write()
+
+    def _write(self) -> None:
+        with self._guard:
+            if self._told["state"] == "running":
+                with suppress(OSError):  # a full disk ends no run here; it is told where results are stored
+                    self._write_as(self._name)
+
+    def _write_as(self, name: str) -> None:
+        self._told["beat_at"] = datetime.now(UTC).isoformat()
+        temporary = self._folder / f".{self._name}.tmp"
+        temporary.write_text(json.dumps(self._told))
+        os.replace(temporary, self._folder / f"{name}.json")
+
+
+def read_progress(folder: Path) -> list[Told]:
+    """What is told of all runs that have a file, in the order in which they began."""
+    found = []
+    for path in folder.glob("*.json"):
+        try:
+            told = json.loads(path.read_bytes())
+            state = told["state"]
+            if state == "running" and not _is_alive(path.with_suffix(".lock"), told):
+                state = "dead" if path.exists() else ""  # it may have ended between two looks
+            if state in get_args(RunState):
+                found.append(_told(path.stem, state, told))
+        except (OSError, ValueError, KeyError, TypeError):  # gone meanwhile, or not one of ours
+            continue
+    return sorted(found, key=lambda told: (told.started_at, told.name))
+
+
+def _told(name: str, state: RunState, told: Mapping[str, Json]) -> Told:
+    return Told(
+        name=name,
+        state=state,
+        started_at=parse_moment(told["started_at"]),
+        beat_at=parse_moment(told["beat_at"]),
+        window=told["window"],
+        pid=told["pid"],
+        host=told["host"],
+        steps=told["steps"],
+    )
+
+
+def _is_alive(lock: Path, told: Mapping[str, Json]) -> bool:
+    if told["host"] != socket.gethostname():
+        return (datetime.now(UTC) - parse_moment(told["beat_at"])).total_seconds() < _DEAD_AFTER_S
+    try:
+        handle = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
+
+
+def _forget_old(folder: Path) -> None:
+    """Removes the oldest files; what ended is in the ledger."""
+    files = list(folder.glob("*.json"))
+    if len(files) > _KEPT:
+        for told in read_progress(folder)[: len(files) - _KEPT // 2]:
+            if told.state != "running":
+                for suffix in (".json", ".lock"):
+                    (folder / f"{told.name}{suffix}").unlink(missing_ok=True)
