@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import asyncssh
@@ -94,7 +96,13 @@ def webdav(root: Path, user: str, password: str) -> Iterator[int]:
             "logging": {"enable": False},
         }
     )
-    with make_server("127.0.0.1", port, app, server_class=_Server, handler_class=_Handler) as server:
+
+    def bounded(environ: dict[str, Any], start: Any) -> Any:
+        """The server would read on behind a body, and wait."""
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+        return app(environ, start)
+
+    with make_server("127.0.0.1", port, bounded, server_class=_Server, handler_class=_Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

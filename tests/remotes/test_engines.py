@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from kairos.store.trying import Patience
 from kairos.values import Digest
 from tests.remotes.servers import s3, sftp, webdav
 
+pytestmark = pytest.mark.filterwarnings(  # servers that are stopped leave sockets to the collector
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 QUICK = Patience(tries=2, first_wait_s=0.05)
 
 
@@ -34,8 +38,9 @@ def served(kind: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[d
             monkeypatch.setenv("AWS_ACCESS_KEY_ID", "who")
             monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret-key")
             monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-            url = stack.enter_context(s3("bucket"))
-            yield {"url": "s3://bucket/team", "endpointurl": url, "region": "us-east-1"}
+            bucket = f"bucket-{uuid.uuid4().hex}"  # moto's servers of one process share their buckets
+            url = stack.enter_context(s3(bucket))
+            yield {"url": f"s3://{bucket}/team", "endpointurl": url, "region": "us-east-1"}
             return
         (base / "served").mkdir()
         (base / "keys").mkdir()

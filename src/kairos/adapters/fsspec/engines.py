@@ -60,7 +60,7 @@ def open_place(remote: Remote) -> Place:
     made_by, options = getattr(module, engine.made_by), engine.options(remote)
 
     def connect() -> Any:
-        return made_by(skip_instance_cache=True, use_listings_cache=False, **options)
+        return made_by(skip_instance_cache=True, **options)
 
     return FsspecPlace(
         connect,
@@ -83,9 +83,9 @@ def password_variable(remote: Remote) -> str:
 
 
 def _environment(remote: Remote, engine: _Engine) -> str:
-    said = f"Credentials come from the environment only: {engine.environment.format(password_variable(remote))}."
+    said = f"Credentials come from the environment only: {engine.environment.format(password_variable(remote))}"
     if remote.withheld:
-        said += f" The configuration holds {', '.join(remote.withheld)}, which Kairos does not use."
+        said += f"; the configuration holds {', '.join(remote.withheld)}, which Kairos does not use"
     return said
 
 
@@ -117,6 +117,7 @@ def _s3(remote: Remote) -> dict[str, Any]:
             "endpoint_url": given.get("endpointurl"),
             "use_ssl": remote.is_set("use_ssl", default=True),
             "client_kwargs": _given({"region_name": given.get("region"), "verify": _verified(remote)}),
+            "use_listings_cache": False,
             "config_kwargs": {
                 "connect_timeout": _seconds(remote, "connect_timeout", _CONNECT_S),
                 "read_timeout": _seconds(remote, "read_timeout", _READ_S),
@@ -134,6 +135,7 @@ def _gs(remote: Remote) -> dict[str, Any]:
             "project": remote.options.get("projectname"),
             "token": None if token is None else os.path.expanduser(token),
             "endpoint_url": remote.options.get("endpointurl"),
+            "use_listings_cache": False,
             "timeout": _READ_S,
         }
     )
@@ -144,6 +146,7 @@ def _azure(remote: Remote) -> dict[str, Any]:
         {
             "account_name": remote.options.get("account_name"),
             "anon": remote.is_set("allow_anonymous_login"),
+            "use_listings_cache": False,
             "connection_timeout": _seconds(remote, "connection_timeout", _CONNECT_S),
             "read_timeout": _seconds(remote, "read_timeout", _READ_S),
         }
@@ -202,6 +205,7 @@ def _webdav(remote: Remote) -> dict[str, Any]:
             "auth": (user, password) if user and password is not None else None,
             "verify": _verified(remote),
             "timeout": _seconds(remote, "timeout", _READ_S),
+            "retry": False,
         }
     )
 

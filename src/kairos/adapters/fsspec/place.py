@@ -94,9 +94,7 @@ class FsspecPlace:
             temporary = f"{self._root}/tmp/kairos-{uuid.uuid4().hex}"
             try:
                 engine.put_file(str(source), temporary, **self._send_options)
-                if engine.exists(path):  # with another size; many protocols do not rename over a file
-                    engine.rm_file(path)
-                engine.mv(temporary, path)
+                self._rename(temporary, path)
             except BaseException:
                 with suppress(Exception):  # what is told is why the send failed
                     engine.rm_file(temporary)
@@ -126,6 +124,18 @@ class FsspecPlace:
             self._engine.makedirs(folder, exist_ok=True)
             self._folders.add(folder)
 
+    def _rename(self, temporary: str, path: str) -> None:
+        """In place of a part that is there, too, though not every server renames over a file."""
+        try:
+            self._engine.mv(temporary, path)
+        except FileNotFoundError:
+            raise
+        except Exception:
+            if not self._engine.exists(path):
+                raise
+            self._engine.rm_file(path)
+            self._engine.mv(temporary, path)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """The engine's errors as ``Place`` promises them, and without what nobody is to see."""
@@ -141,7 +151,7 @@ class FsspecPlace:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    if getattr(error, "status", None) in (401, 403, 405):
+    if getattr(error, "status", getattr(error, "status_code", None)) in (401, 403, 405):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
     if any(part in name for name in names for part in _SAYS_NO):
