@@ -13,8 +13,11 @@ import pytest
 
 from kairos import Files, Rows, Sql
 from kairos.clock import ReplayClock
-from kairos.errors import GraphError, UsageError
+from kairos.errors import BlobDamaged, GraphError, OutputError, UsageError
+from kairos.pipeline.artifacts import encode
 from kairos.pipeline.frames import decode_frame
+from kairos.pipeline.joining import join
+from kairos.store import Store
 from kairos.values import Window
 from tests.pipeline.projects import Place, graph_of, statuses
 
@@ -202,6 +205,26 @@ def test_equal_rows_in_other_batches_give_equal_bytes(tmp_path: Path) -> None:
         found.add(path.read_bytes())
         assert pl.read_parquet(path).equals(table)
     assert len(found) == 1
+
+
+def test_many_rows_are_joined_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The partitions' rows in their order; a partition that says nothing is left out, one that differs is refused."""
+    store = Store(tmp_path / "store")
+    tables = [pl.DataFrame({"n": range(start, start + 60_000)}) for start in (0, 60_000)]
+    nothing = encode(store, Rows(lambda: iter(())), name="rentals")
+    parts = [encode(store, tables[0], name="rentals"), nothing, encode(store, tables[1], name="rentals")]
+    few = join(store, parts, name="rentals", workdir=tmp_path)
+    monkeypatch.setattr("kairos.pipeline.joining._MANY_ROWS", 1)
+    many = join(store, parts, name="rentals", workdir=tmp_path)
+    for artifact in (few, many):
+        assert decode_frame(store, artifact)["n"].to_list() == list(range(120_000))
+    other = encode(store, pl.DataFrame({"n": ["many"]}), name="rentals")
+    with pytest.raises(OutputError, match="cannot be put below each other"):
+        join(store, [*parts, other], name="rentals", workdir=tmp_path)
+    store.path(parts[0].digest).chmod(0o644)
+    store.path(parts[0].digest).write_bytes(b"damaged")
+    with pytest.raises(BlobDamaged):
+        join(store, parts, name="rentals", workdir=tmp_path)
 
 
 def make_trips(file: Path) -> sqlite3.Connection:

@@ -50,6 +50,11 @@ def sftp(root: Path, keys: Path) -> Iterator[int]:
     (keys / "id").chmod(0o600)
     user.write_public_key(str(keys / "authorized"))
     port, loop, ready = free_port(), asyncio.new_event_loop(), threading.Event()
+    met: list[asyncssh.SSHServerConnection] = []
+
+    class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            met.append(conn)
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
@@ -58,6 +63,7 @@ def sftp(root: Path, keys: Path) -> Iterator[int]:
             return await asyncssh.listen(
                 "127.0.0.1",
                 port,
+                server_factory=Server,
                 server_host_keys=[host],
                 authorized_client_keys=str(keys / "authorized"),
                 sftp_factory=lambda connection: asyncssh.SFTPServer(connection, chroot=bytes(root)),
@@ -67,6 +73,9 @@ def sftp(root: Path, keys: Path) -> Iterator[int]:
         ready.set()
         loop.run_forever()
         acceptor.close()
+        for connection in met:  # a client that is still there would keep its socket open
+            connection.abort()
+            loop.run_until_complete(connection.wait_closed())
         loop.run_until_complete(acceptor.wait_closed())
         loop.close()
 

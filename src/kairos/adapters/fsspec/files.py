@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +38,32 @@ def open_reader(origin: Files, root: Path) -> FileReader:
         UsageError: nothing knows such addresses.
     """
     place = filled(origin.place)
-    protocol, _ = split_protocol(place)
-    options = {"skip_instance_cache": True, "use_listings_cache": False, **_limits(str(protocol), origin)}
+    protocol = str(split_protocol(place)[0])
     try:
-        system, _ = fsspec.url_to_fs(place, **options, **filled_values(origin.options))
+        kind = fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         raise AdapterMissing(
             f"A source reads files by {protocol}://, and what fsspec needs for it is not installed.",
             given=str(error),
-            hint=f"Type: pip install 'kairos-ml[{_EXTRAS.get(str(protocol), 'http')}]'",
+            hint=f"Type: pip install 'kairos-ml[{_EXTRAS.get(protocol, 'http')}]'",
         ) from None
     except ValueError:
         raise UsageError(
             "A source reads files at an address that fsspec does not know.", given=f"{protocol}://"
         ) from None
-    return FileReader(origin, place, _Remote(system))
+    options = {**kind._get_kwargs_from_urls(place), **_limits(protocol, origin), **filled_values(origin.options)}
+    return FileReader(origin, place, _Remote(lambda: kind(skip_instance_cache=True, **options)))
 
 
 class _Remote:
-    """Files of one file system of fsspec."""
+    """Files of one file system of fsspec, which is made when it is first asked: some connect then."""
 
-    def __init__(self, system: Any) -> None:
-        self._system = system
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def _system(self) -> Any:
+        return self._make()
 
     def stamps(self, patterns: Sequence[str]) -> Mapping[str, str]:
         """What the place tells of each file's content."""
@@ -77,7 +82,7 @@ class _Remote:
         """A copy of the file; it goes from disk to disk, whatever its size."""
         target = folder / (Path(name.partition("?")[0]).name or "file")
         with _named():
-            self._system.get_file(name, str(target))
+            self._system.get_file(self._system._strip_protocol(name), str(target))
         return target
 
     def _one(self, name: str) -> dict[str, Mapping[str, Any]]:
@@ -101,12 +106,20 @@ def _limits(protocol: str, origin: Files) -> dict[str, Any]:
     if protocol in ("http", "https"):
         import aiohttp  # only these need it
 
-        return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=timeout_s, sock_read=timeout_s)}}
+        return {
+            "use_listings_cache": False,
+            "client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_connect=timeout_s, sock_read=timeout_s)},
+        }
     if protocol in ("s3", "s3a"):
         # Tried again by us alone: a rate is kept so, and each try is as long as it is said to be.
         retries = {"max_attempts": 1}
-        return {"config_kwargs": {"connect_timeout": timeout_s, "read_timeout": timeout_s, "retries": retries}}
-    return {"timeout": timeout_s} if protocol in ("sftp", "ssh", "ftp") else {}
+        return {
+            "use_listings_cache": False,
+            "config_kwargs": {"connect_timeout": timeout_s, "read_timeout": timeout_s, "retries": retries},
+        }
+    if protocol in ("ssh", "sftp"):  # sshfs would ask for no host's key; () is ~/.ssh/known_hosts
+        return {"known_hosts": (), "connect_timeout": timeout_s, "login_timeout": timeout_s}
+    return {}
 
 
 @contextmanager
