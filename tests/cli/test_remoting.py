@@ -61,6 +61,8 @@ def test_pushed_here_pulled_there(
 
     there = clone(project, "there")
     monkeypatch.chdir(there)
+    assert main(["data", "status"]) == 1
+    assert capsys.readouterr().out.endswith("Type: kairos data pull\n")
     assert main(["data", "checkout"]) == 1
     assert "kairos data pull" in capsys.readouterr().err
     assert main(["data", "pull", "one.csv"]) == 0

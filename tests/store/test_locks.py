@@ -91,3 +91,18 @@ def test_what_is_said_of_holders_matters_to_nobody(tmp_path: Path) -> None:
     (tmp_path / "lock.by" / "b").write_text(json.dumps({"pid": 1}))
     with locked(tmp_path / "lock", longest_s=0.0):
         assert [holder.pid for holder in holders(tmp_path / "lock")] == [os.getpid()]
+
+
+def test_a_process_that_was_forked_meanwhile_holds_nothing(tmp_path: Path) -> None:
+    """Though it has the file open still."""
+    with locked(tmp_path / "lock"):
+        child = os.fork()
+        if child == 0:
+            time.sleep(30)
+            os._exit(0)
+    try:
+        with locked(tmp_path / "lock", longest_s=0.0):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

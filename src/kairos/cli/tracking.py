@@ -47,6 +47,8 @@ def status(args: Namespace) -> int:
         left = one.added + one.removed + one.changed - len(one.names)
         if left > 0:
             say(f"  and {left:,} more")
+    if any(one.state == "not stored" for one in found):
+        say("What is not stored comes from a remote, where one has it. Type: kairos data pull")
     if not found:
         say("Nothing is tracked. Type: kairos data add PATH")
     return 0 if is_clean else 1

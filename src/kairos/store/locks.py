@@ -71,6 +71,7 @@ def locked(
         finally:
             with suppress(OSError):
                 note.unlink()
+            fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile holds the file open, too
     finally:
         os.close(handle)
 

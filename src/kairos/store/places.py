@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -83,15 +82,16 @@ class FolderPlace:
         target = self._root / name_of(digest)
         make_folder(target.parent)
         make_folder(self._root / "tmp")
-        desk = Path(tempfile.mkdtemp(prefix="send-", dir=self._root / "tmp"))
+        temporary = self._root / "tmp" / f"send-{uuid.uuid4().hex}"
         try:
-            clone_file(source, desk / "blob", "reflink")
-            with (desk / "blob").open("rb") as file:
+            clone_file(source, temporary, "reflink")
+            with temporary.open("rb") as file:
                 os.fchmod(file.fileno(), 0o444)
                 os.fsync(file.fileno())
-            os.replace(desk / "blob", target)
-        finally:
-            shutil.rmtree(desk, ignore_errors=True)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def fetch(self, digest: Digest, target: Path) -> None:
         """See ``Place``."""
