@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,33 @@ def test_nested_values_and_times_are_compared_too(tmp_path: Path) -> None:
     assert compare(tmp_path, before, before).is_same
 
 
+def test_all_types_meet_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever Parquet keeps: in another order it is the same, as a whole and by any key."""
+    monkeypatch.setattr(tables_module, "_parts", lambda *_: 3)
+    numbers = range(50)
+    before = pl.DataFrame(
+        {
+            "number": numbers,
+            "small": pl.Series(numbers, dtype=pl.UInt8),
+            "decimal": [Decimal("1.50") + n for n in numbers],
+            "time": [time(n % 24) for n in numbers],
+            "bytes": [bytes([n]) for n in numbers],
+            "flag": [n % 2 == 0 for n in numbers],
+            "length": [timedelta(hours=n) for n in numbers],
+            "nothing": [None for _ in numbers],
+            "category": pl.Series([str(n % 3) for n in numbers], dtype=pl.Categorical),
+            "enum": pl.Series([str(n % 3) for n in numbers], dtype=pl.Enum(["0", "1", "2"])),
+            "struct": [{"a": n} for n in numbers],
+            "list": [[n] for n in numbers],
+        }
+    )
+    after = before.sample(fraction=1.0, shuffle=True, seed=1)
+    for key in ((), ("number",), ("decimal", "time", "bytes", "nothing", "struct"), ("category", "list", "length")):
+        assert compare(tmp_path, before, after, *key).is_same
+    found = compare(tmp_path, before, after.with_columns(flag=~pl.col("flag")), "bytes")
+    assert found.rows == RowCounts(changed=50)
+
+
 def test_empty_tables_differ_in_nothing(tmp_path: Path) -> None:
     """No rows on either side, or on one."""
     full = pl.DataFrame({"a": [1, 2]})
@@ -212,6 +240,10 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"bad.parquet cannot be read as Parquet"):
         compare_tables(TableFiles(name="bad.parquet", format="parquet", paths=(bad,)), parquet(tmp_path / "o", one),
                        workdir=tmp_path / "w")  # fmt: skip
+    noise = tmp_path / "noise"
+    noise.write_bytes(b"\x7fELF\0\0")
+    with pytest.raises(StoreError, match="noise is no table"):
+        format_of(noise, "noise")
     late = tmp_path / "late.csv"
     late.write_text("id\n" + "1\n" * 20_000 + "x\n")
     with pytest.raises(StoreError, match=r"late.csv cannot be read as CSV"):

@@ -101,6 +101,9 @@ def format_of(path: Path, name: str) -> Format:
     Args:
         path: The file.
         name: What it is called where it belongs.
+
+    Raises:
+        StoreError: neither says that it is a table.
     """
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     if suffixes and suffixes[-1] in _PACKED:
@@ -113,4 +116,8 @@ def format_of(path: Path, name: str) -> Format:
         return "parquet"
     if head.startswith(b"ARROW1"):
         return "arrow"
+    if b"\0" in head:
+        raise StoreError(
+            f"{name or path.name} is no table.", accepted="Parquet, CSV with a header, JSON lines or Arrow IPC"
+        )
     return "jsonl" if head.lstrip().startswith(b"{") else "csv"
