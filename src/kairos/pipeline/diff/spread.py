@@ -58,5 +58,5 @@ class Spread:
         parts = rows.with_columns(which.alias(_PART)).partition_by(_PART, as_dict=True, include_key=False)
         for (part,), some in parts.items():
             file = self._folder / f"{part}-{number}.arrow"
-            some.write_ipc(file, compression="lz4")
+            some.write_ipc(file, compression="uncompressed")  # a fifth less work than with lz4
             self._files[part].append(file)
