@@ -12,6 +12,7 @@ BENCHMARKS = (
     "data.diff",
     "data.versions",
     "pipeline.nothing_changed",
+    "pipeline.many_steps",
     "serving.one_row",
     "serving.five_models",
     "serving.forms",
