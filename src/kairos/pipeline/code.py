@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Mapping
@@ -240,15 +239,19 @@ def is_own_decorator(node: ast.expr) -> bool:
 
 
 def _versions(modules: set[str]) -> dict[str, str]:
+    from importlib.metadata import version  # loads what a run of known code does without
+
     found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     for module in modules - set(sys.stdlib_module_names) - {"kairos"}:
         if module not in _distributions():
             found[module] = "unknown"  # importable, but installed by no package manager
         for distribution in _distributions().get(module, ()):
-            found[distribution.lower().replace("_", "-")] = importlib.metadata.version(distribution)
+            found[distribution.lower().replace("_", "-")] = version(distribution)
     return dict(sorted(found.items()))
 
 
 @lru_cache(maxsize=1)
 def _distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+    from importlib.metadata import packages_distributions  # as above
+
+    return packages_distributions()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
 from collections.abc import Mapping
@@ -57,7 +56,7 @@ def environment() -> Environment:
             if match is not None:
                 found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
     return Environment(
-        python=platform.python_version(),
-        platform=f"{sys.platform}-{platform.machine()}",
+        python=".".join(map(str, sys.version_info[:3])),
+        platform=f"{sys.platform}-{os.uname().machine}",
         distributions=dict(sorted(found.items())),
     )

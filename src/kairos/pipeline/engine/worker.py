@@ -48,6 +48,10 @@ _threads_given: set[int] = set()
 """Other numbers of threads than one that steps of this process have had."""
 
 
+_ON_DISK = ("file", "folder", "package")
+"""Kinds of artifacts that are given as a path."""
+
+
 def execute(task: Task) -> tuple[Artifact, ...]:
     """Runs one task in this process.
 
@@ -56,8 +60,7 @@ def execute(task: Task) -> tuple[Artifact, ...]:
         KairosError: its result cannot be stored, or the model cannot be finished.
     """
     store = Store(task.store)
-    with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
-        workdir = Path(folder)
+    with _workdir(task) as workdir:
         if task.parts:
             from kairos.pipeline.joining import join  # loads Polars
 
@@ -80,6 +83,17 @@ def execute(task: Task) -> tuple[Artifact, ...]:
         if schemas.is_at_hand():
             schemas.check_result(store, spec.function, returned)
         return _encoded(store, task, returned)
+
+
+@contextmanager
+def _workdir(task: Task) -> Iterator[Path]:
+    """A folder for what has to be a file meanwhile; most steps need none, and one takes longer than a small step."""
+    artifacts = [*task.inputs.values(), *task.also.values(), *task.parts]
+    if task.finish is None and not task.parts and all(each.kind not in _ON_DISK for each in artifacts):
+        yield Path(os.devnull)
+        return
+    with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
+        yield Path(folder)
 
 
 def _seed(task: Task) -> None:
