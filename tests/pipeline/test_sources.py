@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime
+from hashlib import md5
 from pathlib import Path
 
 import pytest
 
 from kairos.clock import ReplayClock
+from kairos.pipeline import files
 from kairos.pipeline.frames import decode_frame
 from kairos.values import Window
 from tests.pipeline.projects import Place, statuses
@@ -127,6 +131,27 @@ def test_declared_files_decide(place: Place) -> None:
     assert statuses(result) == {"raw": "ran"}
     assert place.why("raw") == ("input file:data/b.csv: new b6d767d2",)
     assert set(result.steps[0].inputs) == {"data/a.csv", "data/b.csv"}
+
+
+def test_a_file_is_read_for_its_digest_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by the next process; a file with another content is another one, though its size and dates are the same."""
+    (tmp_path / ".kairos").mkdir()
+    path = tmp_path / "a.csv"
+    path.write_text("1")
+    time.sleep(0.06)  # a file that was written this moment is not believed to stay
+    first = files.file_digest(tmp_path, path)
+    monkeypatch.setattr(files, "_known", {})  # as another process has it
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: pytest.fail("it was read again"))
+    assert files.file_digest(tmp_path, path) == first
+    monkeypatch.undo()
+    told = path.stat()
+    path.write_text("2")
+    os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+    assert files.file_digest(tmp_path, path) == md5(b"2").hexdigest() != first
+    (tmp_path / ".kairos" / "file-digests.db").write_bytes(b"damaged")
+    monkeypatch.setattr(files, "_known", {})
+    monkeypatch.setattr(files, "_memories", {})
+    assert files.file_digest(tmp_path, path) == md5(b"2").hexdigest()
 
 
 def test_a_declared_file_that_is_not_there_is_named(place: Place) -> None:

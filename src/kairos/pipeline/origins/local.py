@@ -37,7 +37,7 @@ class _Folder:
                 if path.is_dir() and not has_pattern:
                     raise UsageError(f"{name!r} is a folder.", hint=f"Write '{name}/*'.")
                 if path.is_file():
-                    found[name] = file_digest(path)
+                    found[name] = file_digest(self._root, path)
         return found
 
     def fetch(self, name: str, folder: Path) -> Path:
