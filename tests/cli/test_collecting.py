@@ -190,3 +190,48 @@ def test_it_waits_for_who_stores_and_says_so(root: Path, capsys: pytest.CaptureF
         process.stdout.readline()
         assert main(["data", "gc"]) == 0
     assert f"process {process.pid} on" in capsys.readouterr().err
+
+
+PIPELINE = """
+from kairos import step
+
+@step
+def a(*, k: int = 2) -> str:
+    return f"a {k}"
+
+@step
+def b(a: str) -> str:
+    return f"b of {a}"
+"""
+
+
+def test_a_run_goes_on_where_it_was_and_can_be_made_again(root: Path, type_in: TypeIn) -> None:
+    """After a collection: the newest results are reused, and an older run is rebuilt from what it was made from."""
+    settings = '[project]\nname = "p"\nwindow = "2011-01-03..2011-01-23"\n'
+    (root / SETTINGS_FILE).write_text(settings)
+    (root / "pipeline.py").write_text(PIPELINE)
+    old = type_in(root, "run", "--json").json["id"]
+    type_in(root, "run", "-p", "a.k=3", "--json")
+    before = texts(Store(root / ".dvc" / "cache"))
+    said = type_in(root, "data", "gc", "--grace", "0s")
+    assert f"b of run {old}" in said.out
+    gone = before - texts(Store(root / ".dvc" / "cache"))
+    assert gone == {"a 2", "b of a 2"}
+    again = type_in(root, "run", "-p", "a.k=3", "--json").json
+    assert [step["status"] for step in again["steps"]] == ["reused", "reused"]
+    assert type_in(root, "rebuild", old).out.splitlines()[-1] == "identical"
+
+
+def test_what_facts_need_goes_to_a_remote_and_comes_back(root: Path, type_in: TypeIn) -> None:
+    """``--all`` sends packages, outputs and code as well; a store that lost all of it gets it back."""
+    (root / "pipeline.py").write_text(PIPELINE)
+    (root / SETTINGS_FILE).write_text('[project]\nname = "p"\nwindow = "2011-01-03..2011-01-23"\n')
+    type_in(root, "run")
+    assert type_in(root, "data", "remote", "add", "there", "../there", "--default").code == 0
+    assert type_in(root, "data", "push", "--all").code == 0
+    store = Store(root / ".dvc" / "cache")
+    before = set(store.digests())
+    shutil.rmtree(store.files)
+    assert type_in(root, "data", "pull", "--all").code == 0
+    assert set(store.digests()) == before
+    assert type_in(root, "store", "verify").code == 0

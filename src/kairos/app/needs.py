@@ -66,6 +66,9 @@ def needs(
                 for place, outputs in cache.newest():
                     for output in outputs:
                         yield Need(output.digest, "step", f"{output.name}, the newest result of {place}")
+                for text in cache.all_notes():
+                    for digest in _digests(text.encode()):
+                        yield Need(digest, "step", "what steps wrote down for later")
             finally:
                 cache.close()
     yield from _of_git(project.root, branches=all_branches, tags=all_tags, commits=all_commits)
@@ -93,11 +96,17 @@ def _of_facts(ledger: SqliteLedger) -> Iterator[Need]:
             for digest in _digests(canonical_json(entry.body)):
                 yield Need(digest, "fact", f"{entry.kind} of {entry.subject}, entry {entry.seq}")
             continue
-        if entry.subject in runs:
-            for digest, who in _outputs(entry.subject, entry.body):
-                yield Need(digest, "run", f"{who}, which a version names")
-        elif entry.kind == "run.finished":
-            newest = entry
+        # What any run was made from, such as its code, is kept: it is small, and the run can be made again with it.
+        if entry.subject not in runs:
+            apart = {key: value for key, value in entry.body.items() if key != "steps"}
+            for digest in _digests(canonical_json(apart)):
+                yield Need(digest, "run", f"what run {entry.subject} was made from")
+            newest = entry if entry.kind == "run.finished" else newest
+            continue
+        for digest, who in _outputs(entry.subject, entry.body):
+            yield Need(digest, "run", f"{who}, which a version names")
+        for digest in _digests(canonical_json(entry.body)):
+            yield Need(digest, "run", f"what run {entry.subject} was made from, which a version names")
     if newest is not None:
         for digest, who in _outputs(newest.subject, newest.body):
             yield Need(digest, "run", f"{who}, the newest")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kairos.app.data import Standing, checkout, tracked
 from kairos.app.keeping import needed
+from kairos.app.needs import needs
 from kairos.app.project import Project
 from kairos.errors import BlobDamaged, NotFound, RemoteFailed, SettingsError
 from kairos.store.places import FolderPlace, Place
@@ -106,7 +107,7 @@ def send(
     """
     wanted = _by_remote(project, tracked(project, paths), remote, to_push=True)
     if with_facts:
-        here = (digest for digest, _ in needed(project) if project.store.holds(digest))
+        here = (digest for digest in _of_facts(project) if project.store.holds(digest))
         wanted.setdefault(_named(project, remote), []).extend(here)
     found = []
     for name, digests in wanted.items():
@@ -144,7 +145,7 @@ def fetch(
     """
     pointers = tracked(project, paths)
     wanted = _by_remote(project, pointers, remote, to_push=False)
-    facts = [digest for digest, _ in needed(project)] if with_facts else []
+    facts = _of_facts(project) if with_facts else {}
     if facts:
         wanted.setdefault(_named(project, remote), []).extend(facts)
     found = []
@@ -152,6 +153,7 @@ def fetch(
         place = _open(project, name, is_read=True)
         with _naming(name):
             moved = pull(project.store, place, digests, jobs=jobs, told=told)
+            moved = replace(moved, missing=tuple(one for one in moved.missing if facts.get(one, True)))
             placed = []
             for pointer in pointers:
                 if pointer.digest in set(digests) and project.store.has(pointer.digest):
@@ -205,6 +207,12 @@ def mend(
     place = _open(project, name, is_read=True)
     with _naming(name):
         return pull(project.store, place, harmed, anew=harmed, jobs=jobs, told=told)
+
+
+def _of_facts(project: Project) -> dict[Digest, bool]:
+    """What the facts of the ledger name, and whether that is a blob for certain: some of it may only look like one."""
+    found = {need.digest: False for need in needs(project) if need.kind in ("fact", "run")}
+    return found | {digest: True for digest, _ in needed(project)}
 
 
 def _placed(project: Project, pointer: Pointer, place: Place, *, force: bool, jobs: int) -> list[Standing]:

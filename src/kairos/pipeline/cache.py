@@ -143,6 +143,11 @@ class StepCache:
             self._connection.execute(f"DELETE FROM notes WHERE rowid IN ({old})", (kind, _NOTES))
             self._connection.execute("COMMIT")
 
+    def all_notes(self) -> list[str]:
+        """The values of all notes."""
+        with self._damage_named():
+            return [value for (value,) in self._connection.execute("SELECT value FROM notes").fetchall()]
+
     def close(self) -> None:
         """Closes the file."""
         self._connection.close()
