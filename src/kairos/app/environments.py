@@ -90,10 +90,15 @@ class _Installer:
         said = self._install(names)
         if said is None:
             return {}
-        missing = {name: reason for name in names if (reason := self._install([name])) is not None}
-        for name in sorted(missing.keys() - set(reached)):  # Kairos itself needs it: then in any version
-            if self._run("install", name, constrained=False) is not None:
-                raise KairosError(f"No environment can be made: Kairos needs {name!r} there.", given=missing[name])
+        missing = {}
+        for name in sorted(
+            names, key=lambda each: each in reached
+        ):  # what Kairos needs first: without it there is none
+            reason = self._install([name])
+            if reason is not None:
+                missing[name] = reason
+                if name not in reached and self._run("install", name, constrained=False) is not None:
+                    raise KairosError(f"No environment can be made: Kairos needs {name!r} there.", given=reason)
         return missing
 
     def _make(self) -> None:
