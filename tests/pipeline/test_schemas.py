@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from kairos.errors import GraphError
 from kairos.examples.bikes import pipeline as bikes
 from kairos.pipeline.contract_draft import draft_contract
 from kairos.pipeline.diff.files import TableFiles
@@ -150,3 +152,90 @@ def test_tables_of_pandas_are_checked_as_well(place: Place) -> None:
     assert failure is not None
     assert "breaks its contract Rentals in 1 row." in failure.message
     assert kept(place, failure.message).to_dicts() == [{"hour": 24}]
+
+
+HIDDEN = """
+    from typing import TYPE_CHECKING
+    import polars as pl
+    from contract import DataFrame, Rentals
+
+    if TYPE_CHECKING:
+        import numpy as np
+
+    @source(files=["rentals.csv"])
+    def rentals() -> pl.DataFrame:
+        return pl.read_csv("rentals.csv")
+
+    @step
+    def weights(rentals: pl.DataFrame) -> np.ndarray:
+        return rentals["temp"].to_numpy()
+
+    @step
+    def count(weights: np.ndarray, rentals: DataFrame[Rentals] | None) -> int:
+        return len(rentals)
+"""
+
+
+def test_a_name_of_the_type_checker_hides_no_contract(place: Place, write: Callable[..., None]) -> None:
+    """Beside an annotation that cannot be read, and that is none, the others are checked; also optional ones."""
+    write(lambda rows: rows.with_columns(temp=pl.lit(1000.0)))
+    failure = place.run(HIDDEN).failure
+    assert failure is not None
+    assert "The input 'rentals' of step 'count' breaks its contract Rentals" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameter", "place_told", "given"),
+    [
+        ("from contract import Rentals", "DataFrame[Rentals]", "The input 'rentals'", "'Rentals' is not known"),
+        ("from pandera.typing.polars import Series", "Series", "The input 'rentals'", "'Series' is not known"),
+        ("Table = DataFrame", "Table", "The input 'rentals'", "'Table' is not known"),
+    ],
+)
+def test_a_contract_that_cannot_be_read_is_refused(
+    place: Place, hidden: str, parameter: str, place_told: str, given: str
+) -> None:
+    """Before anything runs, with the name and what to write; contracts are never left out without a word."""
+    text = f"""
+    from typing import TYPE_CHECKING
+    from pandera.typing.polars import DataFrame
+
+    if TYPE_CHECKING:
+        {hidden}
+
+    @source
+    def rentals() -> int:
+        return 1
+
+    @step
+    def count(rentals: {parameter}) -> int:
+        return 1
+    """
+    with pytest.raises(GraphError, match=place_told) as caught:
+        place.run(text)
+    assert given in str(caught.value)
+    assert "out of `if TYPE_CHECKING:`" in str(caught.value)
+
+
+def test_a_field_that_cannot_be_read_is_refused(place: Place) -> None:
+    """Also of a class that another module defines, as soon as that is loaded to run a step."""
+    parts = """
+    from typing import TYPE_CHECKING
+
+    if TYPE_CHECKING:
+        from contract import DataFrame, Rentals
+
+    class Parts(NamedTuple):
+        early: DataFrame[Rentals]
+    """
+    steps = "\n    @source\n    def parts() -> Parts:\n        return Parts(1)\n"
+    with pytest.raises(GraphError, match="Field 'early' of the result of step 'parts'"):
+        place.run(parts + steps)
+    head = "from __future__ import annotations\nfrom typing import NamedTuple\n"
+    place.write(
+        "    from others import Parts" + steps,
+        others=head + textwrap.dedent(parts),
+    )
+    failure = place.run().failure
+    assert failure is not None
+    assert "Field 'early' of the result of step 'parts'" in failure.message

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json, table
+from kairos.cli.tracking import NOTHING_TRACKED
 from kairos.values import plain, without_secrets
+
+if TYPE_CHECKING:
+    from kairos.app.remotes import Fetched, Sent
 
 __all__ = ["add", "listed", "pull", "push", "status"]
 
@@ -21,18 +26,8 @@ def push(args: Namespace) -> int:
         found = send(
             project, args.paths, remote=args.remote, with_facts=args.all, jobs=args.jobs, told=_line("sent", args)
         )
-    is_whole = all(one.moved.is_whole for one in found)
-    if args.json:
-        show_json({"is_whole": is_whole, "remotes": [plain(one) for one in found]})
-        return 0 if is_whole else 1
-    for one in found:
-        moved = one.moved
-        say(f"{one.remote}  {_count(moved.blobs)} sent, {moved.size_bytes / 1e6:.4g} MB; {moved.there:,} were there")
-        say(*(f"  {digest} is not in the store, and was not sent" for digest in moved.missing))
-        say(*(f"  {digest} is damaged in the store, and was not sent" for digest in moved.damaged))
-    if not found:
-        say("Nothing is tracked. Type: kairos data add PATH")
-    return 0 if is_whole else 1
+    lacking, damaged = "is not in the store, and was not sent", "is damaged in the store, and was not sent"
+    return _told(args, found, "{} sent, {}; {} were there", lacking, damaged)
 
 
 def pull(args: Namespace) -> int:
@@ -49,19 +44,25 @@ def pull(args: Namespace) -> int:
             force=args.force,
             told=_line("fetched", args),
         )
+    lacking, damaged = "is not at the remote", "is damaged at the remote, and was not used"
+    return _told(args, found, "{} fetched, {}; {} were here", lacking, damaged)
+
+
+def _told(args: Namespace, found: Sequence[Sent] | Sequence[Fetched], line: str, lacking: str, damaged: str) -> int:
+    """Says what went to each remote, or came from it; 1 if any of it did not."""
     is_whole = all(one.moved.is_whole for one in found)
     if args.json:
         show_json({"is_whole": is_whole, "remotes": [plain(one) for one in found]})
         return 0 if is_whole else 1
     for one in found:
         moved = one.moved
-        say(f"{one.remote}  {_count(moved.blobs)} fetched, {moved.size_bytes / 1e6:.4g} MB; {moved.there:,} were here")
-        say(*(f"  {digest} is not at the remote" for digest in moved.missing))
-        say(*(f"  {digest} is damaged at the remote, and was not used" for digest in moved.damaged))
-        for each in one.placed:
+        say(f"{one.remote}  {line.format(_count(moved.blobs), f'{moved.size_bytes / 1e6:.4g} MB', f'{moved.there:,}')}")
+        say(*(f"  {digest} {lacking}" for digest in moved.missing))
+        say(*(f"  {digest} {damaged}" for digest in moved.damaged))
+        for each in getattr(one, "placed", ()):
             say(f"  {each.path}  {'was in place' if each.state == 'unchanged' else 'put in place'}")
     if not found:
-        say("Nothing is tracked. Type: kairos data add PATH")
+        say(NOTHING_TRACKED)
     return 0 if is_whole else 1
 
 
@@ -80,7 +81,7 @@ def status(args: Namespace) -> int:
         told = ", ".join(f"{_count(count)} {where}" for where, count in counts.items() if count)
         say(f"{one.path}  {one.remote}: {told or 'the same'}")
     if not found:
-        say("Nothing is tracked. Type: kairos data add PATH")
+        say(NOTHING_TRACKED)
     return 0 if is_same else 1
 
 

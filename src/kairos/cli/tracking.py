@@ -8,7 +8,9 @@ from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json
 from kairos.values import plain
 
-__all__ = ["add", "checkout", "status"]
+__all__ = ["NOTHING_TRACKED", "add", "checkout", "status"]
+
+NOTHING_TRACKED = "Nothing is tracked. Type: kairos data add PATH"
 
 
 def add(args: Namespace) -> int:
@@ -50,7 +52,7 @@ def status(args: Namespace) -> int:
     if any(one.state == "not stored" for one in found):
         say("What is not stored comes from a remote, where one has it. Type: kairos data pull")
     if not found:
-        say("Nothing is tracked. Type: kairos data add PATH")
+        say(NOTHING_TRACKED)
     return 0 if is_clean else 1
 
 

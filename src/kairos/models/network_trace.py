@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Untried, first_line
 from kairos.models.network import DTYPE_NAMES, INPUT, KINDS, ON_SIZES, NetworkModel, function_of, unfit
 from kairos.models.network_file import Named, NetworkFile, Operation, Ref, Weight, write_network
+from kairos.models.quiet import quietly
 
 if TYPE_CHECKING:
     from kairos.models.training import TrainingData  # it loads scikit-learn
@@ -50,7 +48,7 @@ class UntracedNetwork(Untried):
             )
         width = len(data.columns)
         try:
-            with _quietly():
+            with quietly("torch.onnx"):
                 program = _traced(self._module, width)
             model = NetworkModel(write_network(_file_of(program, width)), program)
         except PackageError:
@@ -95,7 +93,7 @@ def to_onnx(program: Any, width: int) -> bytes:
     """
     if find_spec("onnxscript") is None:
         raise NotCompiled("What PyTorch writes ONNX with is not installed: pip install 'kairos-ml[torch]'.")
-    with _quietly():
+    with quietly("torch.onnx"):
         written = torch.onnx.export(
             program,
             (torch.zeros(_EXAMPLE_ROWS, width, dtype=torch.float64),),
@@ -164,17 +162,3 @@ def _argument(value: Any, names: Mapping[Any, str]) -> Any:
     if value in names:
         return Ref(names[value])
     raise unfit(f"an argument of type {type(value).__name__}")
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what PyTorch and its exporter say of themselves."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

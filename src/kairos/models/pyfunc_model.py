@@ -6,7 +6,6 @@ it is allowed like a pickle, and to the same models, those whose settings say ``
 
 from __future__ import annotations
 
-import logging
 import sys
 import sysconfig
 import tempfile
@@ -27,6 +26,7 @@ from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
 from kairos.models.frames import FrameKind, as_pandas, build_frame, frame_kind
+from kairos.models.quiet import quietly
 from kairos.models.signature import Signature
 from kairos.models.spec import Serialization, TrainingForm
 
@@ -75,7 +75,7 @@ class PyfuncModel(Foreign):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         try:
-            with _quietly():
+            with quietly("mlflow"):
                 self._model = mlflow.pyfunc.load_model(str(folder))
         except Exception as error:  # of MLflow, or of whatever library made the model
             raise PackageError(
@@ -158,7 +158,7 @@ class UntriedModel(Untried):
                 hint="If you accept that for this model, set allow_pickle = true in its section of kairos.toml.",
             )
         try:
-            with _quietly():
+            with quietly("mlflow"):
                 self._files = _folder_files(returned) if isinstance(returned, Path) else _saved(returned)
                 about = yaml.safe_load(self._files["MLmodel"])
         except Exception as error:  # whatever the object, or MLflow, raises
@@ -257,17 +257,3 @@ def _is_installed(module: ModuleType) -> bool:
         return True  # built in
     places = {Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
     return any(place in Path(file).resolve().parents for place in places) or module.__name__.startswith("kairos.")
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without MLflow's advice on type hints, examples and versions."""
-    log = logging.getLogger("mlflow")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

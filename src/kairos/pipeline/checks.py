@@ -15,6 +15,7 @@ from typing import Any
 
 from kairos.errors import GraphError, UsageError
 from kairos.pipeline.declare import REQUIRED, StepSpec
+from kairos.pipeline.hints import hints_of
 from kairos.pipeline.typed import ACCEPTED, typed
 
 __all__ = ["check_defaults", "check_redefinitions", "check_result", "result_fields"]
@@ -103,7 +104,8 @@ def check_result(spec: StepSpec) -> None:
         return
     annotation = _result_annotation(spec.function)
     fields = result_fields(spec)
-    hints = [_hints(spec, annotation).get(field) for field in fields] if fields else [annotation]
+    names = getattr(spec.function, "__globals__", {})
+    hints = [hints_of(annotation, names).read.get(field) for field in fields] if fields else [annotation]
     for hint in hints:
         if _is_lazy_frame(hint):
             raise GraphError(
@@ -133,13 +135,6 @@ def _result_annotation(function: Callable[..., Any]) -> Any:
         return eval(annotation, dict(inspect.getclosurevars(function).nonlocals), getattr(function, "__globals__", {}))
     except Exception:
         return None
-
-
-def _hints(spec: StepSpec, kind: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(kind, getattr(spec.function, "__globals__", {}))
-    except Exception:  # as above
-        return {}
 
 
 def _is_passing(hint: Any) -> bool:

@@ -10,6 +10,7 @@ from types import ModuleType
 from kairos.errors import GraphError, UsageError, did_you_mean
 from kairos.pipeline.checks import check_defaults, check_redefinitions, check_result, result_fields
 from kairos.pipeline.declare import StepSpec, find_spec
+from kairos.pipeline.hints import check_hints
 
 __all__ = ["Graph", "Node"]
 
@@ -76,6 +77,7 @@ class Graph:
         for spec in by_name.values():
             check_defaults(spec)
             check_result(spec)
+            check_hints(spec)
         outputs = {name: _outputs(spec) for name, spec in by_name.items()}
         names = _by_name(outputs)
         nodes = {name: _node(spec, outputs, names) for name, spec in by_name.items()}

@@ -8,6 +8,7 @@ before anybody else sees it.
 from __future__ import annotations
 
 import sys
+import types
 import typing
 import warnings
 from collections import Counter
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kairos.errors import DataRefused
+from kairos.pipeline.hints import hints_of
 from kairos.store import Store
 from kairos.values import Digest
 
@@ -51,39 +53,38 @@ def check_result(store: Store, function: Callable[..., Any], returned: Any) -> N
     Raises:
         DataRefused: as for ``check_inputs``.
     """
-    hints = _hints(function)
+    hints = hints_of(function).read
     whole = hints.get("return")
     step = f"step {function.__name__!r}"
     if _model(whole) is not None:
         _check(store, _model(whole), returned, f"What {step} returned")
         return
-    for field in getattr(whole, "_fields", ()):
-        model = _model(_hints(whole).get(field))
+    fields = hints_of(whole).read if isinstance(whole, type) and hasattr(whole, "_fields") else {}
+    for field in fields:
+        model = _model(fields.get(field))
         if model is not None and hasattr(returned, field):
             _check(store, model, getattr(returned, field), f"Field {field!r} of what {step} returned")
 
 
 def _schemas(function: Callable[..., Any]) -> dict[str, Any]:
-    found = {name: _model(hint) for name, hint in _hints(function).items() if name != "return"}
+    found = {name: _model(hint) for name, hint in hints_of(function).read.items() if name != "return"}
     return {name: model for name, model in found.items() if model is not None}
 
 
-def _hints(thing: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(thing)
-    except Exception:  # a name that only a type checker knows: what cannot be read cannot be checked
-        return {}
-
-
 def _model(hint: Any) -> Any:
-    """The model in ``DataFrame[Model]`` of Pandera, or ``None``."""
+    """The model in ``DataFrame[Model]`` of Pandera, also where ``None`` may stand for it; or ``None``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        models = [model for each in arguments if (model := _model(each)) is not None]
+        return models[0] if len(models) == 1 and len(arguments) == 2 and type(None) in arguments else None
     if origin is None or not str(getattr(origin, "__module__", "")).startswith("pandera.") or len(arguments) != 1:
         return None
     return arguments[0] if hasattr(arguments[0], "to_schema") else None
 
 
 def _check(store: Store, model: Any, table: Any, what: str) -> None:
+    if table is None:  # an optional one; if it is not, nobody can use it
+        return
     from pandera.errors import SchemaErrors, SchemaWarning
 
     schema = model.to_schema()

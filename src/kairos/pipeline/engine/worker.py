@@ -30,6 +30,7 @@ from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.captured import fetch
 from kairos.pipeline.declare import StepSpec, find_spec
 from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
+from kairos.pipeline.hints import check_hints
 from kairos.pipeline.origins.declared import Origin
 from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.origins.secrets import without_secrets_in
@@ -175,6 +176,8 @@ def _spec(task: Task) -> StepSpec:
         forget()
         module = load_module(task.source, keep=True, code=fetch(Store(task.store), task.code))
         found = {spec.name: spec for thing in vars(module).values() if (spec := find_spec(thing)) is not None}
+        for spec in found.values():
+            check_hints(spec)  # what other modules define is known here
         _loaded.append((task.source, task.code, found))
     return _loaded[0][2][task.step]
 
