@@ -54,15 +54,35 @@ class CodeIndex:
                     path = file.removeprefix(start)
                     name = module_name(path)
                     self._modules.setdefault(name, _Module(name, path, data))
+        self._elsewhere = _elsewhere(self._modules)
 
     def reached(self, module: str, function: str) -> Reached:
         """What ``function`` of ``module`` reaches; a function of an installed package counts by its version."""
-        walk = _Walk(self._modules)
+        walk = _Walk({**self._modules, **self._elsewhere})
         if module in self._modules:
             walk.definition(module, function)
         else:
             walk.libraries.add(module.partition(".")[0])
+        walk.libraries |= {name.partition(".")[0] for name in walk.seen & self._elsewhere.keys()}
         return Reached(code=dict(sorted(walk.code.items())), libraries=_versions(walk.libraries))
+
+
+def _elsewhere(modules: Mapping[str, _Module]) -> dict[str, _Module]:
+    """Modules of folders that a project puts on ``sys.path`` by itself, or installs from, such as ``src``.
+
+    They count by their code, and, since another release may be installed that goes before them, by its version as well.
+    """
+    found: dict[str, _Module] = {}
+    for name, module in sorted(modules.items()):
+        above, rest = name.partition(".")[::2]
+        place = above
+        while rest and place not in modules:  # a folder without __init__.py
+            if rest not in modules and rest.partition(".")[0] not in sys.stdlib_module_names:
+                path = "/".join(module.path.split("/")[-len(rest.split(".")) - module.path.endswith("__init__.py") :])
+                found.setdefault(rest, _Module(rest, path, module.data))
+            above, rest = rest.partition(".")[::2]
+            place = f"{place}.{above}"
+    return found
 
 
 class _Module:
@@ -71,7 +91,7 @@ class _Module:
     def __init__(self, name: str, path: str, data: bytes) -> None:
         self.name = name
         self.path = path
-        self._data = data
+        self.data = data
         self._definitions: dict[str, list[ast.stmt]] | None = None
         self.tree = ast.Module(body=[], type_ignores=[])
 
@@ -85,7 +105,7 @@ class _Module:
         """Name to the top-level statements that bind or change it."""
         if self._definitions is None:
             try:
-                self.tree = ast.parse(self._data, self.path)
+                self.tree = ast.parse(self.data, self.path)
             except SyntaxError:  # a file that cannot be imported cannot be reached either
                 self.tree = ast.Module(body=[], type_ignores=[])
             self._definitions = top_level(self.tree)
@@ -100,6 +120,11 @@ class _Walk:
         self.code: dict[str, str] = {}
         self.libraries: set[str] = set()
         self._seen: set[tuple[str, str]] = set()
+
+    @property
+    def seen(self) -> set[str]:
+        """Modules of which anything is used."""
+        return {module for module, _ in self._seen}
 
     def definition(self, module_name: str, name: str) -> bool:
         """Adds a definition and all it uses; ``False`` if the module does not have it."""
@@ -135,8 +160,8 @@ class _Walk:
             self.definition(module.name, name)
 
     def _starred(self, module: _Module, name: str) -> bool:
-        """Looks for a name in what the module imports with a star."""
-        for statement in module.definitions.get("*", []):
+        """Looks for a name in what the module imports with a star; the last one counts."""
+        for statement in reversed(module.definitions.get("*", [])):
             for made in names_of(statement).imports:
                 target = self._absolute(module, made)
                 if target in self.modules and self.definition(target, name):
@@ -219,6 +244,10 @@ class _Bare(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return self._bare(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        node.kind = None  # u"..." is "..."
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -7,6 +7,8 @@ import symtable
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kairos.pipeline.changers import Changers
+
 __all__ = ["Import", "Names", "names_of", "text_of", "top_level"]
 
 
@@ -38,11 +40,19 @@ class Names:
 
 
 def top_level(tree: ast.Module) -> dict[str, list[ast.stmt]]:
-    """Name to the top-level statements that bind or change it; stars are under ``"*"``."""
+    """Name to the top-level statements that bind or change it; stars are under ``"*"``.
+
+    What stands under an ``if`` is bound by its condition, too. A statement that calls a function of this module, also
+    as a decorator, changes what that function changes.
+    """
     found: dict[str, list[ast.stmt]] = {}
-    for statement in _flat(tree.body):
-        for name in dict.fromkeys(_bound_or_changed(statement)):
-            found.setdefault(name, []).append(statement)
+    statements = list(_flat(tree.body))
+    changers = Changers([statement for statement, _ in statements])
+    for statement, conditions in statements:
+        for name in dict.fromkeys([*_bound_or_changed(statement), *changers.changed_by(statement)]):
+            known = found.setdefault(name, [])
+            known += [condition for condition in conditions if condition not in known]
+            known.append(statement)
     return found
 
 
@@ -71,21 +81,38 @@ def text_of(statement: ast.stmt) -> str:
     return str(known)
 
 
-def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Top-level statements; those under ``if`` and ``try`` too when they define or import."""
+def _flat(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, tuple[ast.stmt, ...]]]:
+    """Top-level statements; those under ``if``, ``try`` and the like too when they define or import, with the
+    conditions under which they do. What only runs in a script of its own is none of the module."""
     for statement in body:
-        yield statement
-        if isinstance(statement, ast.If | ast.Try | ast.With):
-            for field in ("body", "orelse", "finalbody"):
-                yield from _imports_and_definitions(getattr(statement, field, []))
-            for handler in getattr(statement, "handlers", []):
-                yield from _imports_and_definitions(handler.body)
+        test = statement.test if isinstance(statement, ast.If) else None
+        if test is not None and ast.unparse(test) == "__name__ == '__main__'":
+            continue
+        yield statement, ()
+        conditions = () if test is None or _is_for_types(test) else (_condition(statement, test),)
+        for inner in _bodies(statement):
+            for each, under in _flat(inner):
+                if isinstance(
+                    each, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+                ):
+                    yield each, (*conditions, *under)
 
 
-def _imports_and_definitions(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in _flat(body):
-        if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield statement
+def _bodies(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The blocks of a statement that is no definition."""
+    if isinstance(statement, ast.If | ast.Try | ast.TryStar | ast.With | ast.For | ast.While | ast.Match):
+        for field in ("body", "orelse", "finalbody"):
+            yield getattr(statement, field, [])
+        for part in [*getattr(statement, "handlers", []), *getattr(statement, "cases", [])]:
+            yield part.body
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    return ast.unparse(test).rpartition(".")[2] == "TYPE_CHECKING"
+
+
+def _condition(statement: ast.stmt, test: ast.expr) -> ast.stmt:
+    return ast.copy_location(ast.If(test=test, body=[ast.Pass()], orelse=[]), statement)
 
 
 def _bound_or_changed(statement: ast.stmt) -> Iterator[str]:
@@ -94,13 +121,23 @@ def _bound_or_changed(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.Import | ast.ImportFrom):
         yield from (made.bound for made in _imports(statement))
     else:
-        for node in ast.walk(statement):
+        for node in _at_once(statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
                 yield node.id
             elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
                 yield from _root(node)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_bare(statement):
                 yield from _root(node.func)  # TABLE.update(...) as a statement of its own
+
+
+def _at_once(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The nodes of a statement without those within the functions and classes that it defines."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop(0)
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _is_bare(statement: ast.stmt) -> bool:
@@ -148,6 +185,8 @@ def _free_names(statement: ast.stmt) -> set[str]:
     while scopes:
         scope = scopes.pop()
         free |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+        if scope.get_type() == "class":  # what it binds is looked up outside until then: ``limit = limit``
+            free |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_referenced()}
         scopes += scope.get_children()
     return free
 
