@@ -29,10 +29,13 @@ class Interface:
     version: str = "1"
     asked: list[str] = field(default_factory=list)
     """Paths, in their order."""
+    asked_s: list[float] = field(default_factory=list)
+    """When, by a clock that only goes forward."""
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of one answer."""
         self.asked.append(path)
+        self.asked_s.append(time.monotonic())
         if self.troubles:
             status = self.troubles.pop(0)
             if status:

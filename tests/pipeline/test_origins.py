@@ -19,6 +19,7 @@ from kairos.pipeline.frames import decode_frame
 from kairos.pipeline.joining import join
 from kairos.store import Store
 from kairos.values import Window
+from tests.pipeline.interfaces import serving
 from tests.pipeline.projects import Place, graph_of, statuses
 
 HEAD = """
@@ -318,3 +319,27 @@ def test_a_source_and_its_origin_have_to_fit(tmp_path: Path) -> None:
         Files("a.bin")
     with pytest.raises(GraphError, match="no such time zone"):
         Files("a.csv", zone="Europe/Atlantis")
+
+
+PACED = """
+    import os
+    import polars as pl
+    from kairos import Http, Rows
+    ASKED = {{"from": "{{start}}", "to": "{{end}}"}}
+    @source(every="1d", reads=Http({url!r}, params=ASKED, rows="data.items", rate=25))
+    def rentals(rows: Rows) -> pl.DataFrame:
+        with open("workers.txt", "a") as log: print(os.getpid(), file=log)
+        return rows.table()
+"""
+
+
+def test_workers_that_pull_at_once_keep_one_rate_together(place: Place) -> None:
+    """25 calls a second are that many of the whole run, not of each of its processes."""
+    with serving() as interface:
+        interface.rows = [{"at": f"{day}T0{hour}:00:00Z", "users": hour} for day in DAYS[:12] for hour in (1, 2)]
+        result = place.run(PACED.format(url=f"{interface.url}/rows"), window=Window.parse("2011-01-03..2011-01-14"))
+        assert result.ok
+        assert len(set((place.root / "workers.txt").read_text().split())) > 1
+        asked_s = interface.asked_s
+    assert len(asked_s) == 12
+    assert asked_s[-1] - asked_s[0] >= 11 / 25 - 0.03  # the first may have been a little late on its way

@@ -98,3 +98,17 @@ def test_an_origin_that_cannot_be_patient_is_refused(tmp_path: Path) -> None:
     """When it is declared."""
     with pytest.raises(UsageError, match="patience"):
         Files("a.csv", tries=0)
+
+
+def test_a_rate_that_is_shared_does_not_wait_for_what_was_before_the_machine_started(tmp_path: Path) -> None:
+    """The clock of its turns begins anew then; a file that was torn counts as none."""
+    turns = tmp_path / "rates" / "host"
+    waits: list[float] = []
+    patience = Patience(rate_per_s=2, turns=turns, sleep=waits.append, elapsed_s=lambda: 5000.0)
+    patience.pace()
+    patience.pace()
+    Patience(rate_per_s=2, turns=turns, sleep=waits.append, elapsed_s=lambda: 10.0).pace()
+    assert waits == [0.5]
+    turns.write_text("torn")
+    patience.pace()
+    assert waits == [0.5]

@@ -25,17 +25,17 @@ __all__ = ["open_reader"]
 def open_reader(origin: Delta, root: Path) -> DeltaReader:
     """Reads a table below the project's folder, or at an address."""
     place = filled(origin.place)
-    return DeltaReader(origin, place if "://" in place else str(root / place))
+    return DeltaReader(origin, place if "://" in place else str(root / place), root)
 
 
 class DeltaReader:
     """Asks one table."""
 
-    def __init__(self, origin: Delta, place: str) -> None:
+    def __init__(self, origin: Delta, place: str, root: Path) -> None:
         self._origin = origin
         self._place = place
         self._options = filled_values(origin.options) or None
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
 
     def marks(self, windows: Sequence[Window]) -> list[Mark | None]:
         """The data files that may hold rows of each window, by the minima and maxima in the table's log."""
@@ -44,6 +44,7 @@ class DeltaReader:
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows at the version."""
         origin = self._origin
+        self._patience.pace()
         with _named():
             frame = pl.scan_delta(self._place, version=pin, storage_options=self._options)
             yield from within(frame, time=origin.time, zone=origin.zone, window=window, of=Path(self._place).name)

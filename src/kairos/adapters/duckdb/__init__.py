@@ -49,16 +49,16 @@ def open_reader(origin: Sql, root: Path) -> DuckReader:
     name = filled(origin.url).removeprefix("duckdb:///")
     if not (root / name).is_file():
         raise UsageError("A source reads a file of DuckDB that is not there.", given=name)
-    return DuckReader(origin, root / name)
+    return DuckReader(origin, root / name, root)
 
 
 class DuckReader:
     """Asks one file; a connection for each call, as an open file may not be written by others."""
 
-    def __init__(self, origin: Sql, file: Path) -> None:
+    def __init__(self, origin: Sql, file: Path, root: Path) -> None:
         self._origin = origin
         self._file = file
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
         self._times = origin.times or "aware"
 
     def marks(self, windows: Sequence[Window]) -> list[Mark | None]:
@@ -70,6 +70,7 @@ class DuckReader:
 
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows in the query's order; DuckDB makes them as they are fetched."""
+        self._patience.pace()
         with self._connection() as connection:
             result = connection.execute(*self._bound(self._origin.query, window))
             names = [column[0] for column in result.description]

@@ -52,7 +52,7 @@ def open_reader(origin: Files, root: Path) -> FileReader:
             "A source reads files at an address that fsspec does not know.", given=f"{protocol}://"
         ) from None
     options = {**kind._get_kwargs_from_urls(place), **_limits(protocol, origin), **filled_values(origin.options)}
-    return FileReader(origin, place, _Remote(lambda: kind(skip_instance_cache=True, **options)))
+    return FileReader(origin, place, _Remote(lambda: kind(skip_instance_cache=True, **options)), root)
 
 
 class _Remote:

@@ -24,15 +24,15 @@ _HEADERS = ("etag", "last-modified")
 
 def open_reader(origin: Http, root: Path) -> HttpReader:
     """Reads one interface."""
-    return HttpReader(origin)
+    return HttpReader(origin, root)
 
 
 class HttpReader:
     """Asks one interface, with patience for each page."""
 
-    def __init__(self, origin: Http) -> None:
+    def __init__(self, origin: Http, root: Path) -> None:
         self._origin = origin
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
 
     def marks(self, windows: Sequence[Window]) -> list[Mark | None]:
         """What the first answer for each window tells; ``None`` if nothing was declared."""

@@ -25,15 +25,15 @@ __all__ = ["open_reader"]
 
 def open_reader(origin: Iceberg, root: Path) -> IcebergReader:
     """Reads a table of a catalog."""
-    return IcebergReader(origin)
+    return IcebergReader(origin, root)
 
 
 class IcebergReader:
     """Asks one table."""
 
-    def __init__(self, origin: Iceberg) -> None:
+    def __init__(self, origin: Iceberg, root: Path) -> None:
         self._origin = origin
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
 
     def marks(self, windows: Sequence[Window]) -> list[Mark | None]:
         """The data files and deletions that may concern rows of each window, by the manifests."""
@@ -41,6 +41,7 @@ class IcebergReader:
 
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows at the snapshot; a table that has none yet has no rows."""
+        self._patience.pace()
         with _named():
             table = self._table()
             if pin == "empty":

@@ -69,7 +69,7 @@ class SqlReader:
 
     def __init__(self, origin: Sql, url: URL, root: Path) -> None:
         self._origin = origin
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
         self._database = url.get_backend_name()
         self._times = origin.times or _TIMES[self._database]
         self._engine = sa.create_engine(
@@ -88,6 +88,7 @@ class SqlReader:
 
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows in the query's order, from a cursor on the server."""
+        self._patience.pace()
         with self._connection() as connection, _named():
             running = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS)
             result = running.execute(sa.text(self._origin.query), bound(self._origin, window, self._times))

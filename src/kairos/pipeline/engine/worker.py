@@ -19,6 +19,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -197,7 +198,8 @@ def _rows(reads: Origin, task: Task) -> Rows:
     """What a source is given: nothing is read before it asks."""
     assert task.reads is not None  # every such task has a window
     reader, window, pin = reads.reader(task.source.root), task.reads, task.pin
-    return Rows(lambda: reader.batches(window, pin), reads.patience())
+    # The reader paces its own calls; here counts only how often it is begun.
+    return Rows(lambda: reader.batches(window, pin), replace(reads.patience(), rate_per_s=None))
 
 
 def _finished(spec: StepSpec, task: Task, request: FinishRequest) -> Path:

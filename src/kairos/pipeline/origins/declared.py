@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,14 +45,22 @@ class Origin(ABC):
     timeout: str = field(default="60s", kw_only=True)
     """How long one call may take."""
     rate: float | None = field(default=None, kw_only=True)
-    """Calls a second, at most; each worker counts its own."""
+    """Calls a second, at most, of all workers of this machine together that ask the same host for the project."""
 
     def __post_init__(self) -> None:
         self.patience()
 
-    def patience(self) -> Patience:
-        """A new one: it remembers its last call."""
-        return Patience(self.tries, parse_duration(self.timeout).total_seconds(), self.rate)
+    def patience(self, root: Path | None = None) -> Patience:
+        """A new one; with the project's folder it keeps to the rate together with all others of this origin."""
+        turns = None
+        if root is not None and self.rate is not None:
+            name = hashlib.sha256(f"{self.kind} {self.asked()}".encode()).hexdigest()[:32]
+            turns = root / ".kairos" / "rates" / name
+        return Patience(self.tries, parse_duration(self.timeout).total_seconds(), self.rate, turns)
+
+    @abstractmethod
+    def asked(self) -> str:
+        """Who is asked, as it is declared: origins that say the same share a rate."""
 
     def facts(self) -> dict[str, Json]:
         """All that the data depend on, for a fingerprint; variables of the environment by name only."""
@@ -129,6 +138,9 @@ class Files(Origin):
     def is_windowed(self) -> bool:
         return self.time is not None or has_time(self.place)
 
+    def asked(self) -> str:
+        return _host_of(self.place)
+
     def backend(self) -> str:
         return "remote files" if "://" in self.place else "local files"
 
@@ -166,6 +178,9 @@ class Sql(Origin):
                 raise GraphError(f"Sql(...): {name} does not bind :start and :end.", given=query)
         if self.updated is not None and self.watermark is not None:
             raise GraphError("Sql(...) has two watermarks.", given="updated and watermark", accepted="one of them")
+
+    def asked(self) -> str:
+        return _host_of(self.url)
 
     def backend(self) -> str:
         return "duckdb" if self.url.startswith("duckdb:") else "sql"
@@ -208,6 +223,9 @@ class Http(Origin):
     def is_windowed(self) -> bool:
         return any("{start}" in str(each) or "{end}" in str(each) for each in (self.url, *self.params.values()))
 
+    def asked(self) -> str:
+        return _host_of(self.url)
+
     def backend(self) -> str:
         return "http"
 
@@ -234,6 +252,9 @@ class Delta(Origin):
         check_place("Delta(...)", self.place)
         check_values("Delta(...)", self.options)
         zone_of(self.zone)
+
+    def asked(self) -> str:
+        return _host_of(self.place)
 
     def backend(self) -> str:
         return "delta"
@@ -263,6 +284,9 @@ class Iceberg(Origin):
             check_place("Iceberg(...)", value)
         zone_of(self.zone)
 
+    def asked(self) -> str:
+        return self.catalog.get("uri", self.table)
+
     def backend(self) -> str:
         return "iceberg"
 
@@ -279,6 +303,12 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise GraphError("There is no such time zone.", given=name, accepted="a name such as 'Europe/Berlin'") from None
+
+
+def _host_of(place: str) -> str:
+    """Scheme, user and host of an address as it is written; a path is its own."""
+    scheme, found, rest = place.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}" if found else place
 
 
 def _told(value: Any) -> Json:

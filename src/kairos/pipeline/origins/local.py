@@ -17,7 +17,7 @@ __all__ = ["open_reader"]
 
 def open_reader(origin: Files, root: Path) -> FileReader:
     """Reads files below the project's folder, or by their absolute path."""
-    return FileReader(origin, filled(origin.place), _Folder(root))
+    return FileReader(origin, filled(origin.place), _Folder(root), root)
 
 
 class _Folder:

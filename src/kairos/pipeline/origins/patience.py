@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from kairos.errors import KairosError, UsageError
@@ -26,6 +29,8 @@ class Patience:
     tries: int = 4
     timeout_s: float = 60.0
     rate_per_s: float | None = None
+    turns: Path | None = None
+    """File by which all processes that ask the same origin keep one rate together; ``None``: each keeps its own."""
     sleep: Callable[[float], None] = time.sleep
     elapsed_s: Callable[[], float] = time.monotonic
     _next_s: float = 0.0
@@ -61,7 +66,39 @@ class Patience:
         """Waits until the next call may begin."""
         if self.rate_per_s is None:
             return
-        now_s = self.elapsed_s()
-        if now_s < self._next_s:
-            self.sleep(self._next_s - now_s)
-        self._next_s = max(now_s, self._next_s) + 1 / self.rate_per_s
+        every_s = 1 / self.rate_per_s
+        if self.turns is None:
+            now_s = self.elapsed_s()
+            at_s = max(now_s, self._next_s)
+            self._next_s = at_s + every_s
+        else:
+            now_s, at_s = _turn(self.turns, every_s, self.elapsed_s)
+        if at_s > now_s:
+            self.sleep(at_s - now_s)
+
+
+def _turn(file: Path, every_s: float, elapsed_s: Callable[[], float]) -> tuple[float, float]:
+    """Now, and when this call may begin: one turn after the last one that any process of this machine took.
+
+    The file holds when the last turn was taken and when the next is free, in seconds since the machine started, which
+    all its processes count alike; what is from before the machine started is of no concern.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # held for microseconds; a process that dies lets go of it
+        now_s = elapsed_s()
+        taken_s, free_s = _read_turn(handle)
+        at_s = max(now_s, free_s) if taken_s <= now_s else now_s
+        os.pwrite(handle, f"{now_s:020.6f} {at_s + every_s:020.6f}\n".encode(), 0)
+        return now_s, at_s
+    finally:
+        os.close(handle)
+
+
+def _read_turn(handle: int) -> tuple[float, float]:
+    try:
+        taken, free = os.pread(handle, 100, 0).split()
+        return float(taken), float(free)
+    except ValueError:  # new, or torn by a power cut
+        return 0.0, 0.0

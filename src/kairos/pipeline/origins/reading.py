@@ -45,13 +45,14 @@ class FileReader:
         origin: What was declared, with its place filled in.
         place: Where.
         shelf: What has them.
+        root: The project's folder.
     """
 
-    def __init__(self, origin: Files, place: str, shelf: Shelf) -> None:
+    def __init__(self, origin: Files, place: str, shelf: Shelf, root: Path) -> None:
         self._origin = origin
         self._place = place
         self._shelf = shelf
-        self._patience = origin.patience()
+        self._patience = origin.patience(root)
 
     def marks(self, windows: Sequence[Window]) -> list[Mark | None]:
         """Names and stamps of the files of each window."""
@@ -64,9 +65,11 @@ class FileReader:
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows of the window, file after file; nothing if there is no file, as its columns are not known then."""
         origin = self._origin
+        self._patience.pace()
         files = list(self._shelf.stamps(self._names(window)))
         for name in files:
             with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
+                self._patience.pace()
                 path = self._shelf.fetch(name, Path(folder))
                 try:
                     yield from within(
