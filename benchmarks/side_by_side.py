@@ -7,6 +7,7 @@ temporary folder and options.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import kairos
 from benchmarks.figures import US, Figure, Findings, Goal, Sample, median_of, print_said, print_table
 from benchmarks.figures import plain as as_plain
 
@@ -123,6 +125,7 @@ def main(
         options: Adds those of the benchmark alone.
     """
     args = _arguments(title, [*peers, *apart], rounds, options)
+    compileall.compile_dir(Path(kairos.__file__).parent, quiet=2)  # as an installed package is, peers' with it
     chosen = tuple(name for name in (*peers, *apart) if name not in args.without)
     beside = [name for name in (US, *chosen) if name not in apart]
     for name in beside:

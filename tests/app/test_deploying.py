@@ -13,9 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from kairos.app.deploying import deploy, rollback
 from kairos.app.project import Project
 from kairos.clock import ReplayClock
-from kairos.delivery import DeliveryState
 from kairos.delivery.rollout import StageStep
-from kairos.delivery.state import ModelState
+from kairos.delivery.state import DeliveryState, ModelState
 from kairos.errors import LedgerMoved, NotFound, TransitionRefused, UsageError
 from kairos.values import VersionRef
 from tests.app.worlds import SETTINGS, START, World

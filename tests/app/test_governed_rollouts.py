@@ -18,9 +18,8 @@ from kairos.app.deploying import deploy, rollback
 from kairos.app.project import Project
 from kairos.app.standing import settings_now
 from kairos.clock import ReplayClock
-from kairos.delivery import DeliveryState
 from kairos.delivery.rollout import StageStep
-from kairos.delivery.state import ModelState
+from kairos.delivery.state import DeliveryState, ModelState
 from kairos.errors import TransitionRefused
 from kairos.ledger import Entry
 from kairos.values import VersionRef

@@ -117,3 +117,12 @@ def test_what_cannot_be_parsed_is_usage(
     error = json.loads(said.err)["error"]
     assert error["code"] == "usage_error"
     assert complaint in error["message"]
+
+
+def test_a_command_is_parsed_alike_when_only_its_kind_was_made() -> None:
+    """What is typed decides what is made ready; no command is forgotten, and a wrong one is told of all."""
+    for words in COMMANDS:
+        made = dict(commands(make_parser(words)))
+        assert len(made) < len(COMMANDS)
+        assert made[words].format_help() == COMMANDS[words].format_help()
+    assert dict(commands(make_parser(["no-such"]))).keys() == COMMANDS.keys()

@@ -9,7 +9,8 @@ import pytest
 
 from kairos.delivery.control import ControlPolicy, frozen, may_go_forward
 from kairos.delivery.freezes import FreezeWindow
-from kairos.delivery.versions import Approval, Freeze, ModelState, Rehearsal, Stage, VersionState
+from kairos.delivery.stages import Stage
+from kairos.delivery.versions import Approval, Freeze, ModelState, Rehearsal, VersionState
 from kairos.errors import SettingsError
 from kairos.values import Digest, VersionRef
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kairos.delivery import DeliveryState
+from kairos.delivery.state import DeliveryState
 from kairos.ledger import GENESIS, Entry, entry_hash
 from kairos.values import parse_moment
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kairos.delivery.rollout import Guard, RolloutEvidence, RolloutPolicy, StageStep
 from kairos.delivery.rollout.deciding import decide, decide_again, decide_bake
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.errors import SettingsError
 from kairos.values import canonical_json, plain
 from tests.delivery.trials import GOOD, START, clean_guards, evidence

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy, StageStep
 from kairos.delivery.rollout.deciding import SPLIT_LIMIT, RolloutDecision, decide, decide_bake
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.stats.badevents import harm_log_e, safety_log_e
 from kairos.stats.rates import rate_log_e
 from tests.delivery.trials import START

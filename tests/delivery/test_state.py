@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos.delivery import DeliveryState
+from kairos.delivery.state import DeliveryState
 from kairos.errors import LedgerBroken, NotFound
 from kairos.ledger import SqliteLedger
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as some
 from kairos.errors import StoreError
 from kairos.store import Store, intake
 from kairos.store.folders import listing_bytes
-from kairos.store.index import IndexReader, IndexWriter, is_settled
+from kairos.store.index import IndexReader, IndexWriter
 from kairos.store.intake import Taken, take_folder
-from kairos.store.walking import Stamp, walk
+from kairos.store.walking import Stamp, is_settled, walk
 from kairos.values import Digest
 
 LETTERS = "a!-.0/Zé'\"\\\n "

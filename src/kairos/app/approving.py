@@ -6,7 +6,8 @@ from datetime import datetime
 
 from kairos.app.project import Project
 from kairos.app.standing import differences, serving_now, settings_now
-from kairos.delivery.versions import LOOP, ModelState, VersionState
+from kairos.delivery.stages import LOOP
+from kairos.delivery.versions import ModelState, VersionState
 from kairos.errors import TransitionRefused, UsageError
 from kairos.ledger import Entry
 from kairos.values import Json, VersionRef

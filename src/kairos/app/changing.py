@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from kairos.app.project import Project
 from kairos.app.standing import settings_now
-from kairos.delivery.versions import MEETS_TRAFFIC, VersionState
+from kairos.delivery.stages import MEETS_TRAFFIC
+from kairos.delivery.versions import VersionState
 from kairos.ledger import Entry, Fact
 from kairos.values import Json, Verdict
 

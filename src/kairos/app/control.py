@@ -8,7 +8,8 @@ from kairos.app.changing import NO_BASIS, move
 from kairos.app.project import Project
 from kairos.app.standing import serving_now, settings_now
 from kairos.delivery.control import ControlDecision, may_go_forward, refusals
-from kairos.delivery.versions import MEETS_TRAFFIC, ModelState, Stage, VersionState
+from kairos.delivery.stages import MEETS_TRAFFIC, Stage
+from kairos.delivery.versions import ModelState, VersionState
 from kairos.errors import TransitionRefused
 from kairos.values import Json, canonical_json
 

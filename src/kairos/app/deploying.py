@@ -10,7 +10,8 @@ from kairos.app.going_back import restore, rollback
 from kairos.app.project import Project
 from kairos.app.standing import differences, serving_now
 from kairos.delivery.rollout import StageStep
-from kairos.delivery.versions import ModelState, Stage, VersionState
+from kairos.delivery.stages import Stage
+from kairos.delivery.versions import ModelState, VersionState
 from kairos.errors import TransitionRefused, UsageError
 from kairos.ledger import Entry
 from kairos.values import Json, VersionRef

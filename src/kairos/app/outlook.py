@@ -22,8 +22,8 @@ from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
 from kairos.delivery.rollout.worth import worth_of
+from kairos.delivery.stages import Stage
 from kairos.delivery.state import ModelState, VersionState
-from kairos.delivery.versions import Stage
 from kairos.errors import KairosError
 from kairos.ledger import Entry
 from kairos.values import Verdict, VersionRef, parse_moment

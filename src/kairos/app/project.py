@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.clock import Clock, SystemClock
-from kairos.delivery.state import DeliveryState
 from kairos.ledger import Entry, Fact, SqliteLedger
 from kairos.ledger.sqlite import may_write
 from kairos.values import Json
 
 if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
     from kairos.app.settings import Settings
+    from kairos.delivery.state import DeliveryState
     from kairos.pipeline.cache import StepCache
     from kairos.pipeline.engine.local import LocalEngine
     from kairos.store.blobs import Store
@@ -59,7 +59,7 @@ class Project:
         self._workers = workers
         self._may_make_ledger = may_make_ledger
         self._closers: list[Callable[[], None]] = []
-        self._folded = DeliveryState()
+        self._folded: DeliveryState | None = None
 
     def __enter__(self) -> Project:
         return self
@@ -130,9 +130,12 @@ class Project:
 
     def state(self, *, until: datetime | None = None) -> DeliveryState:
         """Where every version stands, now or at a moment of the past."""
+        from kairos.delivery.state import DeliveryState  # of many values: not for a run without models
+
         if until is not None:
             return DeliveryState.fold(self.ledger.read(until=until))
-        self._folded = DeliveryState.fold(self.ledger.read(after=self._folded.seq), start=self._folded)
+        start = self._folded or DeliveryState()
+        self._folded = DeliveryState.fold(self.ledger.read(after=start.seq), start=start)
         return self._folded
 
     def tell(self, kind: str, *, subject: str, body: dict[str, Json], expect: int | None = None) -> Entry:

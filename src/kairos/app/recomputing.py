@@ -12,8 +12,9 @@ from kairos.delivery.retrain.decide import decide_retrain
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout.deciding import decide_again
+from kairos.delivery.stages import MEETS_TRAFFIC
 from kairos.delivery.state import DeliveryState
-from kairos.delivery.versions import MEETS_TRAFFIC, ModelState, VersionState
+from kairos.delivery.versions import ModelState, VersionState
 from kairos.errors import NotFound, UsageError
 from kairos.gates.again import decide_again as decide_gate_again
 from kairos.ledger import Entry, Ledger

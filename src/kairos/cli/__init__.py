@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # rows are few here; steps ask for their threads themselves
     typed = sys.argv[1:] if arguments is None else arguments
     try:
-        args = make_parser().parse_args(typed)
+        args = make_parser(typed).parse_args(typed)
     except UsageError as error:
         return _mistyped(error, as_json="--json" in typed)
     module, _, function = args.execute.partition(":")

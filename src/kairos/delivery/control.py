@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from kairos.delivery.freezes import FreezeWindow
-from kairos.delivery.versions import LOOP, Approval, ModelState, Stage, VersionState
+from kairos.delivery.stages import LOOP, Stage
+from kairos.delivery.versions import Approval, ModelState, VersionState
 from kairos.errors import SettingsError
 from kairos.values import Json, Verdict, VersionRef, duration_text, parse_duration, plain
 

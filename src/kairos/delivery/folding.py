@@ -7,17 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
-from kairos.delivery.versions import (
-    MEETS_TRAFFIC,
-    STAGES,
-    Approval,
-    Freeze,
-    Live,
-    ModelState,
-    Rehearsal,
-    Stage,
-    VersionState,
-)
+from kairos.delivery.stages import MEETS_TRAFFIC, STAGES, Stage
+from kairos.delivery.versions import Approval, Freeze, Live, ModelState, Rehearsal, VersionState
 from kairos.errors import LedgerBroken
 from kairos.ledger import Entry
 from kairos.values import Digest, Json, Verdict, VersionRef, canonical_json, parse_moment

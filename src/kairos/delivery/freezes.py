@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from kairos.errors import SettingsError
 
@@ -145,6 +144,8 @@ def _split_zone(text: str) -> tuple[str, tzinfo]:
     if last == "UTC":
         return window, UTC
     try:
+        from zoneinfo import ZoneInfo  # a window without one does without it
+
         return window, ZoneInfo(last)
     except (KeyError, ValueError, OSError):  # no such zone; a name that is none; the machine has no zones
         raise SettingsError(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kairos.delivery.folding import MODEL_STEPS, VERSION_STEPS
-from kairos.delivery.versions import STAGES, Live, ModelState, Route, Stage, VersionState
+from kairos.delivery.versions import Live, ModelState, Route, VersionState
 from kairos.errors import NotFound, did_you_mean
 from kairos.ledger import Entry
 from kairos.values import VersionRef
 
-__all__ = ["STAGES", "DeliveryState", "Live", "ModelState", "Route", "Stage", "VersionState"]
+__all__ = ["DeliveryState", "Live", "ModelState", "Route", "VersionState"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

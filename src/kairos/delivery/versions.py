@@ -6,35 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
+from kairos.delivery.stages import Stage
 from kairos.errors import NotFound
 from kairos.values import Digest, Verdict, VersionRef
 
-__all__ = [
-    "LOOP",
-    "MEETS_TRAFFIC",
-    "STAGES",
-    "Approval",
-    "Freeze",
-    "Live",
-    "ModelState",
-    "Rehearsal",
-    "Route",
-    "Stage",
-    "VersionState",
-]
-
-LOOP = "kairos"
-"""The actor of what the loop does; no person."""
-
-
-Stage = Literal["registered", "shadow", "canary", "live", "retired", "rejected", "rolled_back"]
-"""Where a version stands."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-
-MEETS_TRAFFIC = ("shadow", "canary", "live")
+__all__ = ["Approval", "Freeze", "Live", "ModelState", "Rehearsal", "Route", "VersionState"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

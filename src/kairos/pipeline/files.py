@@ -10,8 +10,7 @@ from pathlib import Path
 
 from kairos.errors import UsageError
 from kairos.pipeline.declare import StepSpec
-from kairos.store.index import is_settled
-from kairos.store.walking import stamp_of
+from kairos.store.walking import is_settled, stamp_of
 from kairos.values import Digest
 
 __all__ = ["file_digest", "file_digests"]

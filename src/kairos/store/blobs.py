@@ -10,13 +10,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
 from kairos.store.files import Link, clone_file, make_folder, new_file, sync_folder, write_all
 from kairos.store.folders import check_digest, is_folder, parse_listing
-from kairos.store.intake import Taken, take_file, take_folder
 from kairos.values import Digest
+
+if TYPE_CHECKING:
+    from kairos.store.intake import Taken
 
 __all__ = ["Damage", "Store"]
 
@@ -55,6 +57,8 @@ class Store:
         """
         if not path.is_file():
             raise NotFound("There is no file to store.", given=path.name, accepted="a path to a file")
+        from kairos.store.intake import take_file  # here and below: for many files, with their index
+
         return take_file(self.root, self.files, path)
 
     def put_folder(self, path: Path, *, remembers: bool = False) -> Digest:
@@ -76,6 +80,8 @@ class Store:
         """Does what ``put_folder`` does, and says more of it."""
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
+        from kairos.store.intake import take_folder
+
         return take_folder(self.root, self.files, path, index=self.index(path) if remembers else None)
 
     def has(self, digest: Digest) -> bool:

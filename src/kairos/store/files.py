@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -76,18 +75,27 @@ def sync_all(paths: Sequence[str], beside: Path) -> None:
         try:
             if syncfs is None:
                 os.fsync(handle)
-            elif syncfs(handle) != 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), path)
+            else:
+                syncfs(handle, path)
         finally:
             os.close(handle)
 
 
 @cache
-def _syncfs() -> Callable[[int], int] | None:
+def _syncfs() -> Callable[[int, str], None] | None:
     """Linux has it, since 5.8 with an error where writing failed; Python does not."""
+    import ctypes  # 3 ms, for many files only
+
     library = ctypes.CDLL(None, use_errno=True)
-    return library.syncfs if sys.platform == "linux" and hasattr(library, "syncfs") else None
+    if sys.platform != "linux" or not hasattr(library, "syncfs"):
+        return None
+
+    def syncfs(handle: int, path: str) -> None:
+        if library.syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
+
+    return syncfs
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -20,13 +20,11 @@ import msgspec
 from kairos.store.files import make_folder
 from kairos.store.walking import Stamp
 
-__all__ = ["IndexReader", "IndexWriter", "is_settled"]
+__all__ = ["IndexReader", "IndexWriter"]
 
 _MAGIC = b"kairos index 1\n"
 _HEAD = struct.Struct(">II")
 _BLOCK_FILES = 4_096
-_FINE_NS, _COARSE_NS = 50_000_000, 3_000_000_000
-"""How old a change has to be to be trusted: file systems tell times in steps, of some 4 ms, or of up to 2 s."""
 
 
 class _Block(msgspec.Struct, array_like=True, gc=False):
@@ -36,17 +34,6 @@ class _Block(msgspec.Struct, array_like=True, gc=False):
     inodes: list[int]
     digests: bytes
     """16 bytes a file; zeros where the digest is not to be trusted."""
-
-
-def is_settled(stamp: Stamp, read_ns: int) -> bool:
-    """Whether a file that was read at that time would tell by its stamp that it changed afterwards.
-
-    Args:
-        stamp: The file's when it was read.
-        read_ns: When it was, in nanoseconds since 1970.
-    """
-    step_ns = _COARSE_NS if stamp.changed_ns % 1_000_000_000 == 0 else _FINE_NS
-    return stamp.changed_ns < read_ns - step_ns
 
 
 class IndexReader:

@@ -25,8 +25,8 @@ from typing import NamedTuple
 from kairos.errors import StoreError
 from kairos.store.files import make_folder, sync_all, write_all
 from kairos.store.folders import ListingWriter
-from kairos.store.index import IndexReader, IndexWriter, is_settled
-from kairos.store.walking import Stamp, stamp_of, walk
+from kairos.store.index import IndexReader, IndexWriter
+from kairos.store.walking import Stamp, is_settled, stamp_of, walk
 from kairos.values import Digest
 
 __all__ = ["Desk", "Taken", "take_file", "take_folder"]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -117,8 +115,8 @@ def _wait(
 def _note(path: Path) -> Path:
     """Says who holds the lock."""
     words = [os.path.basename(sys.argv[0]), *(word for word in sys.argv[1:4] if word.isidentifier())]
-    holder = {"pid": os.getpid(), "host": socket.gethostname(), "command": " ".join(words), "since_s": time.time()}
-    note = _beside(path) / uuid.uuid4().hex
+    holder = {"pid": os.getpid(), "host": os.uname().nodename, "command": " ".join(words), "since_s": time.time()}
+    note = _beside(path) / os.urandom(16).hex()
     with suppress(OSError):  # a full disk does not keep anybody from working
         make_folder(note.parent)
         note.write_text(json.dumps(holder))
@@ -130,7 +128,7 @@ def _beside(path: Path) -> Path:
 
 
 def _is_alive(holder: Holder) -> bool:
-    if holder.host != socket.gethostname():
+    if holder.host != os.uname().nodename:
         return True
     try:
         os.kill(holder.pid, 0)

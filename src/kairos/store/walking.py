@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 from kairos.errors import StoreError
 
-__all__ = ["Stamp", "stamp_of", "walk"]
+__all__ = ["Stamp", "is_settled", "stamp_of", "walk"]
+
+_FINE_NS, _COARSE_NS = 50_000_000, 3_000_000_000
+"""How old a change has to be to be trusted: file systems tell times in steps, of some 4 ms, or of up to 2 s."""
 
 
 class Stamp(NamedTuple):
@@ -25,6 +28,17 @@ class Stamp(NamedTuple):
 def stamp_of(told: os.stat_result) -> Stamp:
     """The stamp of a file of which the system says that."""
     return Stamp(told.st_size, max(told.st_mtime_ns, told.st_ctime_ns), told.st_ino)
+
+
+def is_settled(stamp: Stamp, read_ns: int) -> bool:
+    """Whether a file that was read at that time would tell by its stamp that it changed afterwards.
+
+    Args:
+        stamp: The file's when it was read.
+        read_ns: When it was, in nanoseconds since 1970.
+    """
+    step_ns = _COARSE_NS if stamp.changed_ns % 1_000_000_000 == 0 else _FINE_NS
+    return stamp.changed_ns < read_ns - step_ns
 
 
 def walk(folder: Path) -> Iterator[tuple[str, Stamp]]:

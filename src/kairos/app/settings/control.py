@@ -8,7 +8,7 @@ from typing import cast
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
 from kairos.delivery.freezes import FreezeWindow
-from kairos.delivery.versions import Stage
+from kairos.delivery.stages import Stage
 from kairos.errors import SettingsError, UsageError
 
 __all__ = ["read_control"]

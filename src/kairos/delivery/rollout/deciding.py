@@ -23,7 +23,7 @@ from kairos.delivery.rollout.power import Power, power
 from kairos.delivery.rollout.proof import Missing, missing
 from kairos.delivery.rollout.steps import StageStep
 from kairos.delivery.rollout.worth import worth_of
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.values import Json, Verdict, duration_text
 
 __all__ = ["SPLIT_LIMIT", "RolloutDecision", "decide", "decide_again", "decide_bake"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from kairos.delivery.rollout.rules import EventRule, GuardRule, ValueRule
 from kairos.delivery.rollout.steps import DEFAULT_STAGES, Demand, StageStep, demand
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.errors import SettingsError
 from kairos.values import Json, parse_duration
 

@@ -13,7 +13,7 @@ from kairos.delivery.rollout.policy import RolloutPolicy
 from kairos.delivery.rollout.rules import ValueRule
 from kairos.delivery.rollout.steps import demand
 from kairos.delivery.rollout.worth import valued, worth_of, worth_safety
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.stats.badevents import safety_log_e
 from kairos.stats.rates import rate_log_e
 from kairos.values import length_words

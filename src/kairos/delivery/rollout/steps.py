@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.errors import SettingsError
 
 __all__ = ["DEFAULT_STAGES", "Demand", "StageStep", "demand"]

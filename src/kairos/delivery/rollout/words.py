@@ -10,7 +10,7 @@ from kairos.delivery.rollout.policy import RolloutPolicy
 from kairos.delivery.rollout.proof import Missing
 from kairos.delivery.rollout.steps import StageStep
 from kairos.delivery.rollout.worth import worth_of
-from kairos.delivery.state import Stage
+from kairos.delivery.stages import Stage
 from kairos.values import duration_text
 
 __all__ = ["Words", "advanced", "baked", "due_date", "frozen", "held", "proof", "taken_back", "waiting"]
