@@ -281,6 +281,19 @@ def test_a_model_is_trained_anew_when_it_is_old_enough(aging: World) -> None:
     assert (version.origin, version.stage, version.verdict) == ("age", "shadow", "pass")
 
 
+def test_a_retraining_logs_what_warns_in_its_data(
+    tmp_path: Path, stock: Stock, engine: LocalEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, in the loop's log, where nobody watches the run; it stops nothing."""
+    world = World(tmp_path / "toy", stock, RETRAIN + '\n[data.rentals]\nrows = 100000\nwarn = ["rows"]\n')
+    world.project.engine = engine
+    world.live(260.0)
+    tick_daily(world, 20)
+    assert trained_at(world) == [20]
+    (said,) = [each for each in caplog.records if each.name == "kairos.data"]
+    assert (said.levelname, "rentals" in said.message) == ("WARNING", True)
+
+
 def test_while_a_new_version_is_on_trial_none_is_trained(aging: World) -> None:
     """One challenger at a time, however old the live version is."""
     aging.live(260.0)

@@ -11,7 +11,7 @@ import pytest
 
 from kairos.app.project import Project
 from kairos.app.settings import read_settings
-from kairos.app.training import train
+from kairos.app.training import run_steps, train
 from kairos.cli import main
 from kairos.errors import SettingsError
 from kairos.examples.bikes import pipeline as bikes
@@ -88,6 +88,22 @@ def test_a_check_may_warn(write: Callable[..., Path], capsys: pytest.CaptureFixt
     assert (check["verdict"], check["stops"]) == ("fail", False)
     assert main(["-C", str(root), "data", "show", check["kept"]]) == 0
     assert "2011-01-04" in capsys.readouterr().out
+
+
+def test_runs_that_are_not_recorded_are_checked_as_well(
+    write: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a check refuses, no comparison and no reading learns from; a warning is logged."""
+    with Project(write('unique = ["dteday", "hr"]', twice), workers=1) as project:
+        stopped = run_steps(project, WINDOW, ["totals"])
+        assert stopped.failure is not None
+        assert "2 rows of rentals share" in stopped.failure.message
+        assert caplog.messages == []
+    with Project(write('unique = ["dteday", "hr"]\nwarn = ["unique"]', twice), workers=1) as project:
+        assert run_steps(project, WINDOW, ["totals"]).ok
+        (said,) = caplog.messages
+        assert "warning: 2 rows of rentals share" in said
+        assert list(project.ledger.read()) == []
 
 
 @pytest.mark.parametrize(

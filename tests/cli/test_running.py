@@ -115,6 +115,8 @@ def test_a_run_that_was_killed_is_reported_dead(project: Path, type_in: Type) ->
     (project / "hold").unlink()
     (project / "tried").touch()
     assert type_in(project, "run").code == 0
+    listed = json.loads(type_in(project, "runs", "--json").out)
+    assert [(one["run"] == alive["run"], one["status"]) for one in listed] == [(False, "finished"), (True, "dead")]
 
 
 def test_a_rebuild_that_differs_ends_with_one(project: Path, type_in: Type) -> None:

@@ -114,7 +114,7 @@ def test_a_run_killed_in_the_middle_of_a_step_is_continued(tmp_path: Path) -> No
     again = kairos(tmp_path, "run", "--json").json
     statuses = {step["step"]: step["status"] for step in again["steps"]}
     assert statuses == {"first": "reused", "slow": "ran", "last": "ran"}
-    dead, told = kairos(tmp_path, "runs", "--json").json
+    told, dead = kairos(tmp_path, "runs", "--json").json
     assert (dead["status"], dead["pid"]) == ("dead", run.pid)
     assert (told["run"], told["status"]) == (again["id"], "finished")
     assert kairos(tmp_path, "ledger", "verify", "--json").json["entries"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos.pipeline.progress import Progress, read_progress
+from kairos.pipeline.progress import Progress, read_progress, read_unended
 from kairos.pipeline.result import StepEvent
 from tests.pipeline.projects import NOW, WINDOW, Place
 
@@ -70,6 +71,20 @@ def test_a_run_that_ended_keeps_its_times_under_its_id(place: Place, tmp_path: P
     with pytest.raises(ValueError, match="wrong"), Progress(tmp_path / "none", window=WINDOW, started_at=NOW):
         raise ValueError("wrong")
     assert list((tmp_path / "none").iterdir()) == []
+
+
+def test_a_dead_run_outlives_the_files_of_those_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ended is in the ledger, so its file may go; that a run was killed is told by its file alone."""
+    monkeypatch.setattr("kairos.pipeline.progress._KEPT", 4)
+    told = {"window": str(WINDOW), "pid": 1, "host": socket.gethostname(), "steps": {}}
+    for day in range(1, 10):
+        state, name = ("running", "20110201T000000000000-1") if day == 1 else ("finished", f"r{day}")
+        at = datetime(2011, 2, day, tzinfo=UTC).isoformat()
+        (tmp_path / f"{name}.json").write_text(json.dumps({**told, "state": state, "started_at": at, "beat_at": at}))
+    with Progress(tmp_path, window=WINDOW, started_at=NOW):
+        kept = [(one.name, one.state) for one in read_progress(tmp_path) if one.state != "running"]
+        assert kept == [("20110201T000000000000-1", "dead"), ("r8", "finished"), ("r9", "finished")]
+        assert sorted(one.state for one in read_unended(tmp_path)) == ["dead", "running"]
 
 
 def test_what_is_no_runs_file_is_passed_over(tmp_path: Path) -> None:

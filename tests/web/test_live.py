@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kairos.values import Digest
+from kairos.pipeline.progress import Progress
+from kairos.values import Digest, Window
 from kairos.web.live import status_page
 from tests.app.worlds import Stock, World
 
@@ -44,6 +48,22 @@ def test_the_page_follows_the_ledger(world: World) -> None:
     assert page.index("finding number 025") < page.index("finding number 006")
     assert "demand@2" in page
     assert page == status_page(world.again().project)
+
+
+def test_a_run_is_on_the_page_while_it_goes_on_and_when_it_was_killed(world: World) -> None:
+    """A killed one is shown as dead, for a week."""
+    folder = world.project.home / "runs"
+    with Progress(folder, window=Window.parse("2012-01-01..2012-01-31"), started_at=world.clock.now()):
+        (told,) = folder.glob("*.json")
+        assert f"{told.stem}, process {os.getpid()}" in status_page(world.project)
+        killed = json.loads(told.read_bytes())
+        for name, age in (("20120101T1-1", timedelta(hours=1)), ("20120101T2-2", timedelta(days=9))):
+            beat_at = (datetime.now(UTC) - age).isoformat()
+            (folder / f"{name}.json").write_text(json.dumps({**killed, "beat_at": beat_at}))
+        page = status_page(world.project)
+        assert "20120101T1-1: its process" in page
+        assert "20120101T2-2" not in page
+    assert told.stem not in status_page(world.project)
 
 
 def test_a_visit_reads_only_what_is_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
+from kairos.web.status import FindingLine, ModelStatus, RunLine, StatusPage, render_status
 from kairos.web.words import clean
 from tests.web.outlooks import with_outlook
 from tests.web.reading import read_page
@@ -63,6 +63,18 @@ def test_a_model_without_a_champion_gets_the_command_that_helps() -> None:
     text = text_of(idle)
     assert "Nothing is live. Type kairos deploy idle@N." in text
     assert "Last findings None." in text
+
+
+def test_runs_under_way_and_dead_ones_are_told() -> None:
+    """With where they are, and of which process."""
+    runs = (
+        RunLine(name="20120605T0920-7", state="running", at=AT, steps=("demand",), process="7 on box"),
+        RunLine(name="20120605T0910-6", state="dead", at=AT, steps=("split", "demand"), process="6 on box"),
+    )
+    text = text_of(replace(PAGE, runs=runs))
+    assert "20120605T0920-7, process 7 on box, since 5 Jun 2012, 09:30 UTC, at demand." in text
+    assert "dead 20120605T0910-6: its process 6 on box was killed, last seen 5 Jun 2012, 09:30 UTC" in text
+    assert "Runs under way" not in text_of(PAGE)
 
 
 def test_an_empty_project_gets_the_first_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from kairos.values import Digest, Json, Window, plain
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DataCheck", "Inspector"]
+__all__ = ["DataCheck", "Inspector", "log_checks"]
 
 _RUNS = 20
 
@@ -35,10 +36,26 @@ class DataCheck:
     kept: Digest | None = None
     """The table of rows that break it, for ``kairos data show``."""
 
+    @property
+    def warning(self) -> str | None:
+        """What to tell of a check that stopped nothing; ``None``: it passed, or its failure stopped the run."""
+        if self.verdict == "pass" or (self.verdict == "fail" and self.stops):
+            return None
+        look = f" Look at the rows: kairos data show {self.kept}" if self.kept else ""
+        return f"{'warning' if self.verdict == 'fail' else 'no verdict yet'}: {self.what}{look}"
+
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
         told: dict[str, Json] = plain(self)
         return told
+
+
+def log_checks(checks: Sequence[DataCheck]) -> None:
+    """Logs the checks that warn, and those without a verdict; for runs that nobody watches."""
+    for check in checks:
+        if check.warning is not None:
+            level = logging.WARNING if check.verdict == "fail" else logging.INFO
+            logging.getLogger("kairos.data").log(level, "%s", check.warning)
 
 
 class Inspector:

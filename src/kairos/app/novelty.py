@@ -53,6 +53,7 @@ def learns_the_same(
             finish_model=finisher(project, learn),
             on_event=look,
             should_stop=project.stopping.is_set,
+            on_checks=lambda checks: None,  # the training makes them again, and tells
         )
     except (_WouldLearn, KairosError):
         return False

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from kairos.app.control import end_if_refused, is_held
 from kairos.app.deploying import deploy, move
+from kairos.app.inspecting import log_checks
 from kairos.app.judging import judge
 from kairos.app.novelty import contract_changed, learns_the_same
 from kairos.app.project import Project
@@ -54,7 +55,7 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
         announce()
         settle(project, model, announce=announce)
         return
-    train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn)
+    log_checks(train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn).data_checks)
     announce()
     settle(project, model, announce=announce)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kairos.app.agreeing import check_settings
 from kairos.app.finishing import finisher
-from kairos.app.inspecting import DataCheck, Inspector
+from kairos.app.inspecting import DataCheck, Inspector, log_checks
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
 from kairos.app.using import uses_store
-from kairos.errors import SettingsError, did_you_mean
 from kairos.ledger import Fact
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
@@ -99,7 +99,7 @@ def train(
     contracts: dict[str, Json] = {}
 
     def check(graph: Graph) -> None:
-        _check_settings(project, graph)
+        check_settings(project, graph)
         contracts.update(contracts_of(graph, project.settings.models.values()))
 
     inspector = Inspector(project, window)
@@ -189,7 +189,7 @@ def plan(
         targets=targets,
         force=force,
         since=since,
-        check=lambda graph: _check_settings(project, graph),
+        check=lambda graph: check_settings(project, graph),
     )
 
 
@@ -218,8 +218,11 @@ def run_steps(
     finish_model: ModelFinisher | None = None,
     on_event: Callable[[StepEvent], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_checks: Callable[[Sequence[DataCheck]], None] = log_checks,
 ) -> RunResult:
     """Runs steps of a project's pipeline and what they need; nothing is registered or written down.
+
+    The data are checked as in a training: what a check refuses, nobody learns from.
 
     Args:
         project: Whose.
@@ -228,8 +231,10 @@ def run_steps(
         finish_model: What is made of a model; ``None``: a package, as a training makes it.
         on_event: Told of each step.
         should_stop: Asked between steps.
+        on_checks: Told of the checks of data that were made; by default those that warn are logged.
     """
-    return run(
+    inspector = Inspector(project, window)
+    result = run(
         pipeline_source(project),
         store=project.store,
         cache=project.cache,
@@ -239,9 +244,12 @@ def run_steps(
         clock=project.clock,
         finish_model=finisher(project) if finish_model is None else finish_model,
         targets=list(targets),
+        inspect=inspector,
         on_event=on_event,
         should_stop=should_stop,
     )
+    on_checks(inspector.made)
+    return result
 
 
 def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str]:
@@ -256,44 +264,6 @@ def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str
 
 def _needed_for(model: ModelSettings) -> list[str]:
     return [model.step, model.holdout]
-
-
-def _check_settings(project: Project, graph: Graph) -> None:
-    """Finds out before hours of training that the settings speak of another pipeline."""
-    _check_names(project.settings.models.values(), graph)
-    _check_artifacts(project.settings.data, graph)
-
-
-def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
-    steps = [name for name, node in graph.nodes.items() if node.spec.kind == "model"]
-    artifacts = [name for node in graph.nodes.values() if node.spec.kind != "model" for name in node.outputs]
-    for model in models:
-        for key, name, known in (("step", model.step, steps), ("holdout", model.holdout, artifacts)):
-            if name not in known:
-                raise SettingsError(
-                    f"kairos.toml: model.{model.name}.{key} is not in the pipeline; nothing ran.",
-                    given=name,
-                    accepted=", ".join(sorted(known)) or f"a @{'model' if key == 'step' else 'step'}; there is none",
-                    hint=did_you_mean(name, known),
-                )
-        declared = graph.node(model.step).spec.target
-        if len({model.target, declared} - {None}) != 1:
-            raise SettingsError(
-                f"kairos.toml: model.{model.name} and its step have no target that both agree on; nothing ran.",
-                given=f"{model.target!r} in the settings, {declared!r} in the decorator",
-                accepted="one of them, or the same twice",
-            )
-
-
-def _check_artifacts(asked: Iterable[str], graph: Graph) -> None:
-    known = [name for node in graph.nodes.values() if node.spec.kind != "model" for name in node.outputs]
-    for name in asked:
-        if name not in known:
-            raise SettingsError(
-                f"kairos.toml: data.{name} is no artifact of the pipeline; nothing ran.",
-                accepted=", ".join(known),
-                hint=did_you_mean(name, known),
-            )
 
 
 def _tell(

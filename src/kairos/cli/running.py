@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project, recorded
@@ -14,6 +15,8 @@ from kairos.errors import StepFailed, UsageError
 from kairos.values import Json, VersionRef, Window, plain
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kairos.app.project import Project
     from kairos.app.training import Trained
     from kairos.experiments.ports import RunRecord
@@ -68,9 +71,8 @@ def _tell(trained: Trained, *, as_json: bool) -> None:
         return
     _report(result)
     for check in trained.data_checks:
-        if check.verdict != "pass" and not (check.verdict == "fail" and check.stops):
-            look = f" Look at the rows: kairos data show {check.kept}" if check.kept else ""
-            say(f"  {'warning' if check.verdict == 'fail' else 'no verdict yet'}: {check.what}{look}")
+        if check.warning is not None:
+            say(f"  {check.warning}")
     for name, value in trained.metrics.items():
         model, _, rest = name.partition(".")
         loss, _, kind = rest.partition(".")
@@ -83,22 +85,42 @@ def _tell(trained: Trained, *, as_json: bool) -> None:
 
 
 def runs(args: Namespace) -> int:
-    """Lists runs, the latest first; above them those that run now, and those whose process was killed."""
+    """Lists runs, the latest first: above all those that run now, and in their place those whose process was killed."""
     from kairos.experiments.runs import runs as read
-    from kairos.pipeline.progress import read_progress
+    from kairos.pipeline.progress import read_unended
 
     with open_project(args) as project:
-        told = [one for one in read_progress(project.home / "runs") if one.state in ("running", "dead")][::-1]
-        found = read(project.ledger)[::-1][: args.count]
-        if args.json:
-            show_json([*({"run": one.name, "status": one.state, **plain(one)} for one in told), *found])
-        elif not found and not told:
-            say("No run is recorded yet. Type: kairos run")
-        else:
-            rows = [(one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one)) for one in told]
-            rows += [(r.run, r.status, moment(r.ended_at), r.window, r.actor, _metrics(r)) for r in found]
-            table(("run", "status", "at", "window", "by", "metrics"), rows)
+        told = [_Listed.of_file(one) for one in read_unended(project.home / "runs")]
+        over = [one for one in told if one.status == "dead"] + [_Listed.of_fact(one) for one in read(project.ledger)]
+    over.sort(key=lambda one: one.at, reverse=True)
+    listed = [one for one in reversed(told) if one.status == "running"] + over[: args.count]
+    if args.json:
+        show_json([one.plain for one in listed])
+    elif not listed:
+        say("No run is recorded yet. Type: kairos run")
+    else:
+        table(("run", "status", "at", "window", "by", "metrics"), [one.row for one in listed])
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A run as it is listed, whether the ledger or its own file tells of it."""
+
+    status: str
+    at: datetime
+    plain: Json
+    row: tuple[str, ...]
+
+    @classmethod
+    def of_file(cls, one: Told) -> _Listed:
+        row = (one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one))
+        return cls(one.state, one.beat_at, {"run": one.name, "status": one.state, **plain(one)}, row)
+
+    @classmethod
+    def of_fact(cls, one: RunRecord) -> _Listed:
+        row = (one.run, one.status, moment(one.ended_at), one.window, one.actor, _metrics(one))
+        return cls(one.status, one.ended_at, plain(one), row)
 
 
 def _at(told: Told) -> str:

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,9 +21,10 @@ from types import TracebackType
 from typing import Literal, get_args
 
 from kairos.pipeline.result import RunResult, StepEvent
+from kairos.store.locks import is_held
 from kairos.values import Json, Window, parse_moment
 
-__all__ = ["Progress", "RunState", "Told", "read_progress"]
+__all__ = ["Progress", "RunState", "Told", "read_progress", "read_unended"]
 
 RunState = Literal["running", "dead", "finished", "failed"]
 
@@ -31,6 +32,7 @@ _BEAT_S = 1.0
 _DEAD_AFTER_S = 10.0
 """Without a beat, as seen from another machine, whose clock may be a little off."""
 _KEPT = 500
+"""Files; with more, half as many stay of the runs that ended, and of the dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +140,18 @@ class Progress:
 
 def read_progress(folder: Path) -> list[Told]:
     """What is told of all runs that have a file, in the order in which they began."""
+    return _read(folder.glob("*.json"))
+
+
+def read_unended(folder: Path) -> list[Told]:
+    """The same of runs that run now, and of those whose process was killed: no ledger tells of them."""
+    unnamed = folder.glob("[0-9]*.json")  # a run gets its id when it ends; others need not be read
+    return [told for told in _read(unnamed) if told.state in ("running", "dead")]
+
+
+def _read(paths: Iterable[Path]) -> list[Told]:
     found = []
-    for path in folder.glob("*.json"):
+    for path in paths:
         try:
             told = json.loads(path.read_bytes())
             state = told["state"]
@@ -168,25 +180,16 @@ def _told(name: str, state: RunState, told: Mapping[str, Json]) -> Told:
 def _is_alive(lock: Path, told: Mapping[str, Json]) -> bool:
     if told["host"] != socket.gethostname():
         return (datetime.now(UTC) - parse_moment(told["beat_at"])).total_seconds() < _DEAD_AFTER_S
-    try:
-        handle = os.open(lock, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(handle)
+    return is_held(lock)
 
 
 def _forget_old(folder: Path) -> None:
-    """Removes the oldest files; what ended is in the ledger."""
-    files = list(folder.glob("*.json"))
-    if len(files) > _KEPT:
-        for told in read_progress(folder)[: len(files) - _KEPT // 2]:
-            if told.state != "running":
-                for suffix in (".json", ".lock"):
-                    (folder / f"{told.name}{suffix}").unlink(missing_ok=True)
+    """Removes the oldest files of runs that ended, which are in the ledger, and of the dead, which are nowhere else."""
+    if sum(1 for _ in folder.glob("*.json")) <= _KEPT:
+        return
+    all_told = read_progress(folder)
+    ended = [told for told in all_told if told.state in ("finished", "failed")][: -_KEPT // 2]
+    dead = [told for told in all_told if told.state == "dead"][: -_KEPT // 2]
+    for told in [*ended, *dead]:
+        for suffix in (".json", ".lock"):
+            (folder / f"{told.name}{suffix}").unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kairos.errors import StoreError
 from kairos.store.files import make_folder
+from kairos.store.locks import is_held
 from kairos.values import Json, canonical_json, parse_moment, plain
 
 __all__ = [
@@ -186,7 +187,8 @@ class CountLog:
         known, self._known = self._known, {}
         for path in self.root.glob(f"*{_SUFFIX}"):
             with suppress(OSError, ValueError, KeyError, TypeError):  # removed meanwhile, or cut by a lost disk
-                is_gone = _is_gone(path)  # first: who was gone by then has written all that it ever will
+                # First: who was gone by then has written all that it ever will.
+                is_gone = not is_held(path.with_suffix(".lock"))
                 told = path.stat()
                 face = (told.st_mtime_ns, told.st_ino)
                 if path.name in known and known[path.name][0] == face:
@@ -231,28 +233,14 @@ def _claim(root: Path, worker: str) -> tuple[str, int]:
     raise StoreError("No name for a file of counts is free.", given=worker)
 
 
-def _is_gone(path: Path) -> bool:
-    try:
-        handle = os.open(path.with_suffix(".lock"), os.O_RDONLY)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(handle)
-
-
 def _remove_old(root: Path, now: datetime) -> None:
     for path in root.glob(f"*{_SUFFIX}"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             written_at = parse_moment(json.loads(path.read_bytes())["written_at"])
-            if now - written_at > _KEPT and _is_gone(path):
+            lock = path.with_suffix(".lock")
+            if now - written_at > _KEPT and not is_held(lock):
                 path.unlink()
-                path.with_suffix(".lock").unlink()
+                lock.unlink()
 
 
 def _sheet_plain(sheet: Sheet) -> Json:

@@ -19,7 +19,7 @@ from pathlib import Path
 from kairos.errors import StoreError
 from kairos.store.files import make_folder
 
-__all__ = ["Holder", "holders", "locked"]
+__all__ = ["Holder", "holders", "is_held", "locked"]
 
 _LOOK_S = 0.1
 
@@ -70,6 +70,25 @@ def locked(
             with suppress(OSError):
                 note.unlink()
             fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile holds the file open, too
+    finally:
+        os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody on this machine holds a lock alone; a lock that is not there is held by nobody.
+
+    Who asks does not get in the way of others that ask; who takes the lock meanwhile must be ready to wait.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
     finally:
         os.close(handle)
 

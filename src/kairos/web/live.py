@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,8 @@ from kairos.app.project import Project
 from kairos.errors import KairosError, UsageError
 from kairos.ledger import Entry
 from kairos.monitor.findings import Finding
-from kairos.web.status import FindingLine, ModelStatus, StatusPage, render_status
+from kairos.pipeline.progress import read_unended
+from kairos.web.status import FindingLine, ModelStatus, RunLine, StatusPage, render_status
 
 __all__ = ["status_page"]
 
@@ -24,6 +25,12 @@ _log = logging.getLogger("kairos.web")
 
 _MOST = 20
 """Lines of each list."""
+
+_STEPS = 5
+"""So many of a run's steps are named."""
+
+_DEAD_FOR = timedelta(days=7)
+"""So long a run that was killed is shown; `kairos runs` lists it for longer."""
 
 _LOOK_EVERY = timedelta(minutes=5)
 """How old what is waited for may be; the log of predictions is not read for every visit."""
@@ -82,8 +89,26 @@ def _page(project: Project, latest: _Latest) -> StatusPage:
             for entry in reversed(latest.findings)
         ),
         decisions=tuple(plain_line(entry) for entry in reversed(latest.decided)),
+        runs=_runs(project),
         ledger_head=latest.head,
         ledger_hash=latest.hash,
+    )
+
+
+def _runs(project: Project) -> tuple[RunLine, ...]:
+    """Those that go on, and those that were killed not long ago."""
+    told = reversed(read_unended(project.home / "runs"))
+    now = datetime.now(UTC)  # beats are by the machine's clock
+    shown = [one for one in told if one.state == "running" or now - one.beat_at < _DEAD_FOR]
+    return tuple(
+        RunLine(
+            name=one.name,
+            state="dead" if one.state == "dead" else "running",
+            at=one.beat_at if one.state == "dead" else one.started_at,
+            steps=one.at[:_STEPS],
+            process=f"{one.pid} on {one.host}",
+        )
+        for one in shown[:_MOST]
     )
 
 

@@ -16,7 +16,7 @@ from kairos.web.drawings.retrain import retrain_drawing
 from kairos.web.drawings.rollout import guards_drawing, sequence_drawing
 from kairos.web.pages import render_page
 
-__all__ = ["FindingLine", "ModelStatus", "Shown", "StatusPage", "render_status"]
+__all__ = ["FindingLine", "ModelStatus", "RunLine", "Shown", "StatusPage", "render_status"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +101,20 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """A run that is no fact of the ledger: it goes on, or its process was killed."""
+
+    name: str
+    state: Literal["running", "dead"]
+    at: datetime
+    """Since when it runs, or when a dead one was last known to be alive."""
+    steps: tuple[str, ...]
+    """Those that were at work."""
+    process: str
+    """Its number, and on which machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusPage:
     """All that the page shows, as of one moment."""
 
@@ -110,6 +124,8 @@ class StatusPage:
     findings: tuple[FindingLine, ...] = ()
     """The latest first."""
     decisions: tuple[DecisionLine, ...] = ()
+    """The latest first."""
+    runs: tuple[RunLine, ...] = ()
     """The latest first."""
     ledger_head: int
     ledger_hash: str
