@@ -119,6 +119,24 @@ def test_a_run_that_was_killed_is_reported_dead(project: Path, type_in: Type) ->
     assert [(one["run"] == alive["run"], one["status"]) for one in listed] == [(False, "finished"), (True, "dead")]
 
 
+def test_a_run_that_is_killed_as_it_is_recorded_is_not_lost(project: Path, type_in: Type) -> None:
+    """Its steps had ended, and the ledger does not know of it yet."""
+    (project / "tried").touch()
+    code = (
+        "import os, sys; from kairos.app.project import Project; from kairos.cli import main; "
+        "Project.tell_all = lambda *_, **__: os._exit(9); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "-C", str(project), "run"]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 9
+    said = type_in(project, "runs")
+    assert re.search(r"^r\w{10} +dead .* before it was recorded$", said.out, re.MULTILINE)
+    name = said.out.splitlines()[1].split()[0]
+    assert "its process was killed" in type_in(project, "show", name).out
+    assert type_in(project, "run").code == 0
+    said = type_in(project, "runs")
+    assert [line.split()[1] for line in said.out.splitlines()] == ["status", "finished", "dead"]
+
+
 def test_a_rebuild_that_differs_ends_with_one(project: Path, type_in: Type) -> None:
     """And names the step and what explains it."""
     (project / "tried").touch()

@@ -46,6 +46,7 @@ def test_a_killed_run_is_dead_at_once(tmp_path: Path) -> None:
     (told,) = read_progress(tmp_path)
     assert time.monotonic() - started < 1
     assert (told.state, told.at, told.steps["a"]["state"]) == ("dead", ("b",), "ran")
+    assert not told.has_result
     assert told.steps["b"]["why"] == ["param x: 1 -> 2"]
 
 
@@ -64,6 +65,9 @@ def test_a_run_that_ended_keeps_its_times_under_its_id(place: Place, tmp_path: P
     """A run in which nothing ran, as its pipeline cannot, leaves no file."""
     with Progress(tmp_path / "runs", window=WINDOW, started_at=NOW) as progress:
         result = place.run("@step\ndef a() -> int: return 1", on_event=progress.note)
+        progress.made(result)
+        (told,) = read_progress(tmp_path / "runs")
+        assert (told.name, told.state, told.has_result) == (result.id, "running", True)
         progress.end(result)
     (told,) = read_progress(tmp_path / "runs")
     assert (told.name, told.state, told.steps["a"]["state"]) == (result.id, "finished", "ran")

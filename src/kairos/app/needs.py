@@ -61,7 +61,7 @@ def needs(
             yield from _of_facts(SqliteLedger(path))
     for path in dict.fromkeys([project.home / "cache.db", *caches]):
         if path.is_file():
-            cache = StepCache(path)
+            cache = StepCache(path, is_for_reading=True)
             try:
                 for place, outputs in cache.newest():
                     for output in outputs:

@@ -68,8 +68,6 @@ def show_run(project: Project, name: str) -> ShownRun:
         UsageError: several ids begin so.
     """
     told = {one.name: one for one in read_progress(project.home / "runs")}
-    if name in told and told[name].state in ("running", "dead"):
-        return _of_file(told[name])
     if "@" in name:
         ref = VersionRef.parse(name)
         name = project.state().model(ref.model).version(ref.number).run

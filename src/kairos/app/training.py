@@ -103,41 +103,55 @@ def train(
         contracts.update(contracts_of(graph, project.settings.models.values()))
 
     inspector = Inspector(project, window)
-    try:
-        with Progress(project.home / "runs", window=window, started_at=project.clock.now()) as progress:
+    result: RunResult | None = None
+    with Progress(project.home / "runs", window=window, started_at=project.clock.now()) as progress:
 
-            def both(event: StepEvent) -> None:
-                progress.note(event)
-                on_event(event)
+        def both(event: StepEvent) -> None:
+            progress.note(event)
+            on_event(event)
 
-            try:
-                result = run(
-                    pipeline_source(project),
-                    store=project.store,
-                    cache=project.cache,
-                    engine=project.engine,
-                    window=window,
-                    params=params or {},
-                    clock=project.clock,
-                    finish_model=finisher(project, learn),
-                    targets=targets if twin is None else _needed_for(project.settings.model(twin.model)),
-                    force=force,
-                    since=since,
-                    check=check,
-                    inspect=inspector,
-                    on_event=both,
-                    should_stop=project.stopping.is_set,
-                )
-            except RunStopped as stop:
-                progress.end(stop.result)
-                raise
-            progress.end(result)
-    except RunStopped as stop:
-        project.tell("run.failed", subject=stop.result.id, body={**stop.result.plain(), "metrics": {}})
-        raise
-    body = result.plain() | ({"learn": plain(learn)} if learn else {}) | {"contracts": contracts}
-    if inspector.made:
-        body["data_checks"] = [each.plain() for each in inspector.made]
+        try:
+            result = run(
+                pipeline_source(project),
+                store=project.store,
+                cache=project.cache,
+                engine=project.engine,
+                window=window,
+                params=params or {},
+                clock=project.clock,
+                finish_model=finisher(project, learn),
+                targets=targets if twin is None else _needed_for(project.settings.model(twin.model)),
+                force=force,
+                since=since,
+                check=check,
+                inspect=inspector,
+                on_event=both,
+                should_stop=project.stopping.is_set,
+            )
+            progress.made(result)
+            body = result.plain() | ({"learn": plain(learn)} if learn else {}) | {"contracts": contracts}
+            if inspector.made:
+                body["data_checks"] = [each.plain() for each in inspector.made]
+            told = {"origin": origin, "reasons": list(reasons)} | ({} if twin is None else {"twin": str(twin)})
+            return _recorded(project, result, body, told, tuple(inspector.made))
+        except RunStopped as stop:
+            result = stop.result
+            progress.made(result)
+            project.tell("run.failed", subject=result.id, body={**result.plain(), "metrics": {}})
+            raise
+        finally:
+            if result is not None:
+                progress.end(result)
+
+
+def _recorded(
+    project: Project,
+    result: RunResult,
+    body: Mapping[str, Json],
+    told: Mapping[str, Json],
+    checks: tuple[DataCheck, ...],
+) -> Trained:
+    """Measures a run's models and makes the run a fact, with the versions that it registers."""
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
     made = [
         (model, result.models[model.step])
@@ -156,11 +170,7 @@ def train(
         raise
     fact = Fact(kind=kind, subject=result.id, body={**body, "metrics": metrics})
     packages = {model.name: package for model, package in made}
-    told: dict[str, Json] = {"origin": origin, "reasons": list(reasons)}
-    if twin is not None:
-        told["twin"] = str(twin)
     versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
-    checks = tuple(inspector.made)
     return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged, data_checks=checks)
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import traceback
 
+from kairos.disk import MAKE_ROOM, is_full
 from kairos.errors import KairosError
 
 __all__ = ["SHOW", "explained"]
@@ -25,10 +26,11 @@ def explained(error: Exception) -> KairosError:
     and its traceback goes to a file of its own.
     """
     if isinstance(error, OSError):
+        name = error.filename2 or error.filename  # the second is what was to be written
         return KairosError(
             f"The system does not let Kairos go on: {error.strerror or error}.",
-            given=None if error.filename is None else os.fsdecode(error.filename),
-            hint=f"With {SHOW}=1 in the environment, you see where it happened.",
+            given=None if name is None else os.fsdecode(name),
+            hint=MAKE_ROOM if is_full(error) else f"With {SHOW}=1 in the environment, you see where it happened.",
         )
     said = str(error).strip().partition("\n")[0]
     return KairosError(

@@ -90,8 +90,10 @@ def runs(args: Namespace) -> int:
     from kairos.pipeline.progress import read_unended
 
     with open_project(args) as project:
-        told = [_Listed.of_file(one) for one in read_unended(project.home / "runs")]
-        over = [one for one in told if one.status == "dead"] + [_Listed.of_fact(one) for one in read(project.ledger)]
+        recorded = read(project.ledger)
+        known = {one.run for one in recorded}
+        told = [_Listed.of_file(one) for one in read_unended(project.home / "runs") if one.name not in known]
+        over = [one for one in told if one.status == "dead"] + [_Listed.of_fact(one) for one in recorded]
     over.sort(key=lambda one: one.at, reverse=True)
     listed = [one for one in reversed(told) if one.status == "running"] + over[: args.count]
     if args.json:
@@ -124,7 +126,11 @@ class _Listed:
 
 
 def _at(told: Told) -> str:
-    return f"at {', '.join(told.at)}" if told.at else "before its first step"
+    if told.has_result:
+        return "before it was recorded"
+    if told.at:
+        return f"at {', '.join(told.at)}"
+    return "between two steps" if told.steps else "before its first step"
 
 
 def diff(args: Namespace) -> int:

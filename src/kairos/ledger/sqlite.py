@@ -11,6 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from kairos.disk import MAKE_ROOM, is_full, reading
 from kairos.errors import LedgerBroken, LedgerBusy, LedgerError, LedgerMoved, UsageError
 from kairos.ledger.entry import GENESIS, Entry, entry_hash
 from kairos.ledger.ports import Fact, Verification
@@ -52,7 +53,7 @@ class SqliteLedger:
 
     Every append is a durable transaction of its own: when it returns, the fact survives a power failure.
 
-    Where the folder may only be read, what is there is read, and nothing is written.
+    Where the folder may only be read, or the disk is full, what is there is read, and nothing is written.
 
     Args:
         path: The file; made, with its folder, when it is not there.
@@ -78,9 +79,10 @@ class SqliteLedger:
             if exists is None:
                 connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         except sqlite3.DatabaseError as error:
-            raise LedgerError(
-                f"The ledger {path.name} cannot be opened.", given=str(error), hint="Is the file a Kairos ledger?"
-            ) from error
+            if is_full(error, path):
+                raise self._no_room() from error
+            hint = None if isinstance(error, sqlite3.OperationalError) else "Is the file a Kairos ledger?"
+            raise LedgerError(f"The ledger {path.name} cannot be opened.", given=str(error), hint=hint) from error
 
     def append(
         self,
@@ -107,7 +109,7 @@ class SqliteLedger:
         bodies = [plain(dict(fact.body)) for fact in facts]
         if self._is_read_only:
             raise LedgerError(f"The ledger {self.path.name} may only be read here.", given=str(self.path.parent))
-        connection = self._connection()
+        connection = self._connection(may_only_read=False)
         try:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -135,6 +137,8 @@ class SqliteLedger:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
+            if is_full(error, self.path):
+                raise self._no_room() from error
             if "locked" not in str(error):
                 raise LedgerError(f"The ledger {self.path.name} cannot be written.", given=str(error)) from error
             raise LedgerBusy(
@@ -195,9 +199,14 @@ class SqliteLedger:
             connection.close()
             del self._local.connection
 
-    def _connection(self) -> sqlite3.Connection:
+    def _no_room(self) -> LedgerError:
+        return LedgerError(
+            f"There is no room for the ledger {self.path.name}.", given=str(self.path.parent), hint=MAKE_ROOM
+        )
+
+    def _connection(self, *, may_only_read: bool = True) -> sqlite3.Connection:
         """This thread's connection to the file that is there now: one to a file that was removed reads and writes what
-        nobody else sees."""
+        nobody else sees. On a full disk one that only reads, for this once."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         face = _face(self.path)
         if connection is not None and face != self._local.face:
@@ -212,12 +221,27 @@ class SqliteLedger:
                 self._local.connection = connection = _reading(self.path, self._busy_timeout_s)
                 self._local.face = face
                 return connection
-            connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
+            try:
+                connection = self._writing()
+            except sqlite3.OperationalError as error:
+                if not (is_full(error, self.path) and face is not None):
+                    raise
+                if not may_only_read:
+                    raise self._no_room() from error
+                return reading(self.path, self._busy_timeout_s)
+            self._local.connection, self._local.face = connection, _face(self.path)
+            self._has_file = True
+        return connection
+
+    def _writing(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
+        try:
             with closing(connection.cursor()) as cursor:
                 cursor.execute("PRAGMA journal_mode = WAL")
                 cursor.execute("PRAGMA synchronous = FULL")
-            self._local.connection, self._local.face = connection, _face(self.path)
-            self._has_file = True
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -231,18 +255,12 @@ def _face(path: Path) -> tuple[int, int] | None:
 
 
 def _reading(path: Path, timeout_s: float) -> sqlite3.Connection:
-    """A connection for reading alone; to an empty ledger if there is none.
-
-    What a writer has not yet brought from its log into the file is read with it. Without such a log SQLite would make
-    one, which it may not; so it is told that the file does not change.
-    """
-    if not path.exists():
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        connection.executescript(_SCHEMA)
-        return connection
-    log = path.with_name(f"{path.name}-wal")
-    how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=timeout_s, isolation_level=None)
+    """A connection for reading alone; to an empty ledger if there is none."""
+    if path.exists():
+        return reading(path, timeout_s)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_SCHEMA)
+    return connection
 
 
 def _link(fact: Fact, body: Json, *, seq: int, at: datetime, actor: str, prev: str) -> Entry:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from kairos.disk import MAKE_ROOM, is_full, reading
 from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.fingerprint import Fingerprint
@@ -21,6 +22,16 @@ __all__ = ["Known", "StepCache"]
 _PATIENCE_S = 30.0
 _NOTES = 8
 """So many of each kind are kept."""
+
+_OF_THE_MACHINE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
+"""Errors that another file would not mend."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -52,20 +63,33 @@ class StepCache:
 
     Args:
         path: The file; made, with its folder, when it is not there.
+        is_for_reading: Whether it is of use where a full disk lets nobody write.
 
     Raises:
-        PipelineError: the file is damaged; so from every method.
+        PipelineError: the file is damaged, or the disk is full; so from every method.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_for_reading: bool = False) -> None:
         self._path = path
+        self._connection: sqlite3.Connection
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._damage_named():
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
-            self._use_wal()
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
-            self._add_pulled_at()
+            try:
+                self._open()
+            except sqlite3.OperationalError as error:
+                if not (is_for_reading and is_full(error, path)):
+                    raise
+                self._connection.close()
+                self._connection = reading(path, _PATIENCE_S)
+
+    def _open(self) -> None:
+        self._connection = sqlite3.connect(
+            self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+        )
+        self._use_wal()
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(_SCHEMA)
+        self._add_pulled_at()
 
     def get(self, digest: str) -> Known | None:
         """The result of the computation with this fingerprint, or ``None``."""
@@ -184,8 +208,12 @@ class StepCache:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if is_full(error, self._path):
+                what = f"There is no room for the cache {self._path.name}."
+                raise PipelineError(what, given=str(self._path.parent), hint=MAKE_ROOM) from error
+            of_the_machine = getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_MACHINE
             raise PipelineError(
                 f"The cache {self._path.name} cannot be used.",
                 given=str(error),
-                hint="Delete it: steps then run again.",
+                hint=None if of_the_machine else "Delete it: steps then run again.",
             ) from error

@@ -41,6 +41,8 @@ class Told:
 
     name: str
     """The run's id, or, before it has one, the name of its file."""
+    file: str
+    """The name of its file."""
     state: RunState
     started_at: datetime
     """By the project's clock."""
@@ -49,6 +51,8 @@ class Told:
     window: str
     pid: int
     host: str
+    has_result: bool = False
+    """Whether all its steps ended, so that only its record may lack."""
     steps: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """Step to ``state`` (``running``, ``ran``, ``reused``, ``failed``), ``elapsed_s``, ``why`` and ``tries``."""
 
@@ -112,14 +116,22 @@ class Progress:
                 step["why"] = list(event.why)
             step["tries"] += event.what == "retried"
 
+    def made(self, result: RunResult) -> None:
+        """Its steps have ended, and it is about to become a fact of the ledger."""
+        with self._guard:
+            self._told["run"] = result.id
+        self._write()
+
     def end(self, result: RunResult) -> None:
-        """Leaves the file under the run's id."""
+        """Leaves the file under the run's id; to be called when the ledger knows of it, as a kill in between would else
+        leave no trace of the run."""
         with self._guard:
             self._told["state"] = "finished" if result.ok else "failed"
             for name, step in self._told["steps"].items():
                 if step["state"] == "running":
                     step["state"] = next((one.status for one in result.steps if one.step == name), "failed")
-            self._write_as(result.id)
+            with suppress(OSError):  # as below; the ledger tells how the run ended
+                self._write_as(result.id)
 
     def _beat(self) -> None:
         while not self._is_over.wait(_BEAT_S):
@@ -134,8 +146,12 @@ class Progress:
     def _write_as(self, name: str) -> None:
         self._told["beat_at"] = datetime.now(UTC).isoformat()
         temporary = self._folder / f".{self._name}.tmp"
-        temporary.write_text(json.dumps(self._told))
-        os.replace(temporary, self._folder / f"{name}.json")
+        try:
+            temporary.write_text(json.dumps(self._told))
+            os.replace(temporary, self._folder / f"{name}.json")
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def read_progress(folder: Path) -> list[Told]:
@@ -164,9 +180,11 @@ def _read(paths: Iterable[Path]) -> list[Told]:
     return sorted(found, key=lambda told: (told.started_at, told.name))
 
 
-def _told(name: str, state: RunState, told: Mapping[str, Json]) -> Told:
+def _told(file: str, state: RunState, told: Mapping[str, Json]) -> Told:
     return Told(
-        name=name,
+        name=told.get("run", file),
+        file=file,
+        has_result="run" in told,
         state=state,
         started_at=parse_moment(told["started_at"]),
         beat_at=parse_moment(told["beat_at"]),
@@ -184,7 +202,11 @@ def _is_alive(lock: Path, told: Mapping[str, Json]) -> bool:
 
 
 def _forget_old(folder: Path) -> None:
-    """Removes the oldest files of runs that ended, which are in the ledger, and of the dead, which are nowhere else."""
+    """Removes the oldest files of runs that ended, which are in the ledger, and of the dead, which are nowhere else;
+    and what those who were killed were writing."""
+    for half in folder.glob(".*.tmp"):
+        if not (folder / f"{half.name[1:-4]}.lock").exists():
+            half.unlink(missing_ok=True)
     if sum(1 for _ in folder.glob("*.json")) <= _KEPT:
         return
     all_told = read_progress(folder)
@@ -192,4 +214,4 @@ def _forget_old(folder: Path) -> None:
     dead = [told for told in all_told if told.state == "dead"][: -_KEPT // 2]
     for told in [*ended, *dead]:
         for suffix in (".json", ".lock"):
-            (folder / f"{told.name}{suffix}").unlink(missing_ok=True)
+            (folder / f"{told.file}{suffix}").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -41,8 +41,13 @@ def new_file(folder: Path) -> Iterator[tuple[int, Path]]:
 def write_all(handle: int, data: bytes | memoryview) -> None:
     """Writes all of ``data``, however many calls that takes."""
     rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(handle, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+    except OSError as error:
+        with suppress(OSError):  # a system that does not tell
+            error.filename = error.filename or os.readlink(f"/proc/self/fd/{handle}")
+        raise
 
 
 def make_folder(folder: Path) -> None:

@@ -100,6 +100,7 @@ def _runs(project: Project) -> tuple[RunLine, ...]:
     told = reversed(read_unended(project.home / "runs"))
     now = datetime.now(UTC)  # beats are by the machine's clock
     shown = [one for one in told if one.state == "running" or now - one.beat_at < _DEAD_FOR]
+    shown = [one for one in shown if not (one.has_result and any(project.ledger.read(subject=one.name)))]
     return tuple(
         RunLine(
             name=one.name,

@@ -25,7 +25,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kairos.errors import KairosError, OutputError, StepFailed
+from kairos.disk import MAKE_ROOM, is_full
+from kairos.errors import KairosError, OutputError, StepFailed, StoreError
 from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.captured import fetch
@@ -158,12 +159,20 @@ def _outcome(message: bytes) -> bytes:
     except KairosError as error:
         return pickle.dumps(without_secrets_in(error))
     except BaseException as error:
+        if is_full(error):
+            return pickle.dumps(_no_room(message, error))
         failed = StepFailed(
             f"A worker could not run its task: {type(error).__name__}: {error}",
             type=type(error).__name__,
             traceback="".join(traceback.format_exception(error)),
         )
         return pickle.dumps(without_secrets_in(failed))
+
+
+def _no_room(message: bytes, error: BaseException) -> StoreError:
+    step = pickle.loads(message).step  # as above
+    place = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return StoreError(f"There is no room for what step {step!r} gave.", given=place and str(place), hint=MAKE_ROOM)
 
 
 def forget() -> None:
