@@ -11,13 +11,14 @@ from kairos.values import Window
 if TYPE_CHECKING:
     from kairos.gates.behaviour import directional, invariant, monotone
     from kairos.pipeline.asof import as_of_join
-    from kairos.pipeline.origins.declared import Delta, Files, Http, Iceberg, Sql
+    from kairos.pipeline.origins.declared import Delta, Dlt, Files, Http, Iceberg, Sql
     from kairos.pipeline.origins.rows import Rows
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Delta",
+    "Dlt",
     "Files",
     "Http",
     "Iceberg",
@@ -36,6 +37,7 @@ __all__ = [
 
 _LATE = {
     "Delta": "kairos.pipeline.origins.declared",
+    "Dlt": "kairos.pipeline.origins.declared",
     "Files": "kairos.pipeline.origins.declared",
     "Http": "kairos.pipeline.origins.declared",
     "Iceberg": "kairos.pipeline.origins.declared",

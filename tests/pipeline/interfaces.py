@@ -25,6 +25,8 @@ class Interface:
     """By path."""
     troubles: list[int] = field(default_factory=list)
     """Statuses of the next answers; 0 is an answer that does not come in time."""
+    retry_after: str = "0"
+    """What such an answer says of when to come again, in seconds."""
     token: str | None = None
     version: str = "1"
     asked: list[str] = field(default_factory=list)
@@ -39,7 +41,7 @@ class Interface:
         if self.troubles:
             status = self.troubles.pop(0)
             if status:
-                return status, {"Retry-After": "0"}, b"trouble"
+                return status, {"Retry-After": self.retry_after}, b"trouble"
             time.sleep(1.5)
         if self.token is not None and headers.get("Authorization") != f"Bearer {self.token}":
             return 401, {}, f"no such token: {headers.get('Authorization')}".encode()

@@ -198,3 +198,34 @@ def test_a_step_of_an_installed_package_counts_by_its_version(tmp_path: Path) ->
     reached = CodeIndex(source).reached("numpy", "mean")
     assert reached.code == {}
     assert "numpy" in reached.libraries
+
+
+RESOURCE = """
+from kairos import Dlt, Rows, source
+
+def pages(): return 1
+
+def trips(): return pages()
+
+@source(every="1d", reads=Dlt(trips, cursor="at"))
+def rentals(rows: Rows): return rows.table()
+
+@source(every="1d", reads=Dlt(make({"path": "a"}), cursor="at"))
+def inline(rows: Rows): return rows.table()
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "old", "new", "differs"),
+    [
+        ("rentals", "return 1", "return 2", True),
+        ("rentals", '"path": "a"', '"path": "b"', False),
+        ("inline", '"path": "a"', '"path": "b"', True),
+        ("inline", "return 1", "return 2", False),
+    ],
+)
+def test_what_makes_a_resource_of_dlt_counts(tmp_path: Path, function: str, old: str, new: str, differs: bool) -> None:
+    """A function that is named in the decorator, with all that it reaches; and what is written out there."""
+    before = CodeIndex(write_project(tmp_path, RESOURCE)).reached("pipeline", function).code
+    after = CodeIndex(write_project(tmp_path, RESOURCE.replace(old, new))).reached("pipeline", function).code
+    assert (before != after) is differs

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from kairos import Files, Http, Sql
-from kairos.errors import AdapterError, GraphError, UsageError
+from kairos import Dlt, Files, Http, Sql
+from kairos.errors import AdapterError, AdapterMissing, GraphError, UsageError
 from kairos.pipeline.origins.patience import Patience
-from kairos.pipeline.origins.secrets import filled, filled_values, redacted, without_secrets_in
+from kairos.pipeline.origins.secrets import filled, filled_values, note_environment, redacted, without_secrets_in
 
 QUERY = "SELECT 1 AS a WHERE :start < :end"
 
@@ -23,6 +25,9 @@ QUERY = "SELECT 1 AS a WHERE :start < :end"
         lambda: Files("sftp://ann:hunter2@host/{date}.csv"),
         lambda: Http("https://host/a", headers={"Authorization": "Bearer hunter2"}),
         lambda: Http("https://host/a", params={"api_key": "hunter2"}),
+        lambda: Dlt({"client": {"base_url": "https://host", "auth": {"type": "bearer", "token": "hunter2"}}}),
+        lambda: Dlt({"client": {"base_url": "https://ann:hunter2@host"}}),
+        lambda: Dlt({"resources": [{"name": "a", "endpoint": {"path": "a", "params": {"api_key": "hunter2"}}}]}),
     ],
 )
 def test_a_secret_in_code_is_refused(declare: object) -> None:
@@ -112,3 +117,25 @@ def test_a_rate_that_is_shared_does_not_wait_for_what_was_before_the_machine_sta
     turns.write_text("torn")
     patience.pace()
     assert waits == [0.5]
+
+
+def test_dlt_is_loaded_by_who_reads_it_alone(tmp_path: Path) -> None:
+    """Where it is not installed, a run says what to type; declaring needs none of it, and no secret is in its facts."""
+    origin = Dlt({"client": {"base_url": "https://host", "auth": {"type": "bearer", "token": "$KAIROS_TEST_NOTHING"}}})
+    assert "$KAIROS_TEST_NOTHING" in str(origin.facts())
+    assert "dlt" not in sys.modules
+    if find_spec("dlt") is None:
+        with pytest.raises(AdapterMissing, match=r"pip install 'kairos-ml\[dlt\]'"):
+            origin.reader(tmp_path)
+    with pytest.raises(GraphError, match="no resource of dlt"):
+        Dlt("trips")
+
+
+def test_what_the_environment_holds_under_names_of_secrets_is_taken_out_of_texts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For code that reads it by itself; flags are not."""
+    monkeypatch.setenv("SOURCES__BIKES__API_KEY", "0f-the-env1ronment")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    note_environment()
+    assert redacted("it was 0f-the-env1ronment, and false") == "it was ***, and false"

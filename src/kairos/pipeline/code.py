@@ -138,6 +138,8 @@ class _Walk:
         own = [statement for statement in statements if not isinstance(statement, ast.Import | ast.ImportFrom)]
         if own:
             self.code[f"{module_name}.{name}"] = normalised(own)
+            if given := [ast.Expr(each) for statement in own for each in _code_in_origin(statement)]:
+                self.code[f"{module_name}.{name} reads"] = normalised(list(given))
         for statement in statements:
             self._follow(module, names_of(statement), bound=name)
         return True
@@ -258,6 +260,19 @@ class _Bare(ast.NodeTransformer):
         node.body = node.body or [ast.Pass()]
         node.decorator_list = [each for each in node.decorator_list if not is_own_decorator(each)]
         return node
+
+
+def _code_in_origin(statement: ast.stmt) -> list[ast.expr]:
+    """What a source's decorator gives ``Dlt`` that is code itself, not the name of some: calls and functions.
+
+    Other origins are told by their facts. Names are followed wherever they are.
+    """
+    decorators = getattr(statement, "decorator_list", [])
+    calls = [each for each in decorators if isinstance(each, ast.Call) and is_own_decorator(each)]
+    found = [word.value for call in calls for word in call.keywords if word.arg == "reads"]
+    origins = [each for each in found if isinstance(each, ast.Call) and ast.unparse(each.func).split(".")[-1] == "Dlt"]
+    given = [each for origin in origins for each in (*origin.args, *(word.value for word in origin.keywords))]
+    return [each for each in given if any(isinstance(node, ast.Call | ast.Lambda) for node in ast.walk(each))]
 
 
 def is_own_decorator(node: ast.expr) -> bool:

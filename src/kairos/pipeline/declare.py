@@ -102,7 +102,7 @@ def source(
         every: Pull in partitions of this length (``"7d"``), each reused on its own; the tables are concatenated.
         files: Files or folders it reads, relative to the project's folder.
         settles_after: How long after its end a window may still change (``"1d"``).
-        reads: The origin whose rows it is given: ``Files``, ``Sql``, ``Http``, ``Delta`` or ``Iceberg``.
+        reads: The origin whose rows it is given: ``Files``, ``Sql``, ``Http``, ``Dlt``, ``Delta`` or ``Iceberg``.
         seed: Seed of ``random``, ``numpy.random`` and PyTorch, and of a keyword-only parameter ``seed``.
         **limits: What it may use and how often it is tried: see ``LimitOptions``.
     """

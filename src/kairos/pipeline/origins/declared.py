@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kairos.errors import GraphError
-from kairos.pipeline.origins.loading import opener
-from kairos.pipeline.origins.patience import Patience
+from kairos.pipeline.origins.origin import Origin, host_of, zone_of
 from kairos.pipeline.origins.places import has_time
+from kairos.pipeline.origins.resources import Dlt
 from kairos.pipeline.origins.secrets import check_place, check_values
-from kairos.pipeline.ports import Reader
-from kairos.values import Json, parse_duration
 
-__all__ = ["Delta", "Files", "Http", "Iceberg", "Origin", "Sql"]
+__all__ = ["Delta", "Dlt", "Files", "Http", "Iceberg", "Origin", "Sql", "zone_of"]
 
 Format = Literal["csv", "jsonl", "parquet", "arrow"]
 _FORMATS = {
@@ -32,58 +25,6 @@ _FORMATS = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
-_PATIENCE = ("tries", "timeout", "rate")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin(ABC):
-    """Common to all: how patiently it is asked."""
-
-    kind: ClassVar[str]
-    tries: int = field(default=4, kw_only=True)
-    """How often what may pass is tried."""
-    timeout: str = field(default="60s", kw_only=True)
-    """How long one call may take."""
-    rate: float | None = field(default=None, kw_only=True)
-    """Calls a second, at most, of all workers of this machine together that ask the same host for the project."""
-
-    def __post_init__(self) -> None:
-        self.patience()
-
-    def patience(self, root: Path | None = None) -> Patience:
-        """A new one; with the project's folder it keeps to the rate together with all others of this origin."""
-        turns = None
-        if root is not None and self.rate is not None:
-            name = hashlib.sha256(f"{self.kind} {self.asked()}".encode()).hexdigest()[:32]
-            turns = root / ".kairos" / "rates" / name
-        return Patience(self.tries, parse_duration(self.timeout).total_seconds(), self.rate, turns)
-
-    @abstractmethod
-    def asked(self) -> str:
-        """Who is asked, as it is declared: origins that say the same share a rate."""
-
-    def facts(self) -> dict[str, Json]:
-        """All that the data depend on, for a fingerprint; variables of the environment by name only."""
-        names = [each.name for each in dataclasses.fields(self) if each.name not in _PATIENCE]
-        return {"kind": self.kind, **{name: _told(getattr(self, name)) for name in names}}
-
-    @property
-    def is_windowed(self) -> bool:
-        """Whether rows of different windows can be told apart."""
-        return True
-
-    def reader(self, root: Path) -> Reader:
-        """Opens it; connections are made when it is asked.
-
-        Raises:
-            AdapterMissing: its library is not installed.
-            UsageError: the environment lacks a variable that it names.
-        """
-        return opener(self.backend())(self, root)
-
-    @abstractmethod
-    def backend(self) -> str:
-        """What opens it: the name of an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +80,7 @@ class Files(Origin):
         return self.time is not None or has_time(self.place)
 
     def asked(self) -> str:
-        return _host_of(self.place)
+        return host_of(self.place)
 
     def backend(self) -> str:
         return "remote files" if "://" in self.place else "local files"
@@ -180,7 +121,7 @@ class Sql(Origin):
             raise GraphError("Sql(...) has two watermarks.", given="updated and watermark", accepted="one of them")
 
     def asked(self) -> str:
-        return _host_of(self.url)
+        return host_of(self.url)
 
     def backend(self) -> str:
         return "duckdb" if self.url.startswith("duckdb:") else "sql"
@@ -224,7 +165,7 @@ class Http(Origin):
         return any("{start}" in str(each) or "{end}" in str(each) for each in (self.url, *self.params.values()))
 
     def asked(self) -> str:
-        return _host_of(self.url)
+        return host_of(self.url)
 
     def backend(self) -> str:
         return "http"
@@ -254,7 +195,7 @@ class Delta(Origin):
         zone_of(self.zone)
 
     def asked(self) -> str:
-        return _host_of(self.place)
+        return host_of(self.place)
 
     def backend(self) -> str:
         return "delta"
@@ -289,29 +230,3 @@ class Iceberg(Origin):
 
     def backend(self) -> str:
         return "iceberg"
-
-
-def zone_of(name: str) -> tzinfo:
-    """The time zone of that name.
-
-    Raises:
-        GraphError: there is none.
-    """
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise GraphError("There is no such time zone.", given=name, accepted="a name such as 'Europe/Berlin'") from None
-
-
-def _host_of(place: str) -> str:
-    """Scheme, user and host of an address as it is written; a path is its own."""
-    scheme, found, rest = place.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}" if found else place
-
-
-def _told(value: Any) -> Json:
-    if isinstance(value, Mapping):
-        return {str(name): _told(value[name]) for name in value}
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

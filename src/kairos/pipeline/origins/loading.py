@@ -24,6 +24,7 @@ _OURS = {
     "http": ("kairos.adapters.httpx", "api"),
     "delta": ("kairos.adapters.deltalake", "delta"),
     "iceberg": ("kairos.adapters.pyiceberg", "iceberg"),
+    "dlt": ("kairos.adapters.dlt", "dlt"),
 }
 """Module with ``open_reader``, and the extra that installs what it needs."""
 

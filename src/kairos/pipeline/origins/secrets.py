@@ -11,7 +11,15 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 from kairos.errors import GraphError, KairosError, UsageError
 from kairos.values import without_secrets
 
-__all__ = ["check_place", "check_values", "filled", "filled_values", "redacted", "without_secrets_in"]
+__all__ = [
+    "check_place",
+    "check_values",
+    "filled",
+    "filled_values",
+    "note_environment",
+    "redacted",
+    "without_secrets_in",
+]
 
 E = TypeVar("E", bound=KairosError)
 
@@ -22,6 +30,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN = "***"
+_SHORTEST = 8
 _seen: set[str] = set()
 """All secrets that this process filled in."""
 
@@ -74,6 +83,16 @@ def filled_values(values: Mapping[str, Any]) -> dict[str, Any]:
             for part in (done[name], *(_filled(match[0]) for match in _NAME.finditer(value))):
                 _note(part)
     return done
+
+
+def note_environment() -> None:
+    """Counts as secrets what the environment holds under names of secrets, for code that reads it by itself.
+
+    Short values are left out: they are flags, and would be taken out of every word that they are part of.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and any(_SECRET.search(part) for part in name.split("__")):
+            _note(value)
 
 
 def redacted(text: str) -> str:
