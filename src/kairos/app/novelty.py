@@ -42,7 +42,7 @@ def learns_the_same(
     """
 
     def look(event: StepEvent) -> None:
-        if event.step == model.step and event.what == "started":
+        if event.step == model.step and event.what in ("started", "waits"):
             raise _WouldLearn
 
     try:

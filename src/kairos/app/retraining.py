@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -23,7 +24,10 @@ from kairos.delivery.retrain.decide import decide_retrain
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.state import ModelState, VersionState
 from kairos.ledger import Entry
+from kairos.pipeline.result import StepEvent
 from kairos.values import VersionRef
+
+_log = logging.getLogger("kairos.loop")
 
 __all__ = ["retrain", "retrain_facts", "settle"]
 
@@ -55,9 +59,22 @@ def retrain(project: Project, watch: Watch, model: ModelSettings, *, announce: C
         announce()
         settle(project, model, announce=announce)
         return
-    log_checks(train(project, window=window, origin=decision.origin, reasons=decision.reasons, learn=learn).data_checks)
+    trained = train(
+        project,
+        window=window,
+        origin=decision.origin,
+        reasons=decision.reasons,
+        learn=learn,
+        on_event=_log_wait,
+    )
+    log_checks(trained.data_checks)
     announce()
     settle(project, model, announce=announce)
+
+
+def _log_wait(event: StepEvent) -> None:
+    if event.what == "waits":
+        _log.info("step %s waits for %s", event.step, event.why[0])
 
 
 def settle(project: Project, model: ModelSettings, *, announce: Callable[[], None]) -> None:

@@ -23,7 +23,8 @@ class ShownStep:
 
     step: str
     status: str
-    """``ran``, ``reused``, ``failed``, ``not_run``; of a run that is no fact yet, ``running`` as well."""
+    """``ran``, ``reused``, ``failed``, ``not_run``; of a run that is no fact yet, ``running``,
+    ``waiting`` and ``killed`` as well."""
     elapsed_s: float | None = None
     tries: int | None = None
     why: Sequence[str] = ()
@@ -132,7 +133,7 @@ def _of_file(told: Told) -> ShownRun:
         steps=[
             ShownStep(
                 step=name,
-                status="running" if step["state"] == "running" and told.state == "running" else _ended(step["state"]),
+                status=_ended(step["state"]) if told.state == "dead" else step["state"],
                 elapsed_s=step["elapsed_s"],
                 tries=step["tries"],
                 why=step["why"],
@@ -145,4 +146,4 @@ def _of_file(told: Told) -> ShownRun:
 
 
 def _ended(state: str) -> str:
-    return "killed" if state == "running" else state
+    return "killed" if state in ("running", "waiting") else state

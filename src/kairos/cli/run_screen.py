@@ -69,7 +69,7 @@ class RunScreen:
                 self._reused.append(event.step)
                 return
             self._tell_reused()
-            if event.what in ("started", "retried"):
+            if event.what in ("started", "retried", "waits"):
                 self._running.setdefault(event.step, time.monotonic())
             else:
                 self._running.pop(event.step, None)
@@ -83,6 +83,8 @@ class RunScreen:
                 return [*([] if self._is_live else ["started"]), *reasons]
             case "retried":
                 return [f"failed, {event.why[-1]}: {event.why[0]}"]
+            case "waits":
+                return [f"waits for {event.why[0]}"]
             case "failed":
                 return [f"failed after {took}"]
         pulled = f", {event.parts} partitions pulled" if event.parts else ""

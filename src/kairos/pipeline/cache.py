@@ -15,6 +15,7 @@ from kairos.disk import MAKE_ROOM, is_full, reading
 from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.fingerprint import Fingerprint
+from kairos.store.claims import Claims
 from kairos.values import Json, canonical_json, parse_moment
 
 __all__ = ["Known", "StepCache"]
@@ -171,6 +172,10 @@ class StepCache:
         """The values of all notes."""
         with self._damage_named():
             return [value for (value,) in self._connection.execute("SELECT value FROM notes").fetchall()]
+
+    def claims(self) -> Claims:
+        """New claims on computations, among all who use this cache."""
+        return Claims(self._path.with_name("claims"))
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,4 +1,4 @@
-"""One step of a run on its way: what is known of it while it waits, is pulled, and runs."""
+"""One step of a run on its way: what is known of it while it waits, is pulled, and runs; and the pieces of its work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kairos.pipeline.plan import Setting
 from kairos.pipeline.ports import Mark
 from kairos.values import Digest, Json, Window, canonical_json
 
-__all__ = ["Job"]
+__all__ = ["Job", "Piece"]
 
 
 @dataclass(slots=True)
@@ -79,3 +79,22 @@ class Job:
             return self.started_at
         ages = [part.pulled_at - window.end for window, part in self.parts.items() if part.pulled_at is not None]
         return self.windows[-1].end + min(ages) if len(ages) == len(self.parts) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """What is made, waited for or reused at once: all of a step, or one partition of a source."""
+
+    job: Job
+    made: Fingerprint
+    """Under which it is looked for, and claimed while it is made."""
+    window: Window
+    is_part: bool = False
+    """Whether it is one partition."""
+    joins: bool = False
+    """Whether it is all partitions, which are there, below each other."""
+
+    @property
+    def claim(self) -> str:
+        """The name that keeps other runs from making it as well."""
+        return self.made.digest

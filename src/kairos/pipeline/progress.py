@@ -28,6 +28,8 @@ __all__ = ["Progress", "RunState", "Told", "read_progress", "read_unended"]
 
 RunState = Literal["running", "dead", "finished", "failed"]
 
+_STATES = {"started": "running", "retried": "running", "waits": "waiting"}
+"""Of a step after an event; other events are called as the state is."""
 _BEAT_S = 1.0
 _DEAD_AFTER_S = 10.0
 """Without a beat, as seen from another machine, whose clock may be a little off."""
@@ -54,7 +56,8 @@ class Told:
     has_result: bool = False
     """Whether all its steps ended, so that only its record may lack."""
     steps: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    """Step to ``state`` (``running``, ``ran``, ``reused``, ``failed``), ``elapsed_s``, ``why`` and ``tries``."""
+    """Step to ``state`` (``running``, ``waiting`` for another run, ``ran``, ``reused``, ``failed``), ``elapsed_s``,
+    ``why`` and ``tries``."""
 
     @property
     def at(self) -> tuple[str, ...]:
@@ -110,9 +113,9 @@ class Progress:
         """Takes in what happened to a step; the file tells it with the next beat."""
         with self._guard:
             step = self._told["steps"].setdefault(event.step, {"tries": 1, "why": []})
-            step["state"] = "running" if event.what in ("started", "retried") else event.what
+            step["state"] = _STATES.get(event.what, event.what)
             step["elapsed_s"] = round(event.elapsed_s, 6)
-            if event.what == "started":
+            if event.what in ("started", "waits"):
                 step["why"] = list(event.why)
             step["tries"] += event.what == "retried"
 
@@ -128,7 +131,7 @@ class Progress:
         with self._guard:
             self._told["state"] = "finished" if result.ok else "failed"
             for name, step in self._told["steps"].items():
-                if step["state"] == "running":
+                if step["state"] in ("running", "waiting"):
                     step["state"] = next((one.status for one in result.steps if one.step == name), "failed")
             with suppress(OSError):  # as below; the ledger tells how the run ended
                 self._write_as(result.id)

@@ -24,9 +24,10 @@ class StepEvent:
     """Something that just happened to a step."""
 
     step: str
-    what: Literal["started", "ran", "reused", "failed", "retried"]
+    what: Literal["started", "ran", "reused", "failed", "retried", "waits"]
     why: tuple[str, ...] = ()
-    """On ``started``: what changed since the last time; on ``retried``: what went wrong, and when it is tried again."""
+    """On ``started``: what changed since the last time; on ``retried``: what went wrong, and when it is tried again;
+    on ``waits``: which other run is at it."""
     elapsed_s: float = 0.0
     """Since it started, by the run's clock."""
     parts: int = 0

@@ -14,6 +14,7 @@ from kairos.pipeline.ports import Engine, ModelFinisher
 from kairos.pipeline.preparing import prepare
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.result import RunResult, RunStopped, StepEvent
+from kairos.pipeline.setup import Setup
 from kairos.pipeline.work import Work
 from kairos.store import Store
 from kairos.values import Window
@@ -44,7 +45,7 @@ def run(
 
     The project's files are captured at the start; what is fingerprinted and what runs, here and in every worker, is
     that, whatever becomes of the files meanwhile. A step that fails ends the run, and is told in the result; steps that
-    run beside it are finished and kept.
+    run beside it are finished and kept. What another run that uses this cache is making right now is waited for.
 
     Args:
         project: Where the steps are.
@@ -74,7 +75,7 @@ def run(
     prepared = prepare(
         project, cache=cache, params=params, targets=targets, force=force, since=since, given=given or (), check=check
     )
-    return Work(
+    setup = Setup(
         project=prepared.project,
         store=store,
         cache=cache,
@@ -83,13 +84,11 @@ def run(
         clock=clock,
         finish_model=finish_model,
         force=prepared.force,
-        inspect=inspect,
-        on_event=on_event,
-        should_stop=should_stop,
         given=given or {},
         settings=prepared.settings,
         reached=prepared.reached,
         kept=prepared.keep(store),
         code=prepared.state,
         started_at=clock.now(),
-    ).run()
+    )
+    return Work(setup, inspect=inspect, on_event=on_event, should_stop=should_stop).run()

@@ -13,13 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kairos.errors import StoreError
 from kairos.store.files import make_folder
 
-__all__ = ["Holder", "holders", "is_held", "locked"]
+__all__ = ["Holder", "holders", "is_held", "locked", "this_process"]
 
 _LOOK_S = 0.1
 
@@ -38,6 +38,12 @@ class Holder:
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.since_s))
         return f"`{self.command}`, process {self.pid} on {self.host}, since {since} UTC"
+
+
+def this_process() -> Holder:
+    """This process, as others are told of it, from now on."""
+    words = [os.path.basename(sys.argv[0]), *(word for word in sys.argv[1:4] if word.isidentifier())]
+    return Holder(pid=os.getpid(), host=os.uname().nodename, command=" ".join(words), since_s=time.time())
 
 
 @contextmanager
@@ -133,12 +139,10 @@ def _wait(
 
 def _note(path: Path) -> Path:
     """Says who holds the lock."""
-    words = [os.path.basename(sys.argv[0]), *(word for word in sys.argv[1:4] if word.isidentifier())]
-    holder = {"pid": os.getpid(), "host": os.uname().nodename, "command": " ".join(words), "since_s": time.time()}
     note = _beside(path) / os.urandom(16).hex()
     with suppress(OSError):  # a full disk does not keep anybody from working
         make_folder(note.parent)
-        note.write_text(json.dumps(holder))
+        note.write_text(json.dumps(asdict(this_process())))
     return note
 
 
