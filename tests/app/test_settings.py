@@ -123,7 +123,7 @@ def test_when_a_day_counts_is_set_or_learnt(
         ({"monitor": {"matures_after": "soon"}}, {}, "model.demand.monitor.matures_after: .*soon"),
         ({"output": {"range": [1]}}, {}, "range needs two ends"),
         ({"output": {"range": [5, 0]}}, {}, "model.demand.output.range: "),
-        ({"allow_pickle": "yes"}, {}, "allow_pickle has the wrong type.*true or false"),
+        ({"allow_pickle": "yes"}, {}, "allow_pickle is not understood.*true, false or"),
         ({"privacy": {"keep": ["a"], "pseudonymise": ["a"]}}, {}, "'a' in keep and in pseudonymise"),
         ({"privacy": {"kep": ["a"]}}, {}, r"no setting 'model\.demand\.privacy\.kep'.*Did you mean 'keep'"),
         ({"privacy": {"pseudonymize": ["a"]}}, {}, "Did you mean 'pseudonymise'"),

@@ -12,7 +12,7 @@ import polars as pl
 
 from kairos.app.facts import run_entry
 from kairos.app.losses import answers_on, fresh_rows
-from kairos.app.packages import holdout_table, open_stored
+from kairos.app.packages import holdout_table, open_version
 from kairos.app.plainly import plain_words
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -170,7 +170,7 @@ def _beside_holdout(
     live = _since(evidence.rows, day_number(champion.since))
     if evidence.symptom not in NEEDS_LABELS or not live.day.size:
         return None
-    package = open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    package = open_version(project, champion.package, model)
     try:
         run = run_entry(project, champion.run).body
         table = fresh_rows(holdout_table(project, model, run), model, [package])

@@ -79,5 +79,5 @@ def model_options(model: ModelSettings) -> ModelOptions:
         drop=model.drop,
         lower=model.output.lower,
         upper=model.output.upper,
-        allow_pickle=model.allow_pickle,
+        allow_pickle=bool(model.allow_pickle),
     )

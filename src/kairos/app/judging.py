@@ -13,7 +13,7 @@ from kairos.app.facts import artifact_digest, run_entry
 from kairos.app.gathering import gate_rows, labelled_rows_per_day, rank_among
 from kairos.app.losses import answers_on, check_columns, fresh_rows
 from kairos.app.own_code import load_metrics, run_checks
-from kairos.app.packages import holdout_table, open_stored
+from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.recalibrating import rows_of_log
 from kairos.app.settings import ModelSettings
@@ -145,7 +145,7 @@ def _evidence(
     *,
     time_it: bool,
 ) -> tuple[GateEvidence, PackageCost | None]:
-    challenger = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+    challenger = open_version(project, version.package, model)
     if version.base is not None:
         found = _of_log(project, model, version, champion, challenger, policy)
     else:
@@ -189,7 +189,7 @@ def _of_holdout(
 ) -> _Fresh:
     run = run_entry(project, version.run).body
     digest = artifact_digest(run, model.holdout)
-    rival = None if champion is None else open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    rival = None if champion is None else open_version(project, champion.package, model)
     table = holdout_table(project, model, run)
     check_columns(table, model)
     rows = fresh_rows(table, model, [challenger] if rival is None else [challenger, rival])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kairos.app.losses import answers_on, check_columns, holdout_losses
-from kairos.app.packages import holdout_table, open_stored
+from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.signing import signed_if_needed
 from kairos.errors import DataRefused, KairosError
 from kairos.pipeline.likeness import Likeness
 from kairos.pipeline.project import own_place
@@ -33,7 +34,9 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
     """
     try:
         check_columns(holdout_table(project, model, run), model)
-        opened = open_stored(project.store, package, allow_pickle=model.allow_pickle)
+        if model.allow_pickle == "signed":
+            signed_if_needed(project, package)
+        opened = open_version(project, package, model)
         losses = holdout_losses(project, model, opened, run)
     except KairosError as error:
         what = f"{_unmeasured(model, run)} {error.what}"
@@ -70,10 +73,7 @@ def answers_alike(
     """
     try:
         rows = holdout_table(project, model, run)
-        old, new = (
-            answers_on(rows, open_stored(project.store, each, allow_pickle=model.allow_pickle), model)
-            for each in (before, after)
-        )
+        old, new = (answers_on(rows, open_version(project, each, model), model) for each in (before, after))
     except Exception:  # whatever an estimator or a table raises: the bytes have been compared already
         return None
     gap, larger = np.abs(old - new), np.maximum(np.abs(old), np.abs(new))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,20 +10,27 @@ from typing import TYPE_CHECKING
 from kairos.app.facts import artifact_digest
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.settings.values import Pickles
 from kairos.errors import PackageError
-from kairos.models.package import Package, read_package
+from kairos.models.package import FILES, Package, read_package
 from kairos.store.blobs import Store
 from kairos.values import Digest, Json
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["holdout_table", "open_stored"]
+__all__ = ["holdout_table", "open_allowed", "open_stored", "open_version"]
 
 
 @lru_cache(maxsize=8)
-def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False) -> Package:
+def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False, seal: str | None = None) -> Package:
     """Opens a package in the store; every file that is read is verified, so damaged bytes are refused.
+
+    Args:
+        store: Has it.
+        digest: Its folder's.
+        allow_pickle: Whether its runner may load a pickle, which runs code.
+        seal: SHA-256 that its list of files must have; ``None``: whatever it has.
 
     Raises:
         PackageError: a file is missing from the package.
@@ -34,12 +42,46 @@ def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False) -> 
     def read(name: str) -> bytes:
         if name not in files:
             raise PackageError(f"A model package lacks {name!r}.", given=digest)
-        return store.get_bytes(files[name], verify=True)
+        data = store.get_bytes(files[name], verify=True)
+        if name == FILES and seal is not None and hashlib.sha256(data).hexdigest() != seal:
+            raise PackageError(f"The file {name!r} of a model package is not the one that was signed.", file=name)
+        return data
 
     def locate(name: str) -> Path | None:
         return store.path(files[name]) if name in files else None
 
     return read_package(read, locate=locate, allow_pickle=allow_pickle)
+
+
+def open_version(project: Project, digest: Digest, model: ModelSettings) -> Package:
+    """Opens a package of a model; code in it may be loaded as the model's settings say.
+
+    Raises:
+        KairosError: as ``open_allowed``.
+    """
+    return open_allowed(project, digest, model.allow_pickle)
+
+
+def open_allowed(project: Project, digest: Digest, allow_pickle: Pickles) -> Package:
+    """Opens a package in a project's store.
+
+    Args:
+        project: Whose store, ledger and keys.
+        digest: Of the package's folder.
+        allow_pickle: Whether its runner may load a pickle. With ``signed`` a package that has code is opened only if a
+            signature by one of the project's keys holds for every byte of it.
+
+    Raises:
+        PackageError: as ``open_stored``; or it has code and is not signed.
+    """
+    if allow_pickle != "signed":
+        return open_stored(project.store, digest, allow_pickle=allow_pickle)
+    package = open_stored(project.store, digest)
+    if not package.runs_code:
+        return package
+    from kairos.app.signing import seal_of
+
+    return open_stored(project.store, digest, allow_pickle=True, seal=seal_of(project, digest))
 
 
 def holdout_table(project: Project, model: ModelSettings, run: Json) -> pl.DataFrame:

@@ -16,7 +16,7 @@ import polars as pl
 
 from kairos.app.finishing import model_options
 from kairos.app.losses import answers_on, moments
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source, recent_window, run_steps
@@ -62,7 +62,7 @@ def read(project: Project, model: ModelSettings, state: ModelState) -> Entry | N
     champion = state.champion
     if champion is None or model.time is None:
         return None
-    package = open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    package = open_version(project, champion.package, model)
     told = _facts(project, model)
     block = _due(project, model, package, told)
     if block is None:
@@ -99,7 +99,7 @@ def with_readings(project: Project, model: ModelSettings, state: ModelState, fac
     told = readings_of(_facts(project, model))
     if champion is None or not told:
         return facts
-    package = open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    package = open_version(project, champion.package, model)
     mine = readings_of(_facts(project, model), version=champion.ref.number)
     rows = sum(one.n for one in told[-_USUAL:])
     known = replace(

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kairos.app.losses import guarded
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
@@ -118,7 +118,7 @@ def recalibrate(
     fitted = fit_on_log(project, watch, model, champion)
     if fitted is None:
         return None
-    base = open_stored(project.store, champion.package, allow_pickle=model.allow_pickle)
+    base = open_version(project, champion.package, model)
     lineage: dict[str, Json] = {
         "base": str(champion.ref),
         "package": champion.package,

@@ -6,7 +6,7 @@ import logging
 
 from kairos.app.facts import run_entry
 from kairos.app.losses import answers_on, fresh_rows, known_rows
-from kairos.app.packages import holdout_table, open_stored
+from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source, train
@@ -46,7 +46,7 @@ def may_refit(project: Project, model: ModelSettings, state: ModelState, version
     node = Graph.from_module(load_module(pipeline_source(project), keep=False)).node(model.step)
     if model.holdout in node.inputs.values():
         return "its step looks at the rows held out"
-    package = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+    package = open_version(project, version.package, model)
     table = holdout_table(project, model, run)
     unseen, known = fresh_rows(table, model, [package]), known_rows(table, package)
     if model.time is None or package.spec.train_until is None or unseen.is_empty() or len(unseen) < len(known):
@@ -125,7 +125,7 @@ def judge_refit(project: Project, ref: VersionRef, *, expect: int | None = None)
 def _evidence(
     project: Project, model: ModelSettings, state: ModelState, version: VersionState, twin: VersionState
 ) -> RefitEvidence:
-    new, old = (open_stored(project.store, one.package, allow_pickle=model.allow_pickle) for one in (version, twin))
+    new, old = (open_version(project, one.package, model) for one in (version, twin))
     run = run_entry(project, twin.run).body
     rows = fresh_rows(holdout_table(project, model, run), model, [old])
     loss, truth = loss_named(model.gate.loss), rows[old.spec.target].to_numpy()

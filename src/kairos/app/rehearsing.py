@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from kairos.app.changing import change, move
 from kairos.app.facts import run_entry
 from kairos.app.going_back import restore
-from kairos.app.packages import holdout_table, open_stored
+from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.clock import SystemClock
 from kairos.delivery.versions import VersionState
@@ -198,7 +198,7 @@ def _copy_ledger(project: Project, home: Path) -> None:
 def _rows(project: Project, version: VersionState) -> _Rows:
     """Requests for a version: recorded ones if the log holds all inputs, else of its holdout, else its example."""
     settings = project.settings.model(version.ref.model)
-    package = open_stored(project.store, version.package, allow_pickle=settings.allow_pickle)
+    package = open_version(project, version.package, settings)
     signature = package.spec.signature
     now = project.clock.now()
     log = project.predictions.predictions(version.ref.model, Window(now - timedelta(days=7), now))

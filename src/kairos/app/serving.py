@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_allowed
 from kairos.app.project import Project
 from kairos.app.settings import PrivacySettings
 from kairos.app.settings.serving import ServingSettings
-from kairos.app.settings.values import CaptureMode
+from kairos.app.settings.values import CaptureMode, Pickles
 from kairos.app.truths import truths_by
 from kairos.clock import ReplayClock
 from kairos.delivery.state import Live, Route
@@ -29,6 +29,8 @@ from kairos.store.durable import open_writer
 from kairos.values import Digest
 
 __all__ = ["make_server"]
+
+_STRICTEST_FIRST: tuple[Pickles, ...] = (False, "signed", True)
 
 
 def make_server(project: Project, *, peers: Peers = NOBODY, capture: CaptureMode | None = None) -> ModelServer:
@@ -99,15 +101,16 @@ class _Wiring:
         return [replace(route, seq=state.seq) for route in state.routes()]
 
     def load(self, digest: Digest) -> Package:
-        """Opens a package; a pickle in it only if the model that has it as a version allows that by name."""
+        """Opens a package; a pickle in it only as the models that have it as a version allow."""
         known = self._project.settings.models
         owners = {
             model.model
             for model in self._project.state().models.values()
             if any(version.package == digest for version in model.versions.values())
         }
-        allow_pickle = bool(owners) and all(name in known and known[name].allow_pickle for name in owners)
-        return open_stored(self._project.store, digest, allow_pickle=allow_pickle)
+        allowed = {known[name].allow_pickle if name in known else False for name in owners} or {False}
+        strictest = next(each for each in _STRICTEST_FIRST if each in allowed)
+        return open_allowed(self._project, digest, strictest)
 
     def limits(self, comparison: Comparison) -> dict[str, int]:
         """What is too slow beside that champion, in microseconds, by its own past and as the settings say; ranges of

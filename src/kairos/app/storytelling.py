@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.backtest import Backtest
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.plainly import gate_case, plain_line
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -229,7 +229,7 @@ def _drift(project: Project, model: ModelSettings, rows: pl.DataFrame, window: W
         number = int(part["version"].mode().min())  # type: ignore[arg-type]
         if number not in profiles:
             package = state.version(number).package
-            profiles[number] = open_stored(project.store, package, allow_pickle=model.allow_pickle).profile
+            profiles[number] = open_version(project, package, model).profile
         distances = window_drift(part, profiles[number])
         if distances:
             column = max(sorted(distances), key=lambda name: distances[name])

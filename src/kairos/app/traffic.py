@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from kairos.app.controller import Controller
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
@@ -178,6 +178,6 @@ class Traffic:
 
     def _columns(self, model: ModelSettings, package: Digest) -> tuple[str, tuple[str, ...]]:
         if package not in self._inputs:
-            spec = open_stored(self._project.store, package, allow_pickle=model.allow_pickle).spec
+            spec = open_version(self._project, package, model).spec
             self._inputs[package] = (spec.target, spec.signature.names)
         return self._inputs[package]

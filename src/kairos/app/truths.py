@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import KairosError
@@ -28,7 +28,7 @@ def live_truths(project: Project, model: ModelSettings) -> list[Truths]:
         return by_loss
     answering = [live for live in (route.champion, route.challenger, route.previous) if live is not None]
     try:
-        opened = [open_stored(project.store, live.package, allow_pickle=model.allow_pickle) for live in answering]
+        opened = [open_version(project, live.package, model) for live in answering]
     except KairosError:  # a label is not lost because a package is: that is told elsewhere
         return by_loss
     return [truths_by(model, package.spec.signature) for package in opened] or by_loss

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 
 from kairos.app.facts import run_entry
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.standing import settings_changes
@@ -124,7 +124,7 @@ def _differences(project: Project, model: ModelSettings, turn: _Turn) -> tuple[t
         except KairosError:
             pass
         try:
-            packages = [open_stored(project.store, v.package, allow_pickle=model.allow_pickle) for v in versions]
+            packages = [open_version(project, v.package, model) for v in versions]
             found += profile_differences(packages[0].profile, packages[1].profile)
         except KairosError:
             pass

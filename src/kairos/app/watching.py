@@ -12,7 +12,7 @@ import polars as pl
 
 from kairos.app.facts import run_entry
 from kairos.app.losses import holdout_rows
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.delivery.rollout import RolloutEvidence
@@ -206,13 +206,13 @@ class Watch:
 
     def _known(self, version: VersionState) -> tuple[Profile, LossReference | None, HoldoutRows]:
         if version.ref not in self._references:
-            package = open_stored(self._project.store, version.package, allow_pickle=self._model.allow_pickle)
+            package = open_version(self._project, version.package, self._model)
             measured, judged = version, package
             # A refit has no rows that it has not seen, and a recalibrated version is judged on live ones: what its
             # twin, or the version that it puts right, lost on the holdout says what to expect.
             while (before := measured.base if measured.twin is None else measured.twin) is not None:
                 measured = self._project.state().model(version.ref.model).version(before)
-                judged = open_stored(self._project.store, measured.package, allow_pickle=self._model.allow_pickle)
+                judged = open_version(self._project, measured.package, self._model)
             run = run_entry(self._project, measured.run).body
             rows = holdout_rows(self._project, self._model, judged, run)
             losses = loss_named(self._model.gate.loss)(rows.label, rows.prediction)

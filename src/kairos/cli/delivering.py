@@ -9,7 +9,7 @@ from kairos.app.explaining import live_at
 from kairos.app.retrying import decide_again
 from kairos.cli.opening import open_project, recorded
 from kairos.cli.output import moment, say, show_json, table
-from kairos.errors import NotFound, TransitionRefused
+from kairos.errors import NotFound, TransitionRefused, UsageError
 from kairos.values import Verdict, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,16 @@ _EXIT: dict[Verdict | None, int] = {"pass": 0, "fail": 3, "hold": 4, None: 4}
 
 
 def models(args: Namespace) -> int:
-    """Lists versions, the newest first; of one version, what it takes."""
+    """Lists versions, the newest first; of one version, what it takes; after ``sign`` and ``verify``, its signature."""
+    if args.model in ("sign", "verify") and args.version:
+        from kairos.cli.signing import sign, verify
+
+        return (sign if args.model == "sign" else verify)(args)
+    if args.version or args.key or args.output:
+        raise UsageError(
+            "A key, and two names, are for signatures.",
+            accepted="kairos models sign MODEL@N, kairos models verify MODEL@N",
+        )
     with open_project(args) as project:
         if args.model and "@" in args.model:
             return _show_version(args, project, VersionRef.parse(args.model))
@@ -49,11 +58,11 @@ def models(args: Namespace) -> int:
 
 def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
     """One version with the columns that it takes, as whoever sends requests may see them."""
-    from kairos.app.packages import open_stored
+    from kairos.app.packages import open_version
 
     version = project.state().model(ref.model).version(ref.number)
     model = project.settings.model(ref.model)
-    package = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+    package = open_version(project, version.package, model)
     hidden = model.privacy.pseudonymise
     columns = [column.told(is_hidden=column.name in hidden) for column in package.spec.signature.columns]
     if args.json:

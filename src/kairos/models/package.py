@@ -24,13 +24,14 @@ from kairos.models.spec import FORMAT, PackageSpec
 from kairos.models.weights import WEIGHTS_FILE
 from kairos.values import Json, canonical_json, plain, unplain
 
-__all__ = ["Package", "open_package", "read_package", "write_package"]
+__all__ = ["FILES", "Package", "open_package", "read_package", "write_package"]
 
 _log = logging.getLogger("kairos.models")
 
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
 _COMPILATION = "kairos/compiled.json"
-_FILES = "kairos/files.json"
+FILES = "kairos/files.json"
+"""SHA-256 of every other file of a package."""
 
 
 def _nowhere(name: str) -> Path | None:
@@ -59,6 +60,11 @@ class Package:
     """Whether there is a compiled form, with its proof, or why there is none."""
     loaded: dict[str, Runner] = field(default_factory=dict, repr=False, compare=False)
     """Runners by form, once they were asked for."""
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading the native form runs code of the package: a pickle, or what MLflow packs."""
+        return self.spec.serialization in ("pickle", "pyfunc")
 
     def estimator(self) -> Any:
         """Loads the estimator.
@@ -183,7 +189,7 @@ def write_package(
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    (folder / _FILES).write_bytes(canonical_json({name: _sha256(content) for name, content in files.items()}))
+    (folder / FILES).write_bytes(canonical_json({name: _sha256(content) for name, content in files.items()}))
     return spec
 
 
@@ -251,7 +257,7 @@ class _Verified:
     def __init__(self, read: Callable[[str], bytes], locate: Callable[[str], Path | None]) -> None:
         self._read = read
         self._locate = locate
-        self._expected = _read_json(read, _FILES)
+        self._expected = _read_json(read, FILES)
         self.names = frozenset(self._expected)
 
     def __call__(self, name: str) -> bytes:

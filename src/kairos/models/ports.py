@@ -10,7 +10,7 @@ import numpy as np
 
 from kairos.values import Json
 
-__all__ = ["FinishRequest", "Runner"]
+__all__ = ["FinishRequest", "Runner", "Signer"]
 
 
 class Runner(Protocol):
@@ -85,4 +85,33 @@ class FinishRequest(Protocol):
     @property
     def also(self) -> Mapping[str, Any]:
         """Artifacts that were asked for beside them, by full name."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs the files of a folder with a key, and tells whether a signature holds."""
+
+    def sign(self, folder: Path, key: Path, *, password: str | None = None) -> bytes:
+        """Returns the signature of every file.
+
+        Raises:
+            UsageError: the private key cannot be used.
+        """
+        ...
+
+    def verify(self, folder: Path, signature: bytes, key: Path) -> None:
+        """Returns if the public key's owner signed every file as it is, and no other file is there.
+
+        Raises:
+            UsageError: the public key cannot be used.
+            PackageError: it does not hold; a file that differs is named.
+        """
+        ...
+
+    def name_of(self, key: Path) -> str:
+        """The SHA-256 of a public key, in hexadecimals.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
         ...

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kairos.app.losses import guarded
-from kairos.app.packages import open_stored
+from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
@@ -119,7 +119,7 @@ def main(root: str, home: str, rows: str, first: str, window: str) -> None:
         model = project.settings.model(ref.model)
         table = read_table(project.store, Digest(rows))
         version = project.state().model(ref.model).version(ref.number)
-        package = open_stored(project.store, version.package, allow_pickle=model.allow_pickle)
+        package = open_version(project, version.package, model)
         sent = Window.parse(window)
         found = {
             "never retrain": never_retrain(package, table, model, sent),

@@ -18,7 +18,7 @@ from kairos.app.settings.monitor import read_monitor
 from kairos.app.settings.output import read_output
 from kairos.app.settings.privacy import read_privacy
 from kairos.app.settings.retrain import read_retrain
-from kairos.app.settings.values import CaptureMode, ModelSettings, Settings
+from kairos.app.settings.values import CaptureMode, ModelSettings, Pickles, Settings
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
 from kairos.errors import SettingsError, UsageError
@@ -53,6 +53,7 @@ def read_settings(values: Mapping[str, object]) -> Settings:
     control = read_control(top.table("control"), ControlPolicy())
     models = {name: _model(name, reader, told_delay, control) for name, reader in top.tables("model").items()}
     replay, server, tracking = top.table("replay"), top.table("server"), top.table("tracking")
+    signing = top.table("signing")
     sent = replay.optional_text("window")
     settings = Settings(
         name=project.text("name"),
@@ -76,8 +77,9 @@ def read_settings(values: Mapping[str, object]) -> Settings:
         watchdog=server.length("watchdog", timedelta(seconds=10)),
         capture=cast("CaptureMode", server.choice("capture", get_args(CaptureMode), "fast")),
         tracking=tracking.optional_text("mlflow"),
+        signing_keys=signing.texts("keys"),
     )
-    for reader in (replay, server, tracking, project, top):
+    for reader in (replay, server, tracking, signing, project, top):
         reader.done()
     if min(settings.every, settings.glance, settings.history) <= timedelta(0):
         raise SettingsError("kairos.toml: project.every, glance and history have to be longer than nothing.")
@@ -116,7 +118,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         time=reader.optional_text("time"),
         entity=reader.optional_text("entity"),
         drop=reader.texts("drop"),
-        allow_pickle=reader.flag("allow_pickle", default=False),
+        allow_pickle=_pickles(reader),
         gate=read_gate(reader.table("gate"), loss, slices),
         delivery=read_delivery(reader.table("delivery")),
         control=read_control(reader.table("control"), control),
@@ -128,3 +130,12 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
     )
     reader.done()
     return model
+
+
+def _pickles(reader: Reader) -> Pickles:
+    found = reader.raw("allow_pickle", False)
+    if found in (True, False, "signed"):
+        return cast("Pickles", found)
+    raise SettingsError(
+        f"{reader.name('allow_pickle')} is not understood.", given=repr(found), accepted='true, false or "signed"'
+    )

@@ -19,10 +19,13 @@ from kairos.serving.connections.limits import USUAL, Limits
 from kairos.serving.guard import OutputGuard
 from kairos.values import Window
 
-__all__ = ["CaptureMode", "ModelSettings", "PrivacySettings", "Settings"]
+__all__ = ["CaptureMode", "ModelSettings", "Pickles", "PrivacySettings", "Settings"]
 
 CaptureMode = Literal["fast", "durable"]
 """What an answer waits for: ``fast`` for one write, which ``kill -9`` cannot undo; ``durable`` for the disk."""
+
+Pickles = bool | Literal["signed"]
+"""Whether code in a model's packages may be loaded; ``signed``: if the package is, by a key of the project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class ModelSettings:
     time: str | None
     entity: str | None
     drop: tuple[str, ...]
-    allow_pickle: bool
+    allow_pickle: Pickles
     gate: GatePolicy
     delivery: RolloutPolicy
     control: ControlPolicy
@@ -99,6 +102,8 @@ class Settings:
     """How long a worker of the server may stand still before another takes its place; nothing: for ever."""
     tracking: str | None = None
     """Address of an MLflow server; ``None``: a file in the project."""
+    signing_keys: tuple[str, ...] = ()
+    """Files of the public keys whose signatures count, from the project's folder."""
 
     def model(self, name: str) -> ModelSettings:
         """That model's settings.
