@@ -1,1 +1,1 @@
-"""Bytes into the store."""
+"""Data: its versions, and what differs between them."""

@@ -68,7 +68,7 @@ def test_any_tree_is_listed_as_dvc_lists_it(tmp_path_factory: pytest.TempPathFac
     """Whatever files are called, the digest is that of DVC's sorted listing, and all bytes are there."""
     base = tmp_path_factory.mktemp("tree")
     found, store = plant(base / "data", tree), Store(base / "cache")
-    assert [name for name, _ in walk(base / "data")] == sorted(found)
+    assert [name for batch in walk(base / "data") for name in batch.names] == sorted(found)
     digest = store.put_folder(base / "data", remembers=True)
     listing = listing_bytes({name: md5(data) for name, data in found.items()})
     assert digest == md5(listing) + ".dir"
@@ -108,7 +108,7 @@ def test_a_change_within_a_tick_of_the_clock_is_seen(store: Store, tmp_path: Pat
     assert is_settled(Stamp(1, 5_000_000_001, 7), 5_060_000_000)
 
 
-@pytest.mark.parametrize("harm", ["cut", "bits", "other", "empty"])
+@pytest.mark.parametrize("harm", ["cut", "bits", "other", "empty", "end"])
 def test_an_index_that_is_damaged_only_costs_time(store: Store, tmp_path: Path, harm: str) -> None:
     """What cannot be read of it is read of the files again."""
     folder, index = tmp_path / "data", store.root / "index" / "x"
@@ -116,12 +116,12 @@ def test_an_index_that_is_damaged_only_costs_time(store: Store, tmp_path: Path, 
     age(folder)
     first = again(store, folder)
     data = bytearray(index.read_bytes())
-    if harm == "bits":
-        data[-20] ^= 255
-    harmed = {"cut": data[:-9], "bits": data, "other": b"another format\n" + data, "empty": b""}
+    if harm in ("bits", "end"):
+        data[-60 if harm == "bits" else -20] ^= 255
+    harmed = {"cut": data[:-9], "bits": data, "end": data, "other": b"another format\n" + data, "empty": b""}
     index.write_bytes(bytes(harmed[harm]))
     found = again(store, folder)
-    assert (found.digest, found.read) == (first.digest, 30)
+    assert (found.digest, found.read) == (first.digest, 0 if harm == "end" else 30)
     assert again(store, folder).read == 0
 
 
@@ -151,11 +151,15 @@ def test_the_index_knows_what_it_was_told(
         patch.setattr("kairos.store.index._BLOCK_FILES", 3)
         with IndexWriter(path) as writer:
             for name in sorted(known):
-                writer.add(name, Stamp(known[name], 1, 1), name.encode().ljust(16, b"."))
+                writer.add([name], [Stamp(known[name], 1, 1)], [md5(name.encode())])
         reader = IndexReader(path)
-        for name in sorted(asked):
-            expected = name.encode().ljust(16, b".") if known.get(name) == asked[name] else None
-            assert reader.find(name, Stamp(asked[name], 1, 1)) == expected
+        names = sorted(asked)
+        expected = [md5(name.encode()) if known.get(name) == asked[name] else None for name in names]
+        found = []
+        for some_names in (names[:2], names[2:3], names[3:]):
+            found += reader.find(some_names, [Stamp(asked[name], 1, 1) for name in some_names])
+        assert found == expected
+        assert reader.passed >= sum(name in known for name in names)
 
 
 def test_large_files_are_named_while_they_are_written(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -40,11 +41,11 @@ class Checked:
 
 def check_store(project: Project) -> Checked:
     """Reads every blob of the store again, and looks for those that the ledger's facts name."""
-    here = list(project.store.digests())
     needs: dict[Digest, list[str]] = {}
     for digest, who in needed(project):
         needs.setdefault(digest, []).append(who)
-    found = project.store.verify(sorted({*here, *needs}))
+    found = project.store.verify()
+    found += project.store.verify(sorted(digest for digest in needs if not project.store.holds(digest)))
     harmed = []
     for damage in found:
         whose = needs.get(damage.digest, []) or needs.get(damage.within or damage.digest, [])
@@ -56,8 +57,10 @@ def check_store(project: Project) -> Checked:
                 is_served=any("@" in name for name in whose),
             )
         )
-    size_bytes = sum(project.store.path(digest).stat().st_size for digest in here)
-    return Checked(blobs=len(here), size_bytes=size_bytes, harmed=tuple(harmed))
+    sizes = Counter(project.store.path(digest).stat().st_size for digest in project.store.digests())
+    return Checked(
+        blobs=sizes.total(), size_bytes=sum(size * count for size, count in sizes.items()), harmed=tuple(harmed)
+    )
 
 
 def needed(project: Project) -> Iterator[tuple[Digest, str]]:

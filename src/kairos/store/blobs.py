@@ -8,13 +8,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kairos.errors import BlobDamaged, BlobMissing, NotFound, UsageError
-from kairos.store.files import Link, clone_file, make_folder, new_file, sync_folder, write_all
-from kairos.store.folders import check_digest, is_folder, parse_listing
+from kairos.errors import NotFound, UsageError
+from kairos.store.checkouts import Layer, damaged, missing
+from kairos.store.files import Link, make_folder, new_file, sync_folder, write_all
+from kairos.store.folders import Entries, check_digest, is_folder, read_listing
+from kairos.store.hallmarks import holds_bytes, set_hallmark
+from kairos.store.shards import Shards, lacking
 from kairos.values import Digest
 
 if TYPE_CHECKING:
@@ -90,8 +94,7 @@ class Store:
             return False
         if not is_folder(digest):
             return True
-        above, leaves = str(self.files), self.listing(digest).values()
-        return all(os.path.exists(f"{above}/{leaf[:2]}/{leaf[2:]}") for leaf in leaves)  # a Path costs more than a look
+        return next(lacking(self.files, self._leaves(digest)), None) is None
 
     def holds(self, digest: Digest) -> bool:
         """Whether the blob itself is here; of a folder, its listing."""
@@ -105,11 +108,7 @@ class Store:
         """
         place = self._place(digest)
         if not place.is_file():
-            raise BlobMissing(
-                f"The store holds no blob {digest}.",
-                hint="Where a remote has it: kairos data pull PATH, or kairos store verify --fetch",
-                digest=digest,
-            )
+            raise missing(digest)
         return place
 
     def get_bytes(self, digest: Digest, *, verify: bool = False) -> bytes:
@@ -121,22 +120,31 @@ class Store:
         """
         data = self.path(digest).read_bytes()
         if verify and _digest_bytes(data) != digest.removesuffix(".dir"):
-            raise _damaged(digest)
+            raise damaged(digest)
         return data
 
     def listing(self, digest: Digest) -> dict[str, Digest]:
-        """Digest of every file of a folder by its path inside it, sorted.
+        """Digest of every file of a folder by its path inside it, sorted; all are held in memory.
 
         Raises:
             UsageError: the digest names a file.
             BlobMissing: the store does not hold the listing.
             BlobDamaged: the listing's bytes do not match its digest.
         """
+        return {name: Digest(leaf) for each in self.entries(digest) for name, leaf in zip(*each, strict=True)}
+
+    def entries(self, digest: Digest) -> Iterator[Entries]:
+        """The files of a folder in the order of their paths, some thousand at a time; raises what ``listing`` does."""
         if not is_folder(digest):
             raise UsageError(
                 "A file has no listing.", given=digest, accepted="the digest of a folder, ending in '.dir'"
             )
-        return parse_listing(self.get_bytes(digest, verify=True), digest)
+        with self.path(digest).open("rb") as file:
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            if md5 != digest.removesuffix(".dir"):
+                raise damaged(digest)
+            file.seek(0)
+            yield from read_listing(file, digest)
 
     def checkout(self, digest: Digest, target: Path, *, link: Link = "copy") -> None:
         """Puts a file or folder at ``target``, replacing what is there.
@@ -145,7 +153,8 @@ class Store:
         two renames: a crash exactly between them leaves the old one beside it under a name starting with a dot.
 
         Args:
-            digest: What to check out; its bytes are verified before they are used.
+            digest: What to check out; no damaged bytes are used. A copy is read against its digest while it is made.
+                What is linked is read before, unless its hallmark says that it was within a week.
             target: Where; its parent is made if absent.
             link: ``hardlink`` shares the store's read-only files, ``reflink`` shares blocks until one is changed; both
                 fall back to a copy where the file system cannot.
@@ -154,15 +163,15 @@ class Store:
             BlobMissing: the blob, or a file of the folder, is not here; ``target`` is left as it was.
             BlobDamaged: bytes do not match their digest; ``target`` is left as it was.
         """
-        damages = list(self._check(digest, None))
-        if damages and damages[0].how == "missing":
-            self.path(damages[0].digest)
-        if damages:
-            raise _damaged(damages[0].digest)
+        self.path(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
         desk = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            self._build(digest, desk / "new", link)
+            layer = Layer(self.files, link)
+            if is_folder(digest):
+                layer.lay_folder(self.entries(digest), desk / "new")
+            else:
+                layer.lay_file(digest, f"{desk}/new")
             while not _replaced(desk, target):
                 continue  # somebody else put something there meanwhile
             sync_folder(target.parent)
@@ -179,10 +188,29 @@ class Store:
         Args:
             digests: What to read; everything in the store if ``None``.
         """
+        if digests is None:
+            return self._verify_all()
         found: dict[Digest, Damage] = {}
-        for digest in self.digests() if digests is None else digests:
-            for damage in self._check(digest, None):
+        for digest in digests:
+            for damage in self._check(digest):
                 found.setdefault(damage.digest, damage)
+        return list(found.values())
+
+    def _verify_all(self) -> list[Damage]:
+        found: dict[Digest, Damage] = {}
+        folders = []
+        for digest in self.digests():
+            with suppress(FileNotFoundError):  # it was removed meanwhile
+                if not holds_bytes(self._place(digest), digest):
+                    found[digest] = Damage(digest=digest, how="changed")
+                elif is_folder(digest):
+                    folders.append(digest)
+        for folder in folders:  # all files were read, so what is asked of them is only whether they are there
+            leaves = self._leaves(folder)
+            for leaf in lacking(self.files, leaves):
+                found.setdefault(leaf, Damage(digest=leaf, how="missing", within=folder))
+            for leaf in [leaf for leaf, damage in found.items() if damage.within is None and leaf in leaves]:
+                found[leaf] = replace(found[leaf], within=folder)
         return list(found.values())
 
     def digests(self) -> Iterator[Digest]:
@@ -222,31 +250,30 @@ class Store:
 
     def _keep(self, handle: int, temporary: Path, digest: Digest) -> None:
         os.fchmod(handle, 0o444)
+        set_hallmark(handle, digest, os.fstat(handle))
         os.fsync(handle)
         place = self._place(digest)
         make_folder(place.parent)
         os.replace(temporary, place)
         sync_folder(place.parent)
 
-    def _check(self, digest: Digest, within: Digest | None) -> Iterator[Damage]:
+    def _check(self, digest: Digest) -> Iterator[Damage]:
         place = self._place(digest)
         if not place.is_file():
-            yield Damage(digest=digest, how="missing", within=within)
-        elif _digest_file(place) != digest.removesuffix(".dir"):
-            yield Damage(digest=digest, how="changed", within=within)
+            yield Damage(digest=digest, how="missing")
+        elif not holds_bytes(place, digest):
+            yield Damage(digest=digest, how="changed")
         elif is_folder(digest):
-            for leaf in sorted(set(self.listing(digest).values())):
-                yield from self._check(leaf, digest)
+            for _, leaves in self._leaves(digest):
+                for leaf in leaves:
+                    for damage in self._check(leaf):
+                        yield replace(damage, within=digest)
 
-    def _build(self, digest: Digest, target: Path, link: Link) -> None:
-        if not is_folder(digest):
-            clone_file(self.path(digest), target, link)
-            return
-        target.mkdir()
-        for name, leaf in self.listing(digest).items():
-            place = target / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            clone_file(self.path(leaf), place, link)
+    def _leaves(self, folder: Digest) -> Shards:
+        shards = Shards()
+        for entries in self.entries(folder):
+            shards.add(entries.digests)
+        return shards
 
 
 def _replaced(desk: Path, target: Path) -> bool:
@@ -267,15 +294,6 @@ def _replaced(desk: Path, target: Path) -> bool:
             raise
         return False
     return True
-
-
-def _damaged(digest: Digest) -> BlobDamaged:
-    return BlobDamaged(
-        f"The blob {digest} is damaged: its bytes do not match its name.",
-        hint="It was not used. Make it again: kairos run --force STEP; what a remote has comes back "
-        "with: kairos store verify --fetch",
-        digest=digest,
-    )
 
 
 def _digest_bytes(data: bytes) -> str:

@@ -14,7 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Link", "clone_file", "make_folder", "new_file", "sync_all", "sync_folder", "write_all", "write_atomically"]
+__all__ = [
+    "NOT_HERE",
+    "Link",
+    "clone_file",
+    "make_folder",
+    "new_file",
+    "reflink",
+    "sync_all",
+    "sync_folder",
+    "write_all",
+    "write_atomically",
+]
 
 Link = Literal["reflink", "hardlink", "copy"]
 """How a file gets a second place: sharing blocks until one is changed, sharing everything, or sharing nothing."""
@@ -23,7 +34,8 @@ _FEW = 16
 """Up to so many files are synced one by one; for more it is quicker to sync the whole file system."""
 
 _FICLONE = 0x40049409  # linux/fs.h
-_NOT_HERE = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS}
+NOT_HERE = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK, errno.ENOSYS}
+"""What the system says where a link of that kind is not possible."""
 
 
 @contextmanager
@@ -128,19 +140,20 @@ def clone_file(source: Path, target: Path, link: Link) -> None:
             os.link(source, target)
             return
         except OSError as error:
-            if error.errno not in _NOT_HERE:
+            if error.errno not in NOT_HERE:
                 raise
-    elif link == "reflink" and _reflink(source, target):
+    elif link == "reflink" and reflink(source, target):
         return
     shutil.copyfile(source, target)
 
 
-def _reflink(source: Path, target: Path) -> bool:
+def reflink(source: Path, target: Path) -> bool:
+    """Gives ``source`` a second place that shares its blocks; ``False``: that is not possible there."""
     with source.open("rb") as old, target.open("xb") as new:
         try:
             fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
         except OSError as error:
-            if error.errno not in _NOT_HERE:
+            if error.errno not in NOT_HERE:
                 raise
         else:
             return True

@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from kairos.errors import BlobDamaged, UsageError
 from kairos.store.files import write_all
 from kairos.values import Digest
 
-__all__ = ["ListingWriter", "check_digest", "is_folder", "listing_bytes", "parse_listing"]
+__all__ = [
+    "Entries",
+    "ListingWriter",
+    "check_digest",
+    "is_folder",
+    "listing_bytes",
+    "parse_listing",
+    "read_listing",
+]
 
-_DIGEST = re.compile(r"^[0-9a-f]{32}(\.dir)?$")
+_DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_FILE = re.compile(r"[0-9a-f]{32}")
+_HEX = re.compile(r"[0-9a-f]*")
+_SPECIAL = re.compile(r'["\\\x00-\x1f]')
+_OPENS, _PARTS, _CLOSES = '[{"md5": "', '"}, {"md5": "', '"}]'
+_BETWEEN = '", "relpath": "'
+_NAME_AT = 32 + len(_BETWEEN)
+_PIECE_BYTES = 1 << 20
+
+
+class Entries(NamedTuple):
+    """Some files of a listing that follow each other."""
+
+    names: list[str]
+    """Their paths inside the folder, ascending."""
+    digests: Sequence[str]
+    """One for each."""
 
 
 def check_digest(text: str) -> Digest:
@@ -26,7 +52,7 @@ def check_digest(text: str) -> Digest:
     Raises:
         UsageError: it is not 32 lower-case hexadecimal digits, with or without ``.dir``.
     """
-    if _DIGEST.match(text) is None or text.endswith("\n"):
+    if _DIGEST.fullmatch(text) is None:
         raise UsageError(
             "A digest cannot be read.", given=text, accepted="32 lower-case hexadecimal digits, '.dir' for a folder"
         )
@@ -73,10 +99,13 @@ class ListingWriter:
         with suppress(FileNotFoundError):  # it has got its name
             os.unlink(self._path)
 
-    def add(self, name: str, md5: str) -> None:
-        """Adds a file; names have to come in ascending order."""
-        self._pieces.append(f'{{"md5": "{md5}", "relpath": {json.dumps(name)}}}')
-        if len(self._pieces) == 1_000:
+    def add(self, names: Sequence[str], digests: Sequence[str]) -> None:
+        """Adds files; names have to come in ascending order."""
+        text = "".join(names)
+        if not (text.isascii() and text.isprintable()) or '"' in text or "\\" in text:
+            names = [json.dumps(name)[1:-1] for name in names]
+        self._pieces += [f'{{"md5": "{md5}", "relpath": "{name}"}}' for name, md5 in zip(names, digests, strict=True)]
+        if len(self._pieces) >= 1_000:
             self._write(", ".join(self._pieces))
 
     def end(self) -> tuple[str, str]:
@@ -92,7 +121,7 @@ class ListingWriter:
 
 
 def parse_listing(data: bytes, digest: Digest) -> dict[str, Digest]:
-    """Reads a folder's listing, written by Kairos or by DVC.
+    """Reads a folder's listing, written by Kairos or by DVC, all of it at once.
 
     Args:
         data: The listing's bytes.
@@ -101,19 +130,111 @@ def parse_listing(data: bytes, digest: Digest) -> dict[str, Digest]:
     Raises:
         BlobDamaged: the bytes are no listing, or name a path that leaves the folder.
     """
+    return {name: Digest(md5) for name, md5 in _parse(data, digest)}
+
+
+def _parse(data: bytes, digest: Digest) -> list[tuple[str, str]]:
     try:
         entries = [(str(entry["relpath"]), str(entry["md5"])) for entry in json.loads(data)]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BlobDamaged(f"The folder listing {digest} cannot be read.", digest=digest) from error
-    files: dict[str, Digest] = {}
     for name, md5 in entries:
         parts = name.split("/")
-        if not all(parts) or {".", ".."} & set(parts) or "\0" in name or not _DIGEST.match(md5) or md5.endswith(".dir"):
+        if not all(parts) or {".", ".."} & set(parts) or "\0" in name or not _FILE.fullmatch(md5):
             raise BlobDamaged(
                 f"The folder listing {digest} holds an entry that is refused.",
                 given=f"{name!r}, {md5!r}",
                 accepted="a path inside the folder, and the digest of a file",
                 digest=digest,
             )
-        files[name] = Digest(md5)
-    return files
+    return entries
+
+
+def read_listing(file: BinaryIO, digest: Digest) -> Iterator[Entries]:
+    """Reads a folder's listing some thousand files at a time, in the order of their paths.
+
+    What ``parse_listing`` refuses, this refuses; what is before it may have been given by then. A listing that is
+    written otherwise than DVC writes it is read all at once, from where it is.
+
+    Args:
+        file: The listing, at its start.
+        digest: Its own digest, for messages.
+
+    Raises:
+        BlobDamaged: the bytes are no listing, name a path that leaves the folder, or name a path twice or out of order
+            behind the first million of bytes.
+    """
+    last, given = "", 0
+    try:
+        for entries in _read_ours(file):
+            if entries.names[0] <= last and given:
+                raise _OddError
+            yield entries
+            last, given = entries.names[-1], given + len(entries.names)
+    except _OddError:
+        file.seek(0)
+        found = _parse(file.read(), digest)
+        files = dict(found)
+        names = sorted(files)
+        if given and (len(files) < len(found) or names[given - 1 : given] != [last]):
+            raise BlobDamaged(f"The folder listing {digest} is out of order.", digest=digest) from None
+        if names[given:]:
+            yield Entries(names[given:], [files[name] for name in names[given:]])
+
+
+class _OddError(Exception):
+    """The listing is not written as DVC writes it."""
+
+
+def _read_ours(file: BinaryIO) -> Iterator[Entries]:
+    """Reads what is written exactly as DVC does: ``[{"md5": "…", "relpath": "…"}, …]``."""
+    text = _ascii(file.read(_PIECE_BYTES))
+    if text == "[]":
+        return
+    if not text.startswith(_OPENS):
+        raise _OddError
+    rest = text[len(_OPENS) :]
+    while piece := file.read(_PIECE_BYTES):
+        if len(rest) > 2 * _PIECE_BYTES:
+            raise _OddError  # no path is so long
+        # what parts entries cannot be inside of a name: there a quote has a backslash before it
+        *whole, rest = rest.split(_PARTS)
+        if whole:
+            yield _entries(whole)
+        rest += _ascii(piece)
+    if not rest.endswith(_CLOSES):
+        raise _OddError
+    yield _entries(rest[: -len(_CLOSES)].split(_PARTS))
+
+
+def _entries(pieces: Sequence[str]) -> Entries:
+    digests = [piece[:32] for piece in pieces]
+    names = [piece[_NAME_AT:] for piece in pieces]
+    if {piece[32:_NAME_AT] for piece in pieces} != {_BETWEEN} or set(map(len, digests)) != {32}:
+        raise _OddError
+    if not _HEX.fullmatch("".join(digests)):
+        raise _OddError
+    if _SPECIAL.search("".join(names)):
+        names = [_unquoted(name) if _SPECIAL.search(name) else name for name in names]
+    inside = f"/{'/'.join(names)}/"
+    if "//" in inside or "/./" in inside or "/../" in inside or "\0" in inside:
+        raise _OddError  # it is refused by name
+    if not all(map(operator.lt, names, names[1:])):
+        raise _OddError
+    return Entries(names, digests)
+
+
+def _unquoted(name: str) -> str:
+    try:
+        found = json.loads(f'"{name}"')
+    except ValueError:
+        raise _OddError from None
+    assert isinstance(found, str)
+    return found
+
+
+def _ascii(piece: bytes) -> str:
+    try:
+        return piece.decode("ascii")
+    except UnicodeDecodeError:
+        raise _OddError from None

@@ -1,8 +1,8 @@
 """What a folder's files were when they were last read: so that one that did not change costs a look, and no reading.
 
-A file of blocks, each checksummed: names, stamps and digests by column, in the order of the walk. It is read and
-written a block at a time, so memory does not grow with the number of files. What of it cannot be read is as if it were
-not there: it makes things quick, and nothing depends on it.
+A file of blocks, each checksummed: names, stamps and digests by column, in the order of the walk; and at its end what
+all of them are together. It is read and written a block at a time, so memory does not grow with the number of files.
+What of it cannot be read is as if it were not there: it makes things quick, and nothing depends on it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,45 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from kairos.store.files import make_folder
 from kairos.store.walking import Stamp
+from kairos.values import Digest
 
-__all__ = ["IndexReader", "IndexWriter"]
+__all__ = ["IndexReader", "IndexWriter", "Whole"]
 
-_MAGIC = b"kairos index 1\n"
+_MAGIC = b"kairos index 2\n"
 _HEAD = struct.Struct(">II")
+_END, _CHECKSUM = struct.Struct(">16sQQ"), struct.Struct(">I")
+_UNKNOWN = "0" * 32
 _BLOCK_FILES = 4_096
 
 
-class _Block(msgspec.Struct, array_like=True, gc=False):
+class _Columns(msgspec.Struct, array_like=True, gc=False):
     names: list[str]
     sizes: list[int]
     changed: list[int]
     inodes: list[int]
     digests: bytes
     """16 bytes a file; zeros where the digest is not to be trusted."""
+
+
+class _Block(NamedTuple):
+    names: list[str]
+    stamps: list[tuple[int, ...]]
+    digests: list[str | None]
+
+
+class Whole(NamedTuple):
+    """What all files of an index are together."""
+
+    listing: Digest
+    """Their folder's digest."""
+    files: int
+    size_bytes: int
 
 
 class IndexReader:
@@ -44,32 +62,58 @@ class IndexReader:
     """
 
     def __init__(self, path: Path) -> None:
+        self.whole = _whole(path)
+        """The listing of all files that are in it, if it knows every one; see ``Whole``."""
         self._blocks = _blocks(path)
-        self._block: _Block | None = None
+        self.passed = 0
+        """How many of its files were found, or come before those that were asked for."""
+        self._block = _NOTHING
         self._at = 0
 
-    def find(self, name: str, stamp: Stamp) -> bytes | None:
-        """The digest, 16 bytes, of a file that has this stamp; ``None``: it has to be read.
+    def find(self, names: Sequence[str], stamps: Sequence[Stamp]) -> list[str | None]:
+        """The digests of files with these stamps, hexadecimal; ``None``: that file has to be read.
 
-        Names have to be asked for in ascending order.
+        Names have to be asked for in ascending order, from one call to the next, too.
         """
-        while True:
-            block = self._block
-            if block is None or self._at == len(block.names):
-                block = self._block = next(self._blocks, None)
-                self._at = 0
-                if block is None:
-                    self._blocks = iter(())
-                    return None
-            at = self._at
-            known = block.names[at]
-            if known > name:
-                return None
-            self._at = at + 1
-            if known == name:
-                digest = block.digests[16 * at : 16 * at + 16]
-                is_same = (block.sizes[at], block.changed[at], block.inodes[at]) == stamp
-                return digest if is_same and any(digest) else None
+        found: list[str | None] = []
+        while len(found) < len(names):
+            if self._at == len(self._block.names):
+                self._block, self._at = next(self._blocks, _NOTHING), 0
+                if self._block is _NOTHING:
+                    return found + [None] * (len(names) - len(found))
+            start, at = len(found), self._at
+            count = min(len(names) - start, len(self._block.names) - at)
+            if self._block.names[at : at + count] == names[start : start + count]:
+                self._at += count
+                self.passed += count
+                digests = self._block.digests[at : at + count]
+                known, asked = self._block.stamps[at : at + count], stamps[start : start + count]
+                if known != asked:
+                    both = zip(digests, known, asked, strict=True)
+                    digests = [digest if one == other else None for digest, one, other in both]
+                found += digests
+            else:
+                self._find_one_by_one(names, stamps, found, count)
+        return found
+
+    def _find_one_by_one(
+        self, names: Sequence[str], stamps: Sequence[Stamp], found: list[str | None], count: int
+    ) -> None:
+        """Adds what is known of some names; ends early with the block."""
+        known, at, end = self._block.names, self._at, len(self._block.names)
+        for asked in range(len(found), len(found) + count):
+            name = names[asked]
+            while at < end and known[at] < name:
+                at += 1
+            if at == end:
+                break
+            if known[at] != name:
+                found.append(None)
+                continue
+            found.append(self._block.digests[at] if self._block.stamps[at] == stamps[asked] else None)
+            at += 1
+        self.passed += at - self._at
+        self._at = at
 
 
 class IndexWriter:
@@ -81,7 +125,10 @@ class IndexWriter:
         self._file: BinaryIO | None = None
         self._names: list[str] = []
         self._stamps: list[Stamp] = []
-        self._digests = bytearray()
+        self._digests: list[str | None] = []
+        self._files = 0
+        self._is_whole = True
+        self._end = bytes(_END.size)
 
     def __enter__(self) -> IndexWriter:
         make_folder(self._path.parent)
@@ -89,29 +136,42 @@ class IndexWriter:
         self._file.write(_MAGIC)
         return self
 
-    def add(self, name: str, stamp: Stamp, digest: bytes | None) -> None:
-        """Adds a file; names have to come in ascending order.
+    def add(self, names: Sequence[str], stamps: Sequence[Stamp], digests: Sequence[str | None]) -> None:
+        """Adds files; names have to come in ascending order.
 
         Args:
-            name: Its path inside the folder.
-            stamp: As it was before it was read.
-            digest: 16 bytes; ``None``: they are not to be trusted.
+            names: Their paths inside the folder.
+            stamps: As they were before they were read.
+            digests: Hexadecimal; ``None``: not to be trusted.
         """
-        self._names.append(name)
-        self._stamps.append(stamp)
-        self._digests += digest or bytes(16)
-        if len(self._names) == _BLOCK_FILES:
+        self._names += names
+        self._stamps += stamps
+        self._digests += digests
+        if len(self._names) >= _BLOCK_FILES:
             self._flush()
+
+    def end(self, listing: str, size_bytes: int) -> None:
+        """Says what all files are together; without it the index knows each of them only.
+
+        Args:
+            listing: The MD5 of their listing, hexadecimal.
+            size_bytes: Of all files.
+        """
+        self._flush()
+        if self._is_whole:
+            self._end = _END.pack(bytes.fromhex(listing), self._files, size_bytes)
 
     def _flush(self) -> None:
         assert self._file is not None
         if not self._names:
             return
         sizes, changed, inodes = (list(column) for column in zip(*self._stamps, strict=True))
-        block = _Block(self._names, sizes, changed, inodes, bytes(self._digests))
-        payload = msgspec.msgpack.encode(block)
+        self._is_whole = self._is_whole and None not in self._digests
+        digests = bytes.fromhex("".join(digest or _UNKNOWN for digest in self._digests))
+        payload = msgspec.msgpack.encode(_Columns(self._names, sizes, changed, inodes, digests))
         self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
-        self._names, self._stamps, self._digests = [], [], bytearray()
+        self._files += len(self._names)
+        self._names, self._stamps, self._digests = [], [], []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -120,6 +180,7 @@ class IndexWriter:
         try:
             if kind is None:
                 self._flush()
+                self._file.write(self._end + _CHECKSUM.pack(zlib.crc32(self._end)))
             self._file.close()
             if kind is None:
                 os.replace(self._temporary, self._path)
@@ -135,21 +196,47 @@ def _blocks(path: Path) -> Iterator[_Block]:
     with file:
         if file.read(len(_MAGIC)) != _MAGIC:
             return
-        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+        rest = os.fstat(file.fileno()).st_size - len(_MAGIC) - _END.size - _CHECKSUM.size
+        while rest > 0 and len(head := file.read(_HEAD.size)) == _HEAD.size:
             size, checksum = _HEAD.unpack(head)
+            rest -= _HEAD.size + size
+            if rest < 0:
+                return
             payload = file.read(size)
             if len(payload) < size or zlib.crc32(payload) != checksum:
                 return
-            block = _DECODER.decode(payload)
-            if not _is_whole(block):
+            columns = _DECODER.decode(payload)
+            if not _is_whole(columns):
                 return
-            yield block
+            yield _block(columns)
 
 
-def _is_whole(block: _Block) -> bool:
-    count = len(block.names)
-    columns: Sequence[Sequence[object]] = (block.sizes, block.changed, block.inodes)
-    return all(len(column) == count for column in columns) and len(block.digests) == 16 * count
+def _block(columns: _Columns) -> _Block:
+    text = columns.digests.hex()
+    digests: list[str | None] = [text[at : at + 32] for at in range(0, len(text), 32)]
+    if _UNKNOWN in digests:
+        digests = [None if digest == _UNKNOWN else digest for digest in digests]
+    return _Block(columns.names, list(zip(columns.sizes, columns.changed, columns.inodes, strict=True)), digests)
 
 
-_DECODER = msgspec.msgpack.Decoder(_Block)
+def _is_whole(columns: _Columns) -> bool:
+    count = len(columns.names)
+    each: Sequence[Sequence[object]] = (columns.sizes, columns.changed, columns.inodes)
+    return count > 0 and all(len(column) == count for column in each) and len(columns.digests) == 16 * count
+
+
+def _whole(path: Path) -> Whole | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(-_END.size - _CHECKSUM.size, os.SEEK_END)
+            end, checksum = file.read(_END.size), file.read()
+    except OSError:  # there is none, or it is too short
+        return None
+    if not any(end) or _CHECKSUM.pack(zlib.crc32(end)) != checksum:
+        return None
+    listing, files, size_bytes = _END.unpack(end)
+    return Whole(Digest(f"{listing.hex()}.dir"), files, size_bytes)
+
+
+_DECODER = msgspec.msgpack.Decoder(_Columns)
+_NOTHING = _Block([], [], [])

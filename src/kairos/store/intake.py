@@ -12,8 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -25,8 +23,10 @@ from typing import NamedTuple
 from kairos.errors import StoreError
 from kairos.store.files import make_folder, sync_all, write_all
 from kairos.store.folders import ListingWriter
+from kairos.store.hallmarks import holds_bytes, set_hallmark
 from kairos.store.index import IndexReader, IndexWriter
-from kairos.store.walking import Stamp, is_settled, stamp_of, walk
+from kairos.store.shards import Shards, lacking
+from kairos.store.walking import Batch, Stamp, is_settled, stamp_of, walk
 from kairos.values import Digest
 
 __all__ = ["Desk", "Taken", "take_file", "take_folder"]
@@ -39,8 +39,6 @@ _MOST_WAITING, _MOST_BYTES = 20_000, 1 << 30
 _LARGE_BYTES = 256 << 10
 """Larger files are read by several threads at once: the interpreter is not needed to name and to write them."""
 _THREADS = 2
-_WINDOW_FILES = 1_024
-"""Files that are on their way at once."""
 
 
 class Read(NamedTuple):
@@ -85,35 +83,81 @@ def take_folder(root: Path, blobs: Path, folder: Path, *, index: Path | None = N
         StoreError: the folder holds something that cannot be stored, or read.
     """
     make_folder(root / "tmp")
-    files = size_bytes = read = stored = 0
+    found = _take_folder(root, blobs, folder, index, is_trusting=True)
+    if found is None:
+        found = _take_folder(root, blobs, folder, index, is_trusting=False)
+        assert found is not None
+    return found
+
+
+def _take_folder(root: Path, blobs: Path, folder: Path, index: Path | None, *, is_trusting: bool) -> Taken | None:
+    """Does it; ``None``: of files that had not changed, and so were not read, the store lacks bytes.
+
+    Whether it has them is looked for in the end if it is trusted, which takes less time than to look for each.
+    """
+    taken, unread = _Tally(), Shards()
     with (
         ThreadPoolExecutor(_THREADS, thread_name_prefix="kairos-store") as pool,
         Desk(root / "tmp", blobs) as desk,
-        nullcontext() if index is None else IndexWriter(index) as remembered,
+        nullcontext() if index is None else IndexWriter(index) as writer,
         ListingWriter(root / "tmp") as listing,
     ):
-        for name, stamp, digest, found in _look(folder, blobs, IndexReader(index) if index else None, desk, pool):
-            if found is None:
-                assert digest is not None
-                if remembered is not None:
-                    remembered.add(name, stamp, digest)
-                listing.add(name, digest.hex())
-                size_bytes += stamp.size_bytes
+        reader = None if index is None else IndexReader(index)
+        for batch in walk(folder):
+            known: list[str | None] = [None] * len(batch.names)
+            if reader is not None:
+                known = reader.find(*batch)
+            if is_trusting:
+                unread.add(filter(None, known))
             else:
-                if remembered is not None and found.stamp is not None and is_settled(found.stamp, found.read_ns):
-                    remembered.add(name, found.stamp, bytes.fromhex(found.digest))
-                listing.add(name, found.digest)
-                size_bytes += found.size_bytes
-                read += 1
-                if found.temporary is not None:
-                    stored += 1
-                    desk.place(found.temporary, found.digest, found.size_bytes)
-            files += 1
+                known = [digest if digest and _is_there(blobs, digest) else None for digest in known]
+            found = _read(folder, batch, known, desk, pool, str(blobs))
+            taken.add(found)
+            listing.add(found.names, found.digests)
+            if writer is not None:
+                writer.add(found.names, found.stamps, found.sure)
         desk.flush()  # leaves before trees
+        if next(lacking(blobs, unread), None) is not None:
+            return None
         temporary, whole = listing.end()
-        desk.place(temporary, f"{whole}.dir", 0)
-        desk.flush()
-    return Taken(digest=Digest(f"{whole}.dir"), files=files, size_bytes=size_bytes, read=read, stored=stored)
+        place = blobs / whole[:2] / f"{whole[2:]}.dir"
+        if not place.exists() or not holds_bytes(place, Digest(f"{whole}.dir")):
+            desk.place(temporary, f"{whole}.dir", 0)
+            desk.flush()
+        if writer is not None:
+            writer.end(whole, taken.size_bytes)
+    return taken.taken(Digest(f"{whole}.dir"))
+
+
+class _Found(NamedTuple):
+    """What some files are, that follow each other."""
+
+    names: list[str]
+    stamps: list[Stamp]
+    digests: list[str]
+    sure: list[str | None]
+    """The digests, but of those files whose stamps would not tell that they changed afterwards."""
+    reads: list[Read]
+    """Of those that were read."""
+    unread_bytes: int
+    """Of all others."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    files: int = 0
+    size_bytes: int = 0
+    read: int = 0
+    stored: int = 0
+
+    def add(self, found: _Found) -> None:
+        self.files += len(found.names)
+        self.size_bytes += found.unread_bytes + sum(read.size_bytes for read in found.reads)
+        self.read += len(found.reads)
+        self.stored += sum(read.temporary is not None for read in found.reads)
+
+    def taken(self, digest: Digest) -> Taken:
+        return Taken(digest=digest, files=self.files, size_bytes=self.size_bytes, read=self.read, stored=self.stored)
 
 
 def take_file(root: Path, blobs: Path, path: Path) -> Digest:
@@ -133,39 +177,45 @@ def take_file(root: Path, blobs: Path, path: Path) -> Digest:
     return Digest(found.digest)
 
 
-def _look(
-    folder: Path, blobs: Path, index: IndexReader | None, desk: Desk, pool: Executor
-) -> Iterator[tuple[str, Stamp, bytes | None, Read | None]]:
-    """Every file in the order of the walk: with the digest that it had, if it did not change, or as it was read.
+def _read(folder: Path, batch: Batch, known: list[str | None], desk: Desk, pool: Executor, blobs: str) -> _Found:
+    """Reads the files whose digests are not known, and gives their bytes to the desk.
 
     Small files are read here, one after the other: threads would wait for each other longer than for the disk.
     """
-    window: deque[tuple[str, Stamp, bytes | None, Read | Future[Read | None] | None]] = deque()
-    above, place = f"{folder}/", str(blobs)
-    for name, stamp in walk(folder):
-        digest = None if index is None else index.find(name, stamp)
-        found: Read | Future[Read | None] | None = None
-        if digest is None or not _is_there(place, digest.hex()):
-            digest = None
-            if stamp.size_bytes > _LARGE_BYTES:
-                found = pool.submit(_take, above + name, desk.name(), place)
-            else:
-                found = _take(above + name, desk.name(), place)
-        window.append((name, stamp, digest, found))
-        while window and (len(window) > _WINDOW_FILES or not isinstance(window[0][3], Future) or window[0][3].done()):
-            yield from _first_of(window)
-    while window:
-        yield from _first_of(window)
+    names, stamps = batch
+    unread_bytes = sum(stamp.size_bytes for stamp in stamps)
+    if None not in known:
+        return _Found(names, stamps, [digest for digest in known if digest], known, [], unread_bytes)
+    above = f"{folder}/"
+    reads: dict[int, Read | None] = {}
+    waiting: dict[int, Future[Read | None]] = {}
+    for at in [at for at, digest in enumerate(known) if digest is None]:
+        unread_bytes -= stamps[at].size_bytes
+        if stamps[at].size_bytes > _LARGE_BYTES:
+            waiting[at] = pool.submit(_take, above + names[at], desk.name(), blobs)
+            continue
+        reads[at] = read = _take(above + names[at], desk.name(), blobs)
+        if read is not None and read.temporary is not None:
+            desk.place(read.temporary, read.digest, read.size_bytes)
+    for at, future in waiting.items():
+        reads[at] = read = future.result()
+        if read is not None and read.temporary is not None:
+            desk.place(read.temporary, read.digest, read.size_bytes)
+    there = [at for at in range(len(names)) if reads.get(at, ...) is not None]  # the others were removed meanwhile
+    done = {at: read for at, read in reads.items() if read is not None}
+    return _Found(
+        [names[at] for at in there],
+        [done[at].stamp or stamps[at] if at in done else stamps[at] for at in there],
+        [done[at].digest if at in done else known[at] or "" for at in there],
+        [_sure(done[at]) if at in done else known[at] for at in there],
+        list(done.values()),
+        unread_bytes,
+    )
 
 
-def _first_of(
-    window: deque[tuple[str, Stamp, bytes | None, Read | Future[Read | None] | None]],
-) -> Iterator[tuple[str, Stamp, bytes | None, Read | None]]:
-    name, stamp, digest, found = window.popleft()
-    if isinstance(found, Future):
-        found = found.result()
-    if digest is not None or found is not None:  # else it was removed meanwhile
-        yield name, stamp, digest, found
+def _sure(read: Read) -> str | None:
+    """Its digest, if a change after it was read would show in its stamp."""
+    return read.digest if read.stamp is not None and is_settled(read.stamp, read.read_ns) else None
 
 
 def _take(path: str, temporary: str, blobs: str) -> Read | None:
@@ -178,7 +228,7 @@ def _take(path: str, temporary: str, blobs: str) -> Read | None:
         raise StoreError("A file cannot be read.", given=f"{path}: {error.strerror}") from error
 
 
-def _is_there(blobs: str, digest: str) -> bool:
+def _is_there(blobs: Path, digest: str) -> bool:
     return os.path.exists(f"{blobs}/{digest[:2]}/{digest[2:]}")
 
 
@@ -272,6 +322,7 @@ def _take_whole(handle: int, size: int, temporary: str, blobs: str) -> tuple[str
     target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
     try:
         write_all(target, data)
+        set_hallmark(target, digest, os.fstat(target))
     finally:
         os.close(target)
     return digest, len(data), False
@@ -307,6 +358,7 @@ def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
         writer.join()
     if failed:
         raise failed[0]
+    set_hallmark(temporary, md5.hexdigest(), os.stat(temporary))
     return md5.hexdigest(), size
 
 
