@@ -94,7 +94,7 @@ class Store:
             return False
         if not is_folder(digest):
             return True
-        return next(lacking(self.files, self._leaves(digest)), None) is None
+        return next(lacking(self.files, self.leaves(digest)), None) is None
 
     def holds(self, digest: Digest) -> bool:
         """Whether the blob itself is here; of a folder, its listing."""
@@ -206,7 +206,7 @@ class Store:
                 elif is_folder(digest):
                     folders.append(digest)
         for folder in folders:  # all files were read, so what is asked of them is only whether they are there
-            leaves = self._leaves(folder)
+            leaves = self.leaves(folder)
             for leaf in lacking(self.files, leaves):
                 found.setdefault(leaf, Damage(digest=leaf, how="missing", within=folder))
             for leaf in [leaf for leaf, damage in found.items() if damage.within is None and leaf in leaves]:
@@ -264,12 +264,13 @@ class Store:
         elif not holds_bytes(place, digest):
             yield Damage(digest=digest, how="changed")
         elif is_folder(digest):
-            for _, leaves in self._leaves(digest):
+            for _, leaves in self.leaves(digest):
                 for leaf in leaves:
                     for damage in self._check(leaf):
                         yield replace(damage, within=digest)
 
-    def _leaves(self, folder: Digest) -> Shards:
+    def leaves(self, folder: Digest) -> Shards:
+        """The digests of a folder's files; raises what ``listing`` does."""
         shards = Shards()
         for entries in self.entries(folder):
             shards.add(entries.digests)

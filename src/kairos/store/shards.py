@@ -28,6 +28,27 @@ class Shards:
         for digest in digests:
             packed[digest[:2]] += bytes.fromhex(digest)
 
+    def update(self, other: Shards) -> None:
+        """Adds those of another."""
+        for shard, packed in other._packed.items():
+            self._packed[shard] += packed
+
+    def of(self, shard: str) -> list[Digest]:
+        """Those that begin with these two characters, each once, sorted."""
+        return [Digest(each.hex()) for each in sorted(self._each(shard))]
+
+    def counts(self) -> dict[str, int]:
+        """How many begin with which two characters, where there are any."""
+        return {shard: len(self._each(shard)) for shard, packed in self._packed.items() if packed}
+
+    def digests(self) -> Iterator[Digest]:
+        """All, each once, sorted."""
+        for _, digests in self:
+            yield from digests
+
+    def __len__(self) -> int:
+        return sum(self.counts().values())
+
     def __contains__(self, digest: str) -> bool:
         return not digest.endswith(".dir") and bytes.fromhex(digest) in self._each(digest[:2])
 
@@ -35,7 +56,7 @@ class Shards:
         """The first two characters, and the digests that have them, each once, sorted; ascending."""
         for shard, packed in self._packed.items():
             if packed:
-                yield shard, [Digest(each.hex()) for each in sorted(self._each(shard))]
+                yield shard, self.of(shard)
 
     def _each(self, shard: str) -> set[bytes]:
         packed = bytes(self._packed[shard])

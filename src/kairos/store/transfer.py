@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from kairos.errors import BlobDamaged, RemoteFailed, StoreError
 from kairos.store.blobs import Store
 from kairos.store.files import make_folder
-from kairos.store.folders import is_folder, parse_listing
+from kairos.store.folders import is_folder, read_listing
+from kairos.store.hallmarks import holds_bytes, set_hallmark
 from kairos.store.intake import Desk
 from kairos.store.places import UNKNOWN, Place
+from kairos.store.presence import Wanted, gather, look
+from kairos.store.shards import Shards, lacking
 from kairos.store.trying import Patience, Trying
 from kairos.values import Digest
 
 __all__ = ["Difference", "Moved", "compare", "pull", "push"]
 
-_LISTED = 8
-"""From so many blobs with the same first two characters on, it is quicker to list them than to ask for each."""
 _MOST_WAITING, _MOST_BYTES = 1_000, 64 << 20
 """After so many files, or bytes, those that were fetched get their names; no more is fetched again after a crash."""
 
@@ -96,20 +96,20 @@ def compare(
     Raises:
         RemoteFailed: the remote cannot be asked.
     """
+    new, deleted, missing = list[Digest](), list[Digest](), list[Digest]()
     with Trying(jobs, patience or Patience()) as trying:
         try:
-            wanted = _parts(store, roots)
-            found = _look(place, trying, wanted)
+            for digest, size_bytes in look(place, trying, gather(store, roots)):
+                if store.holds(digest):
+                    if size_bytes is None:
+                        new.append(digest)
+                else:
+                    (missing if size_bytes is None else deleted).append(digest)
         except StoreError:
             raise
         except OSError as error:
             raise _failed(error, "Nothing was changed.") from error
-    here = {digest for digest in wanted if store.holds(digest)}
-    return Difference(
-        new=tuple(digest for digest in wanted if digest in here and digest not in found),
-        deleted=tuple(digest for digest in wanted if digest not in here and digest in found),
-        missing=tuple(digest for digest in wanted if digest not in here and digest not in found),
-    )
+    return Difference(new=tuple(new), deleted=tuple(deleted), missing=tuple(missing))
 
 
 def push(
@@ -140,32 +140,38 @@ def push(
     tally = _Tally(told)
     with Trying(jobs, patience or Patience()) as trying:
         try:
-            wanted = _parts(store, roots)
-            found = _look(place, trying, wanted)
-            lacking = [digest for digest in wanted if not _has(store, found, digest)]
-            tally.total, tally.there = len(lacking), len(wanted) - len(lacking)
-            bad = set[Digest]()
-
-            def send(digest: Digest) -> tuple[Digest, int | None]:
-                return digest, _send(store, place, digest)
-
-            for are_folders in (False, True):  # leaves before trees
-                ready = (one for one in lacking if is_folder(one) is are_folders and _is_whole(store, one, bad))
-                for digest, size_bytes in trying.each(send, list(ready)):
-                    if size_bytes is not None:
-                        tally.add(size_bytes)
-                        continue
-                    bad.add(digest)
-                    if store.holds(digest):
-                        tally.damaged.append(digest)
-                    elif digest not in found:
-                        tally.missing.append(digest)
+            _push(store, place, trying, tally, gather(store, roots))
         except StoreError:
             raise
         except OSError as error:
             said = f"{tally.blobs:,} blobs were sent and stay; the next push sends only the rest."
             raise _failed(error, said) from error
     return tally.moved()
+
+
+def _push(store: Store, place: Place, trying: Trying, tally: _Tally, wanted: Wanted) -> None:
+    files, folders = Shards(), list[Digest]()
+    for digest, size_bytes in look(place, trying, wanted):
+        if _has(store, size_bytes, digest):
+            tally.there += 1
+            continue
+        tally.total += 1
+        if is_folder(digest):
+            folders.append(digest)
+        else:
+            files.add([digest])
+    bad = set[Digest]()
+
+    def send(digest: Digest) -> tuple[Digest, int | None]:
+        return digest, _send(store, place, digest)
+
+    whole = (folder for folder in folders if _is_whole(store, folder, bad))
+    for digest, size_bytes in chain(trying.each(send, files.digests()), trying.each(send, whole)):  # trees at last
+        if size_bytes is not None:
+            tally.add(size_bytes)
+            continue
+        bad.add(digest)
+        (tally.damaged if store.holds(digest) else tally.missing).append(digest)
 
 
 def pull(
@@ -224,37 +230,57 @@ def _pull(
     roots: list[Digest],
     anew: frozenset[Digest],
 ) -> None:
-    listings: dict[Digest, tuple[_Fetched | None, set[Digest]]] = {}
+    leaves = Shards()
+    leaves.add(root for root in roots if not is_folder(root))
     folders = [root for root in roots if is_folder(root)]
-    for root in folders:
-        if root not in anew and store.holds(root):
-            with suppress(BlobDamaged):  # then it is fetched
-                listings[root] = (None, set(store.listing(root).values()))
-    lacking = [root for root in folders if root not in listings]
-    tally.total = len(lacking)
-    for got in trying.each(fetch, lacking):
-        if _is_good(got, tally):
-            try:
-                files = parse_listing(Path(got.temporary).read_bytes(), got.digest)
-            except BlobDamaged:
-                tally.damaged.append(got.digest)
-                continue
-            listings[got.digest] = (got, set(files.values()))
-    leaves = {root for root in roots if not is_folder(root)}.union(*(files for _, files in listings.values()))
-    wanted = sorted(leaf for leaf in leaves if leaf in anew or not store.holds(leaf))
+    unread = [root for root in folders if root in anew or not _knows(store, root, leaves)]
+    tally.total = len(unread)
+    listings = [got for got in trying.each(fetch, unread) if _is_good(got, tally) and _is_listing(got, tally, leaves)]
+    wanted = Shards()
+    wanted.add(lacking(store.files, leaves))
+    wanted.add(leaf for leaf in anew if leaf in leaves)
     tally.total += len(wanted)
     tally.there = len(leaves) + len(folders) - tally.total
-    for got in trying.each(fetch, wanted):
+    for got in trying.each(fetch, wanted.digests()):
         if _is_good(got, tally):
             desk.place(got.temporary, got.digest, got.size_bytes)
             tally.add(got.size_bytes)
     desk.flush()
     bad = {*tally.missing, *tally.damaged}
-    for listing, leaves in listings.values():
-        if listing is not None and not leaves & bad:
-            desk.place(listing.temporary, listing.digest, listing.size_bytes)
-            tally.add(listing.size_bytes)
+    for got in listings:
+        if not bad or bad.isdisjoint(_listed(got).digests()):
+            desk.place(got.temporary, got.digest, got.size_bytes)
+            tally.add(got.size_bytes)
     desk.flush()
+
+
+def _knows(store: Store, folder: Digest, leaves: Shards) -> bool:
+    """Whether the folder's listing is here and can be read; then its files are added."""
+    if not store.holds(folder):
+        return False
+    try:
+        leaves.update(store.leaves(folder))
+    except BlobDamaged:  # then it is fetched
+        return False
+    return True
+
+
+def _is_listing(got: _Fetched, tally: _Tally, leaves: Shards) -> bool:
+    """Whether what was fetched can be read as one; then its files are added."""
+    try:
+        leaves.update(_listed(got))
+    except BlobDamaged:
+        tally.damaged.append(got.digest)
+        return False
+    return True
+
+
+def _listed(got: _Fetched) -> Shards:
+    leaves = Shards()
+    with open(got.temporary, "rb") as file:
+        for entries in read_listing(file, got.digest):
+            leaves.add(entries.digests)
+    return leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +309,9 @@ class _Fetch:
                 md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
             if md5 == digest.removesuffix(".dir"):
                 os.chmod(temporary, 0o444)
-                return _Fetched(digest, str(temporary), temporary.stat().st_size)
+                told = temporary.stat()
+                set_hallmark(str(temporary), digest, told)
+                return _Fetched(digest, str(temporary), told.st_size)
             temporary.unlink()
         return _Fetched(digest, "", 0, "damaged")
 
@@ -296,41 +324,17 @@ def _is_good(got: _Fetched, tally: _Tally) -> bool:
     return got.how == "good"
 
 
-def _parts(store: Store, roots: Iterable[Digest]) -> list[Digest]:
-    """These, and the files of those that are folders."""
-    parts = dict.fromkeys(roots)
-    for root in list(parts):
-        if is_folder(root) and store.holds(root):
-            parts.update(dict.fromkeys(store.listing(root).values()))
-    return list(parts)
-
-
-def _look(place: Place, trying: Trying, wanted: Collection[Digest]) -> dict[Digest, int]:
-    """Sizes of those that are there."""
-    shards = Counter(digest[:2] for digest in wanted)
-    listed = [shard for shard, count in shards.items() if count >= _LISTED and place.lists]
-    asked = [digest for digest in wanted if digest[:2] not in set(listed)]
-    is_wanted = set(wanted)
-    found: dict[Digest, int] = {}
-    for sizes in trying.each(place.sizes, listed):
-        found.update((digest, size) for digest, size in sizes.items() if digest in is_wanted)
-    for digest, size in zip(asked, trying.each(place.size, asked), strict=True):
-        if size is not None:
-            found[digest] = size
-    return found
-
-
-def _has(store: Store, found: Mapping[Digest, int], digest: Digest) -> bool:
-    """Whether the place has it, as far as its size tells; what is not here is as it is there."""
-    if digest not in found:
+def _has(store: Store, size_bytes: int | None, digest: Digest) -> bool:
+    """Whether the place has it, as far as its size there tells; what is not here is as it is there."""
+    if size_bytes is None:
         return False
-    if found[digest] == UNKNOWN or not store.holds(digest):
+    if size_bytes == UNKNOWN or not store.holds(digest):
         return True
-    return store.path(digest).stat().st_size == found[digest]
+    return store.path(digest).stat().st_size == size_bytes
 
 
-def _is_whole(store: Store, digest: Digest, bad: set[Digest]) -> bool:
-    return not is_folder(digest) or not store.holds(digest) or not bad & set(store.listing(digest).values())
+def _is_whole(store: Store, folder: Digest, bad: set[Digest]) -> bool:
+    return not bad or not store.holds(folder) or bad.isdisjoint(store.leaves(folder).digests())
 
 
 def _send(store: Store, place: Place, digest: Digest) -> int | None:
@@ -338,9 +342,7 @@ def _send(store: Store, place: Place, digest: Digest) -> int | None:
     if not store.holds(digest):
         return None
     path = store.path(digest)
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if md5 != digest.removesuffix(".dir"):
+    if not holds_bytes(path, digest):
         return None
     try:
         place.send(path, digest)

@@ -60,8 +60,8 @@ class Trying:
         self._gone.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def each(self, ask: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
-        """What ``ask`` says of each, in the order of the items; only some are on their way at once.
+    def each(self, ask: Callable[[Item], Answer], items: Iterable[Item], *, ahead: int = 8) -> Iterator[Answer]:
+        """What ``ask`` says of each, in the order of the items; for each job so many are on their way at once.
 
         Raises:
             OSError: the place failed for good; nothing more is asked.
@@ -70,7 +70,7 @@ class Trying:
         try:
             for item in items:
                 waiting.append(self._pool.submit(self.ask, ask, item))
-                while waiting and (len(waiting) > 8 * self.jobs or waiting[0].done()):
+                while waiting and (len(waiting) > ahead * self.jobs or waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
