@@ -63,6 +63,9 @@ class FailingPlace:
         self._within.fetch(digest, target)
         self.fetched.append(digest)
 
+    def abandon(self) -> None:
+        """See ``Place``."""
+
 
 def assert_leaves_before_trees(root: Path) -> None:
     """Whatever has a name below this folder is whole, and no listing is there before all of its files are."""

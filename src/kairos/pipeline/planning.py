@@ -118,7 +118,7 @@ class _Planner:
         )
         job.windows = partitions(spec, self._window)
         if spec.reads is not None:
-            marks = spec.reads.reader(self._prepared.project.root).marks(job.windows)
+            marks = spec.reads.marks(self._prepared.project.root, job.windows)
             job.marks = dict(zip(job.windows, marks, strict=True))
         return job
 

@@ -28,7 +28,7 @@ def ask_marks(root: Path, spec: StepSpec, windows: Sequence[Window]) -> list[Mar
         KairosError: the origin cannot be asked.
     """
     assert spec.reads is not None  # asked only of such sources
-    return list(spec.reads.reader(root).marks(windows))
+    return spec.reads.marks(root, windows)
 
 
 def refuse_changed_files(root: Path, job: Job) -> None:

@@ -44,6 +44,9 @@ class Place(Protocol):
     def fetch(self, digest: Digest, target: Path) -> None:
         """Gets a blob into a new file; its bytes are not checked."""
 
+    def abandon(self) -> None:
+        """Lets all threads that wait for the place go on at once, with an ``OSError``: nobody needs an answer."""
+
 
 def name_of(digest: Digest) -> str:
     """The path of a blob inside a place: ``files/md5/ab/cdef…``."""
@@ -96,3 +99,6 @@ class FolderPlace:
     def fetch(self, digest: Digest, target: Path) -> None:
         """See ``Place``."""
         clone_file(self._root / name_of(digest), target, "reflink")
+
+    def abandon(self) -> None:
+        """See ``Place``; a copy of a file ends by itself."""

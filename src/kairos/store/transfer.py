@@ -97,7 +97,7 @@ def compare(
         RemoteFailed: the remote cannot be asked.
     """
     new, deleted, missing = list[Digest](), list[Digest](), list[Digest]()
-    with Trying(jobs, patience or Patience()) as trying:
+    with Trying(jobs, patience or Patience(), place.abandon) as trying:
         try:
             for digest, size_bytes in look(place, trying, gather(store, roots)):
                 if store.holds(digest):
@@ -138,7 +138,7 @@ def push(
         RemoteFailed: the remote failed for good; what was sent stays, and the next push sends only the rest.
     """
     tally = _Tally(told)
-    with Trying(jobs, patience or Patience()) as trying:
+    with Trying(jobs, patience or Patience(), place.abandon) as trying:
         try:
             _push(store, place, trying, tally, gather(store, roots))
         except StoreError:
@@ -204,7 +204,7 @@ def pull(
     make_folder(store.root / "tmp")
     with (
         Desk(store.root / "tmp", store.files, most_waiting=_MOST_WAITING, most_bytes=_MOST_BYTES) as desk,
-        Trying(jobs, patience or Patience()) as trying,
+        Trying(jobs, patience or Patience(), place.abandon) as trying,
     ):
         try:
             _pull(store, desk, _Fetch(place, desk), trying, tally, list(dict.fromkeys(roots)), frozenset(anew))

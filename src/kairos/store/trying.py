@@ -38,15 +38,21 @@ class Patience:
             wait_s *= 2
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Trying:
     """Asks a place from several threads. When one has asked in vain for the last time, the others do not ask again.
 
-    Use it as a context manager.
+    Use it as a context manager; when it ends by an error, or by Ctrl-C, nobody waits for what is on its way.
     """
 
     jobs: int
     patience: Patience
+    abandon: Callable[[], None] = _nothing
+    """Lets those who wait for the place go on; called when all is given up."""
     _gone: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor = field(init=False)
 
@@ -58,6 +64,8 @@ class Trying:
 
     def __exit__(self, *error: object) -> None:
         self._gone.set()
+        if error[0] is not None:
+            self.abandon()
         self._pool.shutdown(cancel_futures=True)
 
     def each(self, ask: Callable[[Item], Answer], items: Iterable[Item], *, ahead: int = 8) -> Iterator[Answer]:
@@ -76,6 +84,7 @@ class Trying:
                 yield waiting.popleft().result()
         except BaseException:
             self._gone.set()
+            self.abandon()
             for future in waiting:
                 future.cancel()
             raise

@@ -20,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from kairos.errors import AdapterError, DataRefused, KairosError, UsageError
 from kairos.pipeline.origins.patience import Patience
+from kairos.pipeline.origins.watching import allow_silence
 from kairos.values import without_secrets
 
 __all__ = ["arguments_of", "told_errors", "with_patience"]
@@ -35,7 +36,9 @@ class _Paced(HTTPAdapter):
     def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
         """One request, also when dlt tries it again."""
         self._patience.pace()
-        return super().send(request, *args, **{**options, "timeout": self._patience.timeout_s})
+        answer = super().send(request, *args, **{**options, "timeout": self._patience.timeout_s})
+        allow_silence(_wait_s(answer))  # dlt waits for so long
+        return answer
 
 
 def with_patience(resource: DltResource, patience: Patience) -> DltResource:

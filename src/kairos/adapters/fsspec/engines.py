@@ -11,6 +11,7 @@ from typing import Any
 
 from kairos.adapters.fsspec.place import FsspecPlace
 from kairos.errors import AdapterMissing, SettingsError
+from kairos.pipeline.origins.watching import GRACE_S
 from kairos.store.places import Place
 from kairos.store.remotes import Remote, host_of
 
@@ -69,6 +70,7 @@ def open_place(remote: Remote) -> Place:
         lists=engine.lists,
         send_options={"method": remote.options.get("method", "post").lower()} if remote.scheme in _HTTP else {},
         environment=_environment(remote, engine),
+        silent_s=_seconds(remote, "timeout" if "timeout" in remote.options else "read_timeout", _READ_S) + GRACE_S,
     )
 
 

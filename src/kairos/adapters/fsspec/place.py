@@ -9,13 +9,16 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kairos.errors import without_addresses
+from kairos.pipeline.origins.watching import Silent, Watch
 from kairos.store.places import UNKNOWN, PlaceRefused, name_of
 from kairos.values import Digest
 
 __all__ = ["FsspecPlace"]
+
+Answer = TypeVar("Answer")
 
 _SAYS_NO = (
     "Credential",
@@ -43,6 +46,7 @@ class FsspecPlace:
         lists: Whether it can say what is there.
         send_options: Of the engine's ``put_file``.
         environment: Where credentials come from; told where they are refused.
+        silent_s: After how long without a byte a try is given up.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class FsspecPlace:
         lists: bool = True,
         send_options: Mapping[str, Any] | None = None,
         environment: str = "",
+        silent_s: float = 60.0,
     ) -> None:
         self.lists = lists
         self._connect = connect
@@ -61,12 +66,47 @@ class FsspecPlace:
         self._renames = renames
         self._send_options = dict(send_options or {})
         self._environment = environment
+        self._watch = Watch(silent_s)
         self._lock = threading.Lock()
         self._connected: Any = None
         self._folders: set[str] = set()
 
     def sizes(self, shard: str) -> Mapping[Digest, int]:
         """See ``Place``."""
+        return self._watched(lambda: self._sizes(shard))
+
+    def size(self, digest: Digest) -> int | None:
+        """See ``Place``."""
+        return self._watched(lambda: self._size(digest))
+
+    def send(self, source: Path, digest: Digest) -> None:
+        """See ``Place``."""
+        self._watched(lambda: self._send(source, digest))
+
+    def fetch(self, digest: Digest, target: Path) -> None:
+        """See ``Place``."""
+        self._watched(lambda: self._fetch(digest, target))
+
+    def abandon(self) -> None:
+        """See ``Place``."""
+        self._watch.abandon()
+
+    def _watched(self, ask: Callable[[], Answer]) -> Answer:
+        """What the engine answers, unless it goes silent; then the next try connects anew."""
+        try:
+            return self._watch.call(ask)
+        except Silent:  # who is still stuck may hold the lock: both are left to it
+            self._lock, self._connected = threading.Lock(), None
+            raise
+
+    @property
+    def _engine(self) -> Any:
+        with self._lock:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
+
+    def _sizes(self, shard: str) -> Mapping[Digest, int]:
         with self._translated():
             try:
                 entries = self._engine.ls(f"{self._root}/files/md5/{shard}", detail=True)
@@ -74,16 +114,14 @@ class FsspecPlace:
                 return {}
             return {Digest(shard + _last(entry["name"])): _size(entry) for entry in entries if entry["type"] == "file"}
 
-    def size(self, digest: Digest) -> int | None:
-        """See ``Place``."""
+    def _size(self, digest: Digest) -> int | None:
         with self._translated():
             try:
                 return _size(self._engine.info(self._path(digest)))
             except FileNotFoundError:
                 return None
 
-    def send(self, source: Path, digest: Digest) -> None:
-        """See ``Place``."""
+    def _send(self, source: Path, digest: Digest) -> None:
         with self._translated():
             engine, path = self._engine, self._path(digest)
             if not self._renames:
@@ -100,21 +138,13 @@ class FsspecPlace:
                     engine.rm_file(temporary)
                 raise
 
-    def fetch(self, digest: Digest, target: Path) -> None:
-        """See ``Place``."""
+    def _fetch(self, digest: Digest, target: Path) -> None:
         with self._translated():
             try:
                 self._engine.get_file(self._path(digest), str(target))
             except BaseException:
                 target.unlink(missing_ok=True)
                 raise
-
-    @property
-    def _engine(self) -> Any:
-        with self._lock:
-            if self._connected is None:
-                self._connected = self._connect()
-            return self._connected
 
     def _path(self, digest: Digest) -> str:
         return f"{self._root}/{name_of(digest)}".lstrip("/" if not self._root else "")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kairos.errors import GraphError
+from kairos.errors import AdapterError, GraphError
 from kairos.pipeline.origins.loading import opener
 from kairos.pipeline.origins.patience import Patience
-from kairos.pipeline.ports import Reader
-from kairos.values import Json, parse_duration
+from kairos.pipeline.origins.watching import GRACE_S, Silent, Watch
+from kairos.pipeline.ports import Mark, Reader
+from kairos.values import Json, Window, parse_duration
 
 __all__ = ["Origin", "host_of", "zone_of"]
 
@@ -68,6 +69,23 @@ class Origin(ABC):
             UsageError: the environment lacks a variable that it names.
         """
         return opener(self.backend())(self, root)
+
+    def marks(self, root: Path, windows: Sequence[Window]) -> list[Mark | None]:
+        """A watermark for each window; an origin that goes silent is asked anew, as often as it is tried.
+
+        Raises:
+            KairosError: it does not tell.
+        """
+        patience = self.patience()
+        for left in reversed(range(patience.tries)):
+            try:
+                return Watch(patience.timeout_s + GRACE_S).call(lambda: list(self.reader(root).marks(windows)))
+            except Silent as error:
+                if not left:
+                    raise AdapterError(
+                        "An origin went silent when it was asked for a watermark.", given=str(error)
+                    ) from None
+        raise AssertionError("tries is 1 or more")
 
     @abstractmethod
     def backend(self) -> str:

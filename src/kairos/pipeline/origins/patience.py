@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kairos.errors import KairosError, UsageError
+from kairos.pipeline.origins.watching import allow_silence
 
 __all__ = ["Patience"]
 
@@ -59,7 +60,7 @@ class Patience:
                     raise
                 own_s = _FIRST_WAIT_S * 2 ** (self.tries - 1 - left)
                 asked_s = error.facts.get("wait_s") or 0.0
-                self.sleep(min(max(own_s, float(asked_s)), _LONGEST_WAIT_S))
+                self._rest(min(max(own_s, float(asked_s)), _LONGEST_WAIT_S))
         raise AssertionError("tries is 1 or more")
 
     def pace(self) -> None:
@@ -74,7 +75,11 @@ class Patience:
         else:
             now_s, at_s = _turn(self.turns, every_s, self.elapsed_s)
         if at_s > now_s:
-            self.sleep(at_s - now_s)
+            self._rest(at_s - now_s)
+
+    def _rest(self, seconds: float) -> None:
+        allow_silence(seconds)
+        self.sleep(seconds)
 
 
 def _turn(file: Path, every_s: float, elapsed_s: Callable[[], float]) -> tuple[float, float]:

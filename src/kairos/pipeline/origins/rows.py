@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kairos.errors import DataRefused
+from kairos.errors import AdapterError, DataRefused
 from kairos.pipeline.origins.patience import Patience
+from kairos.pipeline.origins.watching import GRACE_S, Silent, Watch
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +29,7 @@ class Rows:
     """
 
     def __init__(self, batches: Batches, patience: Patience | None = None) -> None:
-        self._batches = batches
+        self._batches = batches if patience is None else lambda: _watched(batches, patience.timeout_s)
         self._patience = patience or Patience(tries=1)
 
     @classmethod
@@ -38,7 +39,9 @@ class Rows:
 
     def map(self, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Rows:
         """The rows after ``change``, which is called with one batch at a time."""
-        return Rows(lambda: map(change, self._batches()), self._patience)
+        changed = Rows(lambda: map(change, self._batches()))
+        changed._patience = self._patience
+        return changed
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """The rows piece by piece; a connection that is lost in the middle is the caller's to see to."""
@@ -61,6 +64,15 @@ class Rows:
             The number of rows, and the columns.
         """
         return self._patience.call(lambda: write_batches(self._batches(), path))
+
+
+def _watched(batches: Batches, timeout_s: float) -> Iterator[pl.DataFrame]:
+    try:
+        yield from Watch(timeout_s + GRACE_S).items(batches)
+    except Silent as error:
+        raise AdapterError(
+            "An origin went silent in the middle of a source's rows.", given=str(error), passing=True
+        ) from None
 
 
 def write_batches(batches: Iterator[pl.DataFrame], path: Path) -> tuple[int, list[str]]:
