@@ -156,7 +156,12 @@ class Window:
                 end += timedelta(days=1)
             except OverflowError:
                 raise UsageError("A window ends after the last day there is.", given=text) from None
-        return cls(parse_moment(left), end)
+        start = parse_moment(left)
+        if end < start:
+            raise UsageError(
+                "A window ends before it starts.", given=text, accepted="START..END, the earlier one first"
+            )
+        return cls(start, end)
 
     @property
     def days(self) -> float:

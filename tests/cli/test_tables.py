@@ -113,14 +113,33 @@ def test_a_folder_is_one_table_if_its_files_are_alike(
         (("data", "diff", "stations.csv", "stations.csv", "--key", "statoin"), "Did you mean 'station'"),
         (("data", "diff", "stations.csv", "stations.csv@--output=x"), "There is no"),
         (("data", "show", "p.py.dvc"), "There is no"),
+        (("data", "diff", "ragged.csv", "stations.csv"), "ragged.csv cannot be read as CSV"),
+        (("data", "diff", "stations.csv", "late.csv"), "late.csv cannot be read as CSV"),
+        (("data", "contract", "infer", "late.csv"), "late.csv cannot be read as CSV"),
+        (("data", "diff", "p.py", "stations.csv", "--key", "name"), "p.py cannot be read as CSV"),
+        (("run", "--window", "2011-02-01..2011-01-01"), "given:    2011-02-01..2011-01-01"),
         (("data", "show", "stations.csv", "-n", "0"), "not a whole number"),
     ],
 )
 def test_what_is_not_there_is_named(versions: Path, type_in: Type, words: tuple[str, ...], said: str) -> None:
     """With what is accepted."""
+    Path("ragged.csv").write_text("station,name\n1,A\n2,B,C\n")
+    Path("late.csv").write_text("station,name\n" + "1,A\n" * 20_000 + "one,A\n")
     done = type_in(versions, *words)
     assert done.code in (1, 2)
     assert said in done.err
+
+
+def test_a_value_that_is_no_table_is_none(tmp_path: Path, type_in: Type) -> None:
+    """A list is not told as a CSV whose columns are called as its items."""
+    (tmp_path / "kairos.toml").write_text(
+        '[project]\nname = "p"\npipeline = "p.py"\nwindow = "2011-01-01..2011-01-02"\n'
+    )
+    (tmp_path / "p.py").write_text("from kairos import step\n@step\ndef levels() -> list: return [1, 2]\n")
+    assert type_in(tmp_path, "run").code == 0
+    said = type_in(tmp_path, "data", "show", "levels")
+    assert said.code == 2
+    assert "is no table" in said.err
 
 
 def test_a_damaged_blob_is_not_compared(versions: Path, type_in: Type) -> None:

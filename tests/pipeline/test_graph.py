@@ -152,6 +152,10 @@ MISTAKES = {
     "lazy frame": ("import polars as pl\n@step\ndef a() -> pl.LazyFrame: ...", r"Return frame.collect\(\)"),
     "yield": ("@step\ndef a():\n  yield 1", "Step 'a' yields; a step returns its result"),
     "async": ("@step\nasync def a(): return 1", "Step 'a' is 'async'"),
+    "an option": (
+        'x = 1\n@step(timeout="200ms")\ndef a(): return 1',
+        r"pipeline.py, line \d+: A length of time .*'7d'\.$",
+    ),
     "no steps": ("x = 1", "pipeline.py declares no steps"),
 }
 

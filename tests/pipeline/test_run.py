@@ -129,12 +129,29 @@ def test_a_result_that_is_gone_is_made_again(place: Place) -> None:
     assert second.models == first.models
 
 
+def test_a_param_that_may_be_text_takes_text(place: Place) -> None:
+    """Its annotation says so; and a whole number is a number."""
+    text = "@step\ndef a(*, n: int | str = 1, x: float = 0.5, y=None): return [n, x, y]"
+    assert place.run(text, params={"a": {"n": "all", "x": 1, "y": "z"}}).ok
+
+
 MISTAKES = [
     ({"params": {"featurs": {"lag": 1}}}, UsageError, r"no step 'featurs'.*Did you mean 'features'\?"),
     ({"params": {"features": {"lags": 1}}}, UsageError, r"'features' has no param 'lags'. Accepted: lag, by.*'lag'\?"),
     ({"params": {"split": {"x": 1}}}, UsageError, r"'split' has no param 'x'. Accepted: it has none"),
     ({"params": {"features": {"lag": object()}}}, UsageError, r"A param of step 'features' cannot be written down"),
     ({"params": {"demand": {"seed": "x"}}}, UsageError, r"The seed of step 'demand' is no whole number. Given: x"),
+    ({"params": {"features": {"lag": "3"}}}, UsageError, r"'lag' of step 'features' is a whole number. Given: 3. Acc"),
+    (
+        {"text": "@step\ndef a(*, n: bool = True): return n", "params": {"a": {"n": "False"}}},
+        UsageError,
+        "true or false",
+    ),
+    (
+        {"text": "@step\ndef a(*, n=True): return n", "params": {"a": {"n": 0}}},
+        UsageError,
+        "is a truth value. Given: 0",
+    ),
     ({"targets": ["demnd"]}, UsageError, r"'demnd' names no artifact.*Did you mean 'demand'\?"),
     ({"force": ["rental"]}, UsageError, r"no step 'rental'.*Did you mean 'rentals'\?"),
     ({"text": "@step\ndef a(*, n): return n"}, UsageError, r"Step 'a' needs a value for 'n'. Type: -p a.n=VALUE"),

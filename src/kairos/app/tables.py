@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kairos.app.project import Project
 from kairos.errors import BlobDamaged, NotFound, UsageError, did_you_mean
-from kairos.experiments.runs import find_run, runs
+from kairos.experiments.ports import RunRecord
+from kairos.experiments.runs import RUN_KINDS, find_run, runs
 from kairos.pipeline.diff.files import Format, TableFiles, format_of
 from kairos.store.pointers import Pointer, read_pointer
 from kairos.values import Digest, VersionRef
@@ -107,7 +108,7 @@ def _of_last_run(project: Project, name: str) -> TableFiles:
     if not found:
         known = sorted({output for run in runs(project.ledger) for output in run.outputs})
         raise NotFound(f"There is no {name!r}.", accepted=_ACCEPTED, hint=did_you_mean(name, known))
-    return _stored(project, found[-1].outputs[name], f"{name}@{found[-1].run}", "")
+    return _made(project, found[-1], name, f"{name}@{found[-1].run}")
 
 
 def _of_run(project: Project, name: str, ref: str, what: str) -> TableFiles | None:
@@ -126,7 +127,16 @@ def _of_run(project: Project, name: str, ref: str, what: str) -> TableFiles | No
             accepted=", ".join(sorted(found.outputs)) or "nothing: it failed",
             hint=did_you_mean(name, found.outputs),
         )
-    return _stored(project, found.outputs[name], what, "")
+    return _made(project, found, name, what)
+
+
+def _made(project: Project, run: RunRecord, name: str, what: str) -> TableFiles:
+    """What a run made; a value that would only look like a table as text is none."""
+    body = list(project.ledger.read(kinds=RUN_KINDS, subject=run.run))[-1].body
+    kinds = {output["name"]: output.get("kind") for step in body["steps"] for output in step["outputs"]}
+    if kinds[name] == "json":
+        raise UsageError(f"{what} is no table.", given="a value of plain Python", accepted=_ACCEPTED)
+    return _stored(project, run.outputs[name], what, "")
 
 
 def _of_revision(project: Project, path: Path, revision: str, what: str, workdir: Path) -> TableFiles | None:

@@ -47,7 +47,7 @@ def gc(args: Namespace) -> int:
     elif found.removed and args.dry_run:
         say("Nothing was removed. To remove it, leave out --dry-run.")
     elif found.removed:
-        say(f"{_blobs(len(found.removed))} were removed.")
+        say(f"{_blobs(len(found.removed), 'was', 'were')} removed.")
     return 0
 
 
@@ -58,24 +58,23 @@ def waiting(held_by: tuple[Holder, ...], *, as_json: bool) -> None:
 
 
 def _tell(plan: Collection, args: Namespace, grace: str) -> None:
-    say(f"{_blobs(plan.kept)} are needed:")
+    say(f"{_blobs(plan.kept, 'is', 'are')} needed:")
     say(*(f"  {plan.kept_by[kind]:,} {words}" for kind, words in _REASONS.items() if plan.kept_by.get(kind)))
     if plan.young:
-        say(
-            f"{_blobs(plan.young)} are needed by nobody and younger than {grace}: kept, as somebody may be making them."
-        )
+        those = _blobs(plan.young, "is", "are")
+        say(f"{those} needed by nobody and younger than {grace}: kept, as somebody may be making them.")
     if plan.unknown:
         say(f"Files of {len(plan.unknown):,} folders are not known, as their listings are not here:")
         say(*(f"  {who}" for who in plan.unknown[:_SHOWN]))
     if not plan.removed:
         say("Nothing is to be removed.")
         return
-    say(f"{_blobs(len(plan.removed))} are needed by nobody, {plan.size_bytes / 1e6:,.4g} MB:")
+    say(f"{_blobs(len(plan.removed), 'is', 'are')} needed by nobody, {plan.size_bytes / 1e6:,.4g} MB:")
     for one in plan.removed[:_SHOWN]:
         say(f"  {one.digest}  {one.size_bytes / 1e6:,.4g} MB  {one.was or 'no fact and no pointer names it'}")
     if len(plan.removed) > _SHOWN:
         say(f"  and {len(plan.removed) - _SHOWN:,} more")
 
 
-def _blobs(count: int) -> str:
-    return f"{count:,} {'blob' if count == 1 else 'blobs'}"
+def _blobs(count: int, one: str, many: str) -> str:
+    return f"{count:,} {f'blob {one}' if count == 1 else f'blobs {many}'}"

@@ -53,6 +53,11 @@ def draft_contract(table: TableFiles, *, name: str, fewest: Callable[[int], int]
         DataRefused: the table has no rows, so nothing can be said.
         StoreError: it cannot be read.
     """
+    with table.named():
+        return _drafted(table, name=name, fewest=fewest)
+
+
+def _drafted(table: TableFiles, *, name: str, fewest: Callable[[int], int]) -> str:
     scan, schema = table.scan(), table.schema()
     rows = int(scan.select(pl.len()).collect(engine="streaming").item())
     if not rows:

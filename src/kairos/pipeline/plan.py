@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,6 +167,28 @@ def code_digest(made: Fingerprint) -> str:
     return hashlib.sha256(canonical_json(made.code)).hexdigest()
 
 
+def _check_kind(spec: StepSpec, name: str, default: Any, value: Any) -> None:
+    """Refuses text for a number, and anything but a truth value for one: the text ``False`` is true.
+
+    Only where the declaration says so and nothing else: a default of that type, and no annotation of another.
+    """
+    kind = type(default)
+    parameter = inspect.signature(spec.function).parameters.get(name)
+    if parameter is None or kind not in (bool, int, float):
+        return
+    if parameter.annotation not in (inspect.Parameter.empty, kind, kind.__name__):
+        return
+    if value is not None and (isinstance(value, str) or (kind is bool and not isinstance(value, bool))):
+        raise UsageError(
+            f"The param {name!r} of step {spec.name!r} is {_KINDS[kind]}.",
+            given=value,
+            accepted="true or false" if kind is bool else f"a number, as in {spec.name}.{name}={default}",
+        )
+
+
+_KINDS = {bool: "a truth value", int: "a whole number", float: "a number"}
+
+
 def _setting(node: Node, given: Mapping[str, Any]) -> Setting:
     spec = node.spec
     known = {**spec.params, **({"seed": spec.seed} if spec.takes_seed else {})}
@@ -176,6 +199,9 @@ def _setting(node: Node, given: Mapping[str, Any]) -> Setting:
                 accepted=", ".join(known) or "it has none",
                 hint=did_you_mean(name, known),
             )
+    for name, default in spec.params.items():
+        if name in given:
+            _check_kind(spec, name, default, given[name])
     params = {**known, **given}
     missing = [name for name, value in params.items() if value is REQUIRED]
     if missing:

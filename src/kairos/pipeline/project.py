@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from kairos.errors import GraphError, StepFailed, without_addresses
+from kairos.errors import GraphError, KairosError, StepFailed, without_addresses
 from kairos.pipeline.captured import SKIPPED, Captured, CapturedFinder, capture
 
 __all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "unload_module"]
@@ -85,6 +85,8 @@ def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = N
         except GraphError:
             raise
         except Exception as error:
+            if isinstance(error, KairosError) and is_ours(error):  # an option of a decorator that cannot be used
+                raise _placed(error, own_place(error, source.root)) from error
             raise StepFailed(
                 f"{source.file} cannot be loaded: {type(error).__name__}: {error}.",
                 step=None,
@@ -92,6 +94,12 @@ def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = N
                 traceback=own_traceback(error, source.root),
             ) from error
     return module
+
+
+def _placed(error: KairosError, place: str) -> GraphError:
+    return GraphError(
+        f"{place}: {error.what}", given=error.given, accepted=error.accepted, hint=error.hint, **error.facts
+    )
 
 
 def unload_module(source: PipelineSource) -> None:

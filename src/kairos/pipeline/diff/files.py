@@ -50,7 +50,7 @@ class TableFiles:
             StoreError: it cannot be read as what it seems to be.
         """
         paths = list(self.paths)
-        with self._named():
+        with self.named():
             match self.format:
                 case "parquet":
                     return pl.scan_parquet(paths, glob=False)
@@ -67,7 +67,7 @@ class TableFiles:
         Raises:
             StoreError: as for ``scan``.
         """
-        with self._named():
+        with self.named():
             return self.scan().collect_schema()
 
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -77,11 +77,34 @@ class TableFiles:
             StoreError: as for ``scan``; also from the middle of the table.
         """
         rows = min(max(_CELLS // max(len(self.schema()), 1), _FEWEST_ROWS), _MOST_ROWS)
-        with self._named():
+        with self.named():
             yield from self.scan().collect_batches(chunk_size=rows, maintain_order=True, engine="streaming")
 
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first rows.
+
+        Raises:
+            StoreError: as for ``scan``.
+        """
+        with self.named():
+            return self.scan().head(rows).collect()
+
+    def height(self) -> int:
+        """The number of rows.
+
+        Raises:
+            StoreError: as for ``scan``.
+        """
+        with self.named():
+            return int(self.scan().select(pl.len()).collect(engine="streaming").item())
+
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def named(self) -> Iterator[None]:
+        """What goes wrong while it is read is told with its name.
+
+        Raises:
+            StoreError: as for ``scan``.
+        """
         try:
             yield
         except (pl.exceptions.PolarsError, OSError) as error:

@@ -41,6 +41,10 @@ def shape_of(before: pl.Schema, after: pl.Schema, key: Sequence[str]) -> Shape:
         UsageError: a column of the key is not in both, or the tables have no column in common.
     """
     common = [name for name in after if name in before]
+    if not common:
+        raise UsageError(
+            "The two tables have no column in common.", given=f"{', '.join(before)} and {', '.join(after)}"
+        )
     for name in key:
         if name not in common:
             where = "neither" if name not in before and name not in after else "only one"
@@ -49,10 +53,6 @@ def shape_of(before: pl.Schema, after: pl.Schema, key: Sequence[str]) -> Shape:
                 accepted=", ".join(common),
                 hint=did_you_mean(name, common),
             )
-    if not common:
-        raise UsageError(
-            "The two tables have no column in common.", given=f"{', '.join(before)} and {', '.join(after)}"
-        )
     types = {name: _common_type(before[name], after[name]) for name in common}
     return Shape(key=tuple(dict.fromkeys(key)), types=types)
 

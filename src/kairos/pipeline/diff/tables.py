@@ -109,8 +109,7 @@ def _parts(before: TableFiles, after: TableFiles, shape: Shape) -> int:
     """So many that one part of both fits into memory; 1 if they fit as they are."""
     size = 0.0
     for files in (before, after):
-        head = files.scan().head(1000).collect()
-        rows = files.scan().select(pl.len()).collect(engine="streaming").item()
+        head, rows = files.head(1000), files.height()
         if head.height:
             size += shape.comparable(head).estimated_size() / head.height * rows
     return min(max(round(size / _PART_BYTES + 0.5), 1), _MOST_PARTS)
