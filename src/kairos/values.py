@@ -32,6 +32,7 @@ __all__ = [
     "parse_duration",
     "parse_moment",
     "plain",
+    "size_text",
     "unplain",
     "without_secrets",
 ]
@@ -74,6 +75,15 @@ def parse_duration(text: str) -> timedelta:
         return timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
     except OverflowError:
         raise UsageError("A length of time is longer than time is.", given=text, accepted="up to 999999999d") from None
+
+
+def size_text(size_bytes: int) -> str:
+    """Writes a number of bytes for people.
+
+    >>> size_text(231_342), size_text(10)
+    ('0.2313 MB', '10 bytes')
+    """
+    return f"{size_bytes / 1e6:,.4g} MB" if size_bytes >= 1000 else f"{size_bytes} byte{'s' * (size_bytes != 1)}"
 
 
 def duration_text(length: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -132,3 +133,16 @@ def test_an_old_hallmark_is_set_anew_by_who_reads_the_bytes(
     overwrite(path)
     assert not holds_bytes(path, digest)
     assert not has_hallmark(digest, path.stat(), real + TRUSTED_S)
+
+
+def test_a_disk_that_is_only_read_is_read(store: Store, folder: Digest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hallmark can be set there: what is whole is whole all the same, and what is damaged is named."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    overwrite(store.path(store.listing(folder)["b"]))
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real + TRUSTED_S)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert [damage.digest for damage in store.verify()] == [store.listing(folder)["b"]]

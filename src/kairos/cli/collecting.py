@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json
-from kairos.values import duration_text, parse_duration, plain
+from kairos.values import duration_text, parse_duration, plain, size_text
 
 if TYPE_CHECKING:
     from kairos.app.garbage import Collection
@@ -69,9 +69,9 @@ def _tell(plan: Collection, args: Namespace, grace: str) -> None:
     if not plan.removed:
         say("Nothing is to be removed.")
         return
-    say(f"{_blobs(len(plan.removed), 'is', 'are')} needed by nobody, {plan.size_bytes / 1e6:,.4g} MB:")
+    say(f"{_blobs(len(plan.removed), 'is', 'are')} needed by nobody, {size_text(plan.size_bytes)}:")
     for one in plan.removed[:_SHOWN]:
-        say(f"  {one.digest}  {one.size_bytes / 1e6:,.4g} MB  {one.was or 'no fact and no pointer names it'}")
+        say(f"  {one.digest}  {size_text(one.size_bytes)}  {one.was or 'no fact and no pointer names it'}")
     if len(plan.removed) > _SHOWN:
         say(f"  and {len(plan.removed) - _SHOWN:,} more")
 

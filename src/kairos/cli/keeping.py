@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json
-from kairos.values import plain
+from kairos.values import plain, size_text
 
 __all__ = ["verify"]
 
@@ -31,7 +31,7 @@ def verify(args: Namespace) -> int:
         if one.how == "changed" or one.is_served:
             whose = f", needed by {', '.join(one.needed_by[:5])}" if one.needed_by else ", needed by no fact"
             say(f"{one.digest} is {'damaged' if one.how == 'changed' else 'missing'}{whose}")
-    read = f"{found.blobs} blobs, {found.size_bytes / 1e6:.4g} MB"
+    read = f"{found.blobs} blobs, {size_text(found.size_bytes)}"
     gone = sum(one.how == "missing" and not one.is_served for one in found.harmed)
     if found.is_sound:
         say(f"The store is sound: {read}, each as it was stored.")

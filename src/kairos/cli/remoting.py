@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json, table
 from kairos.cli.tracking import NOTHING_TRACKED
-from kairos.values import plain, without_secrets
+from kairos.values import plain, size_text, without_secrets
 
 if TYPE_CHECKING:
     from kairos.app.remotes import Fetched, Sent
@@ -56,7 +56,7 @@ def _told(args: Namespace, found: Sequence[Sent] | Sequence[Fetched], line: str,
         return 0 if is_whole else 1
     for one in found:
         moved = one.moved
-        say(f"{one.remote}  {line.format(_count(moved.blobs), f'{moved.size_bytes / 1e6:.4g} MB', f'{moved.there:,}')}")
+        say(f"{one.remote}  {line.format(_count(moved.blobs), size_text(moved.size_bytes), f'{moved.there:,}')}")
         say(*(f"  {digest} {lacking}" for digest in moved.missing))
         say(*(f"  {digest} {damaged}" for digest in moved.damaged))
         for each in getattr(one, "placed", ()):

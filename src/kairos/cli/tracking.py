@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import say, show_json
-from kairos.values import plain
+from kairos.values import plain, size_text
 
 __all__ = ["NOTHING_TRACKED", "add", "checkout", "status"]
 
@@ -24,7 +24,7 @@ def add(args: Namespace) -> int:
         return 0
     for one in found:
         files = f"{one.files:,} {'file' if one.files == 1 else 'files'}"
-        say(f"{one.path}  {one.digest}  {files}, {one.size_bytes / 1e6:.4g} MB")
+        say(f"{one.path}  {one.digest}  {files}, {size_text(one.size_bytes)}")
     return 0
 
 

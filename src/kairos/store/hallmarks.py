@@ -55,7 +55,7 @@ def set_hallmark(handle: int | str, digest: str, told: os.stat_result) -> None:
         told: What the system says of it.
     """
     at_ns = int(time.time()) * _SECOND_NS + _mark(digest, told)
-    with suppress(PermissionError):  # somebody else's blob: it is read again next time
+    with suppress(OSError):  # somebody else's blob, or a disk that is only read: it is read again next time
         os.utime(handle, ns=(at_ns, at_ns))
 
 

@@ -144,7 +144,7 @@ def push(
         except StoreError:
             raise
         except OSError as error:
-            said = f"{tally.blobs:,} blobs were sent and stay; the next push sends only the rest."
+            said = f"At least {tally.blobs:,} blobs were sent and stay; the next push sends only the rest."
             raise _failed(error, said) from error
     return tally.moved()
 
@@ -213,7 +213,7 @@ def pull(
             raise
         except OSError as error:
             desk.flush()
-            said = f"{tally.blobs:,} blobs were fetched and stay; the next pull fetches only the rest."
+            said = f"At least {tally.blobs:,} blobs were fetched and stay; the next pull fetches only the rest."
             raise _failed(error, said) from error
         except BaseException:
             desk.flush()
