@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from kairos.errors import NotFound, StoreError
 from kairos.store import Store
-from kairos.store.pointers import Pointer, prepare_dvc, read_pointer, track
+from kairos.store.ignoring import ignore_of
+from kairos.store.pointer_files import Pointer, read_pointer
+from kairos.store.pointers import prepare_dvc, track
 from kairos.store.yaml12 import dump_yaml, load_yaml
 from tests.store.real_dvc import dvc
 
@@ -63,6 +65,10 @@ def test_kairos_and_dvc_add_write_the_same(project: Path, store: Store, git: boo
     script.write_text("true\n")
     script.chmod(0o755)
     paths = [project / "data", project / "raw" / "hours: 1.csv", script]
+    (project / ".dvcignore").write_text("*.tmp\n")
+    (project / "data" / "left.tmp").write_text("")
+    (project / "data" / ".git").mkdir()
+    (project / "data" / ".git" / "HEAD").write_text("")
     if git:
         subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     prepare_dvc(project)
@@ -77,13 +83,23 @@ def test_kairos_and_dvc_add_write_the_same(project: Path, store: Store, git: boo
     assert (project / "raw" / ".gitignore").exists() == git
 
     assert read_pointer(pointers[0]) == Pointer(
-        path=project / "data", digest=store.put_folder(project / "data"), size_bytes=11, files=6
+        path=project / "data",
+        digest=store.put_folder(project / "data", ignore=ignore_of(project / "data")),
+        size_bytes=11,
+        files=6,
     )
     pointer = read_pointer(pointers[1])
     assert (pointer.size_bytes, pointer.files) == (15, None)
     store.checkout(pointer.digest, project / "copy.csv")
     assert (project / "copy.csv").read_text() == "hour,users\n1,2\n"
     assert store.verify() == []
+
+
+def test_an_ignore_file_inside_of_data_is_refused(project: Path, store: Store) -> None:
+    """As ``dvc add`` refuses it: whoever gets the data elsewhere would see other files."""
+    (project / "data" / "sub" / ".dvcignore").write_text("same\n")
+    with pytest.raises(StoreError, match="belongs beside data"):
+        track(store, project / "data")
 
 
 def blobs(store: Store) -> list[Path]:
@@ -139,17 +155,21 @@ GOOD = "outs:\n- md5: 60b725f10c9c85c70d97880dfe8191b3\n  size: 2\n  hash: md5\n
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GOOD.replace("  hash: md5\n", ""), "hash"),
         (GOOD.replace("60b7", "../.."), "digest"),
         (GOOD.replace("size: 2", "size: two"), "size"),
-        (GOOD + GOOD.removeprefix("outs:\n"), "length"),
-        (GOOD + "deps:\n- path: elsewhere\n", "deps"),
+        (GOOD.replace("hash: md5", "hash: sha256"), "sha256"),
+        (GOOD.replace("md5: 60b725f10c9c85c70d97880dfe8191b3", "etag: x"), "etag"),
+        (GOOD.replace("path: a", "path: s3://bucket/a"), "cloud"),
+        (GOOD.replace("md5: 60b725f10c9c85c70d97880dfe8191b3\n  ", ""), "no digest"),
+        (GOOD + GOOD.removeprefix("outs:\n"), "several outputs"),
+        ("<<<<<<< ours\n" + GOOD + "=======\n", "conflicts"),
+        ("outs: []", "outs"),
         ("outs: [", "flow"),
-        ("", "null"),
+        ("", "NoneType"),
     ],
 )
-def test_pointer_of_another_kind_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    """DVC 2, imports, several outputs, what is no pointer: refused with the reason, and never overwritten."""
+def test_pointer_that_cannot_be_used_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """Named by other than MD5, in a cloud, with conflicts, no pointer at all: the reason is told, nothing written."""
     pointer = tmp_path / "a.dvc"
     pointer.write_text(text)
     (tmp_path / "a").write_text("a\n")
@@ -158,6 +178,27 @@ def test_pointer_of_another_kind_is_refused(tmp_path: Path, text: str, reason: s
     with pytest.raises(StoreError, match="cannot be used"):
         track(Store(tmp_path / "cache"), tmp_path / "a")
     assert pointer.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("more", "typed"),
+    [
+        ("deps:\n- path: elsewhere\n", "dvc update a.dvc"),
+        ("cmd: echo\n", "dvc repro a.dvc"),
+        ("wdir: ..\n", "dvc"),
+        ("new: 1\n", "dvc"),
+    ],
+)
+def test_pointer_of_another_command_is_read_and_not_written(tmp_path: Path, more: str, typed: str) -> None:
+    """Imports and stages: read as they are; adding data over them is refused, with what to type."""
+    pointer = tmp_path / "a.dvc"
+    pointer.write_text(GOOD + more)
+    (tmp_path / "a").write_text("a\n")
+    assert read_pointer(pointer).digest == "60b725f10c9c85c70d97880dfe8191b3"
+    with pytest.raises(StoreError, match="cannot be used to add data") as caught:
+        track(Store(tmp_path / "cache"), tmp_path / "a")
+    assert typed in str(caught.value)
+    assert pointer.read_text() == GOOD + more
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:

@@ -1,25 +1,31 @@
-"""Data beside the code: what is tracked, how it stands, and how it comes back."""
+"""Data beside the code: how what is tracked stands, and how it comes back."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from kairos.app.project import Project
+from kairos.app.tracked import all_tracked, inside, tracked
 from kairos.app.using import uses_store
-from kairos.errors import NotFound, StoreError
+from kairos.errors import StoreError
 from kairos.store.difference import changes
+from kairos.store.dvc_config import read_dvc_settings
 from kairos.store.files import Link
-from kairos.store.pointers import Pointer, prepare_dvc, read_pointer, track
+from kairos.store.ignoring import Ignore, ignore_of
+from kairos.store.old_layout import OldStore
+from kairos.store.pointer_files import Pointer, read_pointer
+from kairos.store.pointers import prepare_dvc, track
 from kairos.values import Digest
 
-__all__ = ["Put", "Standing", "add", "checkout", "standing", "tracked"]
+__all__ = ["Put", "Standing", "add", "checkout", "standing"]
 
-State = Literal["unchanged", "changed", "missing", "not stored"]
+State = Literal["unchanged", "changed", "missing", "not stored", "not readable"]
 
 _SHOWN = 20
 """Names of changed files that are told of a folder."""
@@ -43,30 +49,15 @@ class Standing:
     path: str
     """Inside the project."""
     state: State
-    """``missing``: nothing lies there; ``not stored``: the store lacks the bytes that the pointer names."""
+    """``missing``: nothing lies there; ``not stored``: the store lacks the bytes that the pointer names;
+    ``not readable``: what is said of it is of no use here, and ``names`` says why."""
     added: int = 0
     removed: int = 0
     changed: int = 0
     names: tuple[str, ...] = ()
     """Of some of these files, with ``+``, ``-`` or ``~`` before each."""
-
-
-def tracked(project: Project, paths: Sequence[Path] = ()) -> list[Pointer]:
-    """The pointers of a project, by path; with ``paths`` those of the data, or the ``.dvc`` files, that these name.
-
-    Raises:
-        NotFound: nothing at such a path is tracked.
-        StoreError: a pointer cannot be used.
-    """
-    if not paths:
-        return [read_pointer(path) for path in sorted(_pointer_files(project.root))]
-    found = []
-    for path in paths:
-        file = path if path.suffix == ".dvc" else path.with_name(path.name + ".dvc")
-        if not file.is_file():
-            raise NotFound("This is not tracked.", given=str(path), hint=f"Type: kairos data add {path}")
-        found.append(read_pointer(Path(os.path.abspath(file))))
-    return found
+    comes_from: str | None = None
+    """The repository that it is imported from."""
 
 
 @uses_store
@@ -75,14 +66,42 @@ def add(project: Project, paths: Sequence[Path]) -> list[Put]:
 
     Raises:
         NotFound: there is nothing at such a path.
-        StoreError: something cannot be stored.
+        StoreError: something cannot be stored, or is tracked already by something else.
     """
     prepare_dvc(project.root)
+    known, _ = all_tracked(project)
+    for path in paths:
+        _refuse_overlap(project, Path(os.path.abspath(path)), known)
     pointers = [read_pointer(track(project.store, path)) for path in paths]
+    if read_dvc_settings(project.dvc).autostages:
+        _stage(pointers)
     return [
-        Put(path=_inside(project, one.path), digest=one.digest, files=one.files or 1, size_bytes=one.size_bytes)
+        Put(path=inside(project, one.path), digest=one.digest, files=one.files or 1, size_bytes=one.size_bytes)
         for one in pointers
     ]
+
+
+def _refuse_overlap(project: Project, path: Path, known: Sequence[Pointer]) -> None:
+    """As `dvc add` does: data that is tracked twice would be written by two."""
+    for one in known:
+        if one.path == path and one.said_in != path.with_name(path.name + ".dvc"):
+            what = f"it is an output of {inside(project, one.said_in)}"
+            hint = "Type: dvc commit, or dvc repro"
+        elif one.path != path and path.is_relative_to(one.path):
+            what, hint = f"{inside(project, one.path)} is tracked", f"Type: kairos data add {inside(project, one.path)}"
+        elif one.path != path and one.path.is_relative_to(path):
+            what = f"{inside(project, one.path)} in it is tracked"
+            hint = f"Remove {inside(project, one.said_in)} first, or add that alone."
+        else:
+            continue
+        raise StoreError(f"{inside(project, path)} is tracked already, or a part of it.", given=what, hint=hint)
+
+
+def _stage(pointers: Sequence[Pointer]) -> None:
+    """Tells Git of what was written, where ``core.autostage`` asks for it."""
+    for one in pointers:
+        files = [one.path.name + ".dvc", *([".gitignore"] if (one.path.parent / ".gitignore").exists() else [])]
+        subprocess.run(["git", "add", "--", *files], cwd=one.path.parent, capture_output=True, check=False)
 
 
 def standing(project: Project, paths: Sequence[Path] = ()) -> list[Standing]:
@@ -90,19 +109,36 @@ def standing(project: Project, paths: Sequence[Path] = ()) -> list[Standing]:
 
     Raises:
         NotFound: nothing at such a path is tracked.
-        StoreError: a pointer cannot be used, or a folder holds what cannot be stored.
+        StoreError: a pointer that is named cannot be used, or a folder holds what cannot be stored.
     """
-    return [_standing(project, pointer) for pointer in tracked(project, paths)]
+    if paths:
+        return [_standing(project, pointer) for pointer in tracked(project, paths)]
+    pointers, unread = all_tracked(project)
+    told = [
+        Standing(
+            path=inside(project, one.path), state="not readable", names=(one.why, *([one.hint] if one.hint else ()))
+        )
+        for one in unread
+    ]
+    return sorted([*(_standing_or_why(project, one) for one in pointers), *told], key=lambda one: one.path)
+
+
+def _standing_or_why(project: Project, pointer: Pointer) -> Standing:
+    """One that cannot be looked at is no reason not to look at the others."""
+    try:
+        return _standing(project, pointer)
+    except StoreError as error:
+        return Standing(path=inside(project, pointer.path), state="not readable", names=(str(error),))
 
 
 def _standing(project: Project, pointer: Pointer) -> Standing:
-    path = _inside(project, pointer.path)
-    if not project.store.has(pointer.digest):
-        return Standing(path=path, state="not stored")
+    path, store = inside(project, pointer.path), project.store_of(pointer)
+    if not store.has(pointer.digest):
+        return Standing(path=path, state="not stored", comes_from=pointer.comes_from)
     if not pointer.path.exists():
-        return Standing(path=path, state="missing")
+        return Standing(path=path, state="missing", comes_from=pointer.comes_from)
     counts, names = Counter[str](), list[str]()
-    for change in changes(project.store, pointer.path, pointer.digest):
+    for change in changes(store, pointer.path, pointer.digest, _ignored(pointer)):
         counts[change.how] += 1
         if len(names) < _SHOWN:
             names.append({"added": "+", "removed": "-", "changed": "~"}[change.how] + change.name)
@@ -113,7 +149,12 @@ def _standing(project: Project, pointer: Pointer) -> Standing:
         removed=counts["removed"],
         changed=counts["changed"],
         names=tuple(names),
+        comes_from=pointer.comes_from,
     )
+
+
+def _ignored(pointer: Pointer) -> Ignore:
+    return ignore_of(pointer.path) or Ignore(str(pointer.path))
 
 
 def checkout(
@@ -143,35 +184,18 @@ def checkout(
         if before.state == "changed" and not force:
             _refuse_loss(project, pointer)
         pointer.path.parent.mkdir(parents=True, exist_ok=True)
-        project.store.checkout(pointer.digest, pointer.path, link=link)
+        store, ignore = project.store_of(pointer), _ignored(pointer)
+        store.checkout(pointer.digest, pointer.path, link=link, ignore=ignore)
     return found
 
 
 def _refuse_loss(project: Project, pointer: Pointer) -> None:
-    for change in changes(project.store, pointer.path, pointer.digest):
-        if change.now is not None and not project.store.has(change.now):
-            path = _inside(project, pointer.path)
+    stores = (project.store, OldStore(project.store.root))
+    for change in changes(project.store_of(pointer), pointer.path, pointer.digest, _ignored(pointer)):
+        if change.now is not None and not any(store.has(change.now) for store in stores):
+            path = inside(project, pointer.path)
             raise StoreError(
                 "What lies there was changed and is stored nowhere; it was left as it is.",
                 given=f"{path}/{change.name}".removesuffix("/"),
                 hint=f"Keep it: kairos data add {path}. Or lose it: kairos data checkout --force {path}",
             )
-
-
-def _inside(project: Project, path: Path) -> str:
-    return Path(os.path.relpath(path, project.root)).as_posix()
-
-
-def _pointer_files(root: Path) -> Iterator[Path]:
-    """Every ``.dvc`` file of a project; not in hidden folders, and not in data."""
-    waiting = [root]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    if not os.path.exists(entry.path + ".dvc"):
-                        waiting.append(Path(entry.path))
-                elif entry.name.endswith(".dvc") and entry.is_file():
-                    yield Path(entry.path)

@@ -12,8 +12,10 @@ from datetime import timedelta
 from kairos.app.needs import Need, needs, outputs_of_runs
 from kairos.app.project import Project
 from kairos.app.using import lock_of
+from kairos.errors import UsageError
 from kairos.store.garbage import Waste, closure, remove, sweep_desks, unneeded
 from kairos.store.locks import Holder, locked
+from kairos.store.old_layout import OldStore
 from kairos.values import Digest
 
 __all__ = ["GRACE", "Collection", "Unneeded", "collect"]
@@ -77,10 +79,11 @@ def collect(
         told: Told who is waited for.
 
     Raises:
-        UsageError: Git is asked for, and there is none.
+        UsageError: Git is asked for, and there is none; or the cache is outside of the repository.
         BlobDamaged: a listing that is needed is damaged; nothing was removed.
         LedgerError: a ledger cannot be read; nothing was removed.
     """
+    _refuse_shared(project)
     with _alone(project, told):
         found = list(needs(project, all_branches=all_branches, all_tags=all_tags, all_commits=all_commits))
         wastes, plan = _plan(project, found, grace)
@@ -94,6 +97,7 @@ def collect(
 def _plan(project: Project, found: list[Need], grace: timedelta) -> tuple[list[Waste], Collection]:
     whole, seen = set[Digest](), set[Digest]()
     kept_by, unknown = Counter[str](), dict[str, None]()
+    old = OldStore(project.store.root)
     for need in found:
         if need.digest in seen:
             continue
@@ -101,7 +105,7 @@ def _plan(project: Project, found: list[Need], grace: timedelta) -> tuple[list[W
         parts, lacking = closure(project.store, [need.digest])
         kept_by[need.kind] += sum(project.store.holds(part) for part in parts - whole)
         whole |= parts
-        if lacking:
+        if lacking and not old.holds(need.digest):
             unknown[need.who] = None
     wastes, young = unneeded(project.store, whole, before_ns=_before_ns(project, grace))
     were = outputs_of_runs(project)
@@ -119,6 +123,16 @@ def _plan(project: Project, found: list[Need], grace: timedelta) -> tuple[list[W
     )
 
 
+def _refuse_shared(project: Project) -> None:
+    root = project.dvc.parent
+    if not project.store.root.is_relative_to(root):
+        raise UsageError(
+            "The cache is outside of the repository, so others may use it, and nobody knows what they need.",
+            given=f"cache.dir = {project.store.root}",
+            accepted=f"a cache inside of {root}",
+        )
+
+
 def _before_ns(project: Project, grace: timedelta) -> int:
     """By the clock of the file system, which the project's own may not follow."""
     probe = project.store.root / "tmp" / f"clock-{os.getpid()}"
@@ -131,6 +145,6 @@ def _before_ns(project: Project, grace: timedelta) -> int:
 
 @contextmanager
 def _alone(project: Project, told: Told) -> Iterator[None]:
-    dvc = project.root / ".dvc" / "tmp" / "lock"  # of the command `dvc`, which takes it for everything that it does
+    dvc = project.dvc / "tmp" / "lock"  # of the command `dvc`, which takes it for everything that it does
     with locked(lock_of(project), told=told), locked(dvc, told=told):
         yield

@@ -52,7 +52,7 @@ def needs(
         LedgerError: a ledger cannot be read: nobody knows then what is needed.
         PipelineError: the same of a cache of steps.
     """
-    pointers, ledgers, caches = _found(project.root)
+    pointers, ledgers, caches = _found(project.dvc.parent)
     for path in pointers:
         for digest in _digests(path.read_bytes()):
             yield Need(digest, "pointer", Path(os.path.relpath(path, project.root)).as_posix())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
     from kairos.pipeline.engine.local import LocalEngine
     from kairos.store.blobs import Store
     from kairos.store.counts import CountLog
+    from kairos.store.pointer_files import Pointer
     from kairos.store.predictions import PredictionLog
 
 __all__ = ["Project"]
@@ -85,11 +86,29 @@ class Project:
         return SqliteLedger(self.home / "ledger.db", may_make=self._may_make_ledger)
 
     @cached_property
+    def dvc(self) -> Path:
+        """The ``.dvc`` folder that counts: the project's own, or that of the repository that it lies in."""
+        from kairos.store.dvc_config import find_dvc
+
+        return find_dvc(self.root)
+
+    @cached_property
     def store(self) -> Store:
         """The blobs, where DVC keeps them."""
         from kairos.store.blobs import Store
+        from kairos.store.dvc_config import read_dvc_settings
 
-        return Store(self.root / ".dvc" / "cache")
+        return Store(read_dvc_settings(self.dvc).cache)
+
+    def store_of(self, pointer: Pointer) -> Store:
+        """The store that keeps what a pointer names: that of today, or the one of DVC 1 and 2 in the same cache."""
+        from kairos.store.old_layout import OldStore
+
+        if not pointer.is_old:
+            return self.store
+        old = OldStore(self.store.root)
+        is_here = self.store.has(pointer.digest) and not old.has(pointer.digest)  # where line ends are no question
+        return self.store if is_here else old
 
     @cached_property
     def cache(self) -> StepCache:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kairos.app.data import Standing, checkout, tracked
+from kairos.app.data import Standing, checkout
 from kairos.app.keeping import needed
 from kairos.app.needs import needs
 from kairos.app.project import Project
-from kairos.errors import BlobDamaged, NotFound, RemoteFailed, SettingsError
-from kairos.store.places import FolderPlace, Place
-from kairos.store.pointers import Pointer, prepare_dvc
-from kairos.store.remotes import Remote, Remotes, add_remote, read_remotes
+from kairos.app.remote_places import by_remote, named, naming, open_remote, remotes
+from kairos.app.tracked import inside, tracked
+from kairos.errors import BlobDamaged
+from kairos.store.blobs import Store
+from kairos.store.old_layout import OldStore
+from kairos.store.places import Place
+from kairos.store.pointer_files import Pointer
+from kairos.store.pointers import prepare_dvc
+from kairos.store.remotes import Remote, add_remote
 from kairos.store.transfer import Moved, compare, pull, push
 from kairos.values import Digest
 
@@ -32,6 +35,11 @@ class Sent:
     remote: str
     moved: Moved
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is there."""
+        return self.moved.is_whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
@@ -40,6 +48,13 @@ class Fetched:
     remote: str
     moved: Moved
     placed: tuple[Standing, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    """Pointers whose data `dvc` has to ask for in another repository, which ``remote`` is then."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was asked for is here."""
+        return self.moved.is_whole and not self.elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +77,6 @@ class Away:
         return not (self.new or self.deleted or self.missing)
 
 
-def remotes(project: Project) -> Remotes:
-    """All remotes that are configured.
-
-    Raises:
-        SettingsError: DVC's configuration cannot be read.
-    """
-    return read_remotes(project.root / ".dvc")
-
-
 def add(project: Project, name: str, url: str, *, is_default: bool = False) -> Remote:
     """Adds a remote, as ``dvc remote add`` does.
 
@@ -78,7 +84,7 @@ def add(project: Project, name: str, url: str, *, is_default: bool = False) -> R
         SettingsError: the name is taken, or the address cannot be used.
     """
     prepare_dvc(project.root)
-    add_remote(project.root / ".dvc", name, url, is_default=is_default, folder=Path.cwd())
+    add_remote(project.dvc, name, url, is_default=is_default, folder=Path.cwd())
     return remotes(project).get(name)
 
 
@@ -105,15 +111,18 @@ def send(
         NotFound: nothing at such a path is tracked, or there is no such remote.
         RemoteFailed: a remote failed for good; what was sent stays.
     """
-    wanted = _by_remote(project, tracked(project, paths), remote, to_push=True)
+    wanted = by_remote(project, (one for one in tracked(project, paths) if one.is_pushed), remote)
     if with_facts:
-        here = (digest for digest in _of_facts(project) if project.store.holds(digest))
-        wanted.setdefault(_named(project, remote), []).extend(here)
+        wanted.setdefault((named(project, remote), False), [])
     found = []
-    for name, digests in wanted.items():
-        place = _open(project, name)
-        with _naming(name):
-            found.append(Sent(remote=name, moved=push(project.store, place, digests, jobs=jobs, told=told)))
+    for (name, is_old), pointers in wanted.items():
+        place = open_remote(project, name, is_old=is_old)
+        digests = [one.digest for one in pointers]
+        if with_facts and name == named(project, remote) and not is_old:
+            digests += [digest for digest in _of_facts(project) if project.store.holds(digest)]
+        with naming(name):
+            for store, some in _by_store(project, pointers, digests).items():
+                found.append(Sent(remote=name, moved=push(store, place, some, jobs=jobs, told=told)))
     return found
 
 
@@ -144,22 +153,33 @@ def fetch(
         StoreError: data was changed, and is not forced.
     """
     pointers = tracked(project, paths)
-    wanted = _by_remote(project, pointers, remote, to_push=False)
+    imported = [one for one in pointers if one.comes_from is not None]
+    wanted = by_remote(project, (one for one in pointers if one.comes_from is None), remote)
     facts = _of_facts(project) if with_facts else {}
     if facts:
-        wanted.setdefault(_named(project, remote), []).extend(facts)
+        wanted.setdefault((named(project, remote), False), [])
     found = []
-    for name, digests in wanted.items():
-        place = _open(project, name, is_read=True)
-        with _naming(name):
-            moved = pull(project.store, place, digests, jobs=jobs, told=told)
+    for (name, is_old), some in wanted.items():
+        place, store = open_remote(project, name, is_read=True, is_old=is_old), _fetching(project, is_old=is_old)
+        digests = [one.digest for one in some if not project.store_of(one).has(one.digest) or not is_old]
+        digests += facts if name == named(project, remote) and not is_old else ()
+        with naming(name):
+            moved = pull(store, place, digests, jobs=jobs, told=told)
             moved = replace(moved, missing=tuple(one for one in moved.missing if facts.get(one, True)))
             placed = []
-            for pointer in pointers:
-                if pointer.digest in set(digests) and project.store.has(pointer.digest):
+            for pointer in some:
+                if project.store_of(pointer).has(pointer.digest):
                     placed += _placed(project, pointer, place, force=force, jobs=jobs)
         found.append(Fetched(remote=name, moved=moved, placed=tuple(placed)))
-    return found
+    return found + [_imported(project, one, force=force) for one in imported]
+
+
+def _imported(project: Project, pointer: Pointer, *, force: bool) -> Fetched:
+    """What `dvc import` brought is in no remote, and `dvc` alone knows how to ask the repository that has it."""
+    if not project.store_of(pointer).has(pointer.digest):
+        return Fetched(remote=str(pointer.comes_from), moved=Moved(), elsewhere=(inside(project, pointer.said_in),))
+    placed = checkout(project, [pointer.path], force=force)
+    return Fetched(remote=str(pointer.comes_from), moved=Moved(there=1), placed=tuple(placed))
 
 
 def away(project: Project, paths: Sequence[Path] = (), *, remote: str | None = None, jobs: int = 16) -> list[Away]:
@@ -170,23 +190,22 @@ def away(project: Project, paths: Sequence[Path] = (), *, remote: str | None = N
         RemoteFailed: a remote cannot be asked.
     """
     found = []
-    places: dict[str, Place] = {}
-    for pointer in tracked(project, paths):
-        name = _named(project, remote or pointer.remote)
-        if name not in places:
-            places[name] = _open(project, name)
-        with _naming(name):
-            difference = compare(project.store, places[name], [pointer.digest], jobs=jobs)
-        found.append(
-            Away(
-                path=Path(os.path.relpath(pointer.path, project.root)).as_posix(),
-                remote=name,
-                new=len(difference.new),
-                deleted=len(difference.deleted),
-                missing=len(difference.missing),
+    kept = (one for one in tracked(project, paths) if one.comes_from is None)
+    for (name, is_old), pointers in by_remote(project, kept, remote).items():
+        place = open_remote(project, name, is_old=is_old)
+        for pointer in pointers:
+            with naming(name):
+                difference = compare(project.store_of(pointer), place, [pointer.digest], jobs=jobs)
+            found.append(
+                Away(
+                    path=inside(project, pointer.path),
+                    remote=name,
+                    new=len(difference.new),
+                    deleted=len(difference.deleted),
+                    missing=len(difference.missing),
+                )
             )
-        )
-    return found
+    return sorted(found, key=lambda one: one.path)
 
 
 def mend(
@@ -203,9 +222,9 @@ def mend(
         NotFound: there is no such remote.
         RemoteFailed: it failed for good; what was fetched stays.
     """
-    name = _named(project, remote)
-    place = _open(project, name, is_read=True)
-    with _naming(name):
+    name = named(project, remote)
+    place = open_remote(project, name, is_read=True)
+    with naming(name):
         return pull(project.store, place, harmed, anew=harmed, jobs=jobs, told=told)
 
 
@@ -219,57 +238,22 @@ def _placed(project: Project, pointer: Pointer, place: Place, *, force: bool, jo
     try:
         return checkout(project, [pointer.path], force=force)
     except BlobDamaged:
-        harmed = [damage.digest for damage in project.store.verify([pointer.digest])]
-        pull(project.store, place, [*harmed, pointer.digest], anew=harmed, jobs=jobs)
+        store = project.store_of(pointer)
+        harmed = [damage.digest for damage in store.verify([pointer.digest])]
+        pull(store, place, [*harmed, pointer.digest], anew=harmed, jobs=jobs)
         return checkout(project, [pointer.path], force=force)
 
 
-def _by_remote(
-    project: Project, pointers: Iterable[Pointer], remote: str | None, *, to_push: bool
-) -> dict[str, list[Digest]]:
-    found: dict[str, list[Digest]] = {}
-    for pointer in pointers:
-        if pointer.is_pushed or not to_push:
-            found.setdefault(_named(project, remote or pointer.remote), []).append(pointer.digest)
+def _fetching(project: Project, *, is_old: bool) -> Store:
+    return OldStore(project.store.root) if is_old else project.store
+
+
+def _by_store(project: Project, pointers: Iterable[Pointer], digests: Iterable[Digest]) -> dict[Store, list[Digest]]:
+    """Digests by the store that keeps them: what is of DVC 2 may be here in the layout of today only."""
+    whose = {one.digest: project.store_of(one) for one in pointers}
+    kinds = {type(store): store for store in whose.values()}
+    found: dict[Store, list[Digest]] = {}
+    for digest in digests:
+        store = kinds[type(whose[digest])] if digest in whose else kinds.setdefault(type(project.store), project.store)
+        found.setdefault(store, []).append(digest)
     return found
-
-
-def _named(project: Project, remote: str | None) -> str:
-    return remotes(project).get(remote).name
-
-
-def _open(project: Project, name: str, *, is_read: bool = False) -> Place:
-    """The place of a remote.
-
-    Raises:
-        SettingsError: Kairos cannot keep blobs there.
-        AdapterMissing: the engine for its address is not installed.
-        NotFound: it is to be read, and is a folder that is not there: a disk that is not mounted, perhaps.
-    """
-    remote = remotes(project).get(name)
-    for option in ("version_aware", "worktree"):
-        if remote.is_set(option):
-            raise SettingsError(
-                f"The remote {name!r} keeps files under their own names, which Kairos does not.",
-                given=f"{option} = true",
-                accepted="a remote without that option",
-                hint="Use `dvc` with it: dvc push, dvc pull.",
-            )
-    if remote.scheme == "local":
-        folder = Path(remote.url)
-        if is_read and not folder.is_dir():
-            raise NotFound(f"The folder of the remote {name!r} is not there.", given=str(folder))
-        return FolderPlace(folder)
-    from kairos.adapters.fsspec import open_place  # fsspec and its engines are for those who need them
-
-    return open_place(remote)
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Says of which remote an error is."""
-    try:
-        yield
-    except RemoteFailed as error:
-        said = f"The remote {name!r} failed."
-        raise RemoteFailed(said, given=error.given, hint=error.hint, remote=name) from error.__cause__

@@ -6,12 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from kairos.app.pointed import Pointed, pointed_at, pointed_now
 from kairos.app.project import Project
 from kairos.errors import BlobDamaged, NotFound, UsageError, did_you_mean
 from kairos.experiments.ports import RunRecord
 from kairos.experiments.runs import RUN_KINDS, find_run, runs
 from kairos.pipeline.diff.files import Format, TableFiles, format_of
-from kairos.store.pointers import Pointer, read_pointer
+from kairos.store import Store
+from kairos.store.pointer_files import read_pointer
 from kairos.values import Digest, VersionRef
 
 __all__ = ["find_table"]
@@ -42,9 +44,10 @@ def find_table(project: Project | None, what: str, *, workdir: Path) -> TableFil
         raise NotFound(f"There is no file {what!r}.", accepted="files, outside of a project; " + _ACCEPTED + " in one")
     if _DIGEST.fullmatch(what):
         return _stored(project, Digest(what), what, "")
-    pointer = path if path.suffix == ".dvc" else path.with_name(path.name + ".dvc") if path.name else path
-    if pointer.is_file():
-        return _pointed(project, read_pointer(pointer), what)
+    if path.suffix == ".dvc" and path.is_file():
+        return _pointed(project, Pointed(read_pointer(path), ""), what)
+    if (now := pointed_now(project, path)) is not None:
+        return _pointed(project, now, what)
     name, at, ref = what.partition("@")
     if not at:
         return _of_last_run(project, what)
@@ -85,7 +88,11 @@ def _folder(files: dict[str, Path], what: str) -> TableFiles:
 
 
 def _stored(project: Project, digest: Digest, what: str, name: str) -> TableFiles:
-    store = project.store
+    _check(project.store, digest)
+    return _files(project.store, digest, what, name)
+
+
+def _check(store: Store, digest: Digest) -> None:
     store.path(digest)
     damage = next(iter(store.verify([digest])), None)
     if damage is not None and damage.how == "missing":
@@ -94,13 +101,33 @@ def _stored(project: Project, digest: Digest, what: str, name: str) -> TableFile
         raise BlobDamaged(
             f"The blob {damage.digest} is damaged: its bytes do not match its name.", digest=damage.digest
         )
+
+
+def _files(store: Store, digest: Digest, what: str, name: str) -> TableFiles:
     if digest.endswith(".dir"):
         return _folder({name: store.path(blob) for name, blob in store.listing(digest).items()}, what)
     return TableFiles(name=what, format=format_of(store.path(digest), name), paths=(store.path(digest),))
 
 
-def _pointed(project: Project, pointer: Pointer, what: str) -> TableFiles:
-    return _stored(project, pointer.digest, what, pointer.path.name)
+def _pointed(project: Project, pointed: Pointed, what: str) -> TableFiles:
+    store, digest = project.store_of(pointed.pointer), pointed.pointer.digest
+    name = Path(pointed.inside).name or pointed.pointer.path.name
+    if not pointed.inside:
+        _check(store, digest)
+        return _files(store, digest, what, name)
+    files = store.listing(digest)
+    if pointed.inside in files:
+        _check(store, files[pointed.inside])
+        return _files(store, files[pointed.inside], what, name)
+    within = f"{pointed.inside}/"
+    some = {each.removeprefix(within): blob for each, blob in files.items() if each.startswith(within)}
+    if not some:
+        raise NotFound(
+            f"There is no {pointed.inside!r} in {pointed.pointer.path.name!r}.", hint=did_you_mean(name, files)
+        )
+    for blob in some.values():
+        _check(store, blob)
+    return _folder({each: store.path(blob) for each, blob in some.items()}, what)
 
 
 def _of_last_run(project: Project, name: str) -> TableFiles:
@@ -144,19 +171,16 @@ def _of_revision(project: Project, path: Path, revision: str, what: str, workdir
     name = path.name.removesuffix(".dvc")
     if not name or revision.startswith("-"):
         return None
+    pointed = pointed_at(project, path.with_name(name), revision)
+    if pointed is not None:
+        return _pointed(project, pointed, what)
     folder = workdir / "git"
     folder.mkdir(exist_ok=True)
-    for file in (f"{name}.dvc", name):
-        with (folder / file).open("wb") as out:
-            asked = ["git", "-C", str(path.absolute().parent), "show", f"{revision}:./{file}"]
-            try:
-                done = subprocess.run(asked, stdout=out, stderr=subprocess.DEVNULL, check=False)
-            except (FileNotFoundError, NotADirectoryError):  # no git here
-                return None
-        if done.returncode == 0:
-            taken = folder / file
-            if file != name:
-                return _pointed(project, read_pointer(taken), what)
-            kept = taken.rename(folder / f"{len(list(folder.iterdir()))}-{name}")  # both sides may come from here
-            return TableFiles(name=what, format=format_of(kept, name), paths=(kept,))
-    return None
+    taken = folder / f"{len(list(folder.iterdir()))}-{name}"  # both sides may come from here
+    with taken.open("wb") as out:
+        asked = ["git", "-C", str(path.absolute().parent), "show", f"{revision}:./{name}"]
+        try:
+            done = subprocess.run(asked, stdout=out, stderr=subprocess.DEVNULL, check=False)
+        except (FileNotFoundError, NotADirectoryError):  # no git here
+            return None
+    return TableFiles(name=what, format=format_of(taken, name), paths=(taken,)) if done.returncode == 0 else None

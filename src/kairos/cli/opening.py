@@ -63,7 +63,7 @@ def open_project(args: Namespace) -> Project:
 
 def _may_write(project: Project) -> bool:
     """Whether facts can be added, and artifacts beside them."""
-    cache = project.root / ".dvc"
+    cache = project.dvc
     return may_write(project.home / "ledger.db") and may_write((cache if cache.exists() else project.root) / "any")
 
 

@@ -70,9 +70,9 @@ def _count(text: str) -> int:
 
 
 def _starting(commands: Commands) -> None:
-    init = _command(commands, "init", "starting:init", "make a project from an example")
+    init = _command(commands, "init", "starting:init", "make a project: of a repository of DVC, or from an example")
     init.add_argument("target", metavar="FOLDER", type=Path)
-    init.add_argument("--example", default="bikes")
+    init.add_argument("--example", metavar="NAME", help="default: bikes; in a repository of DVC none")
     demo = commands.add_parser(
         "demo", help="two years of real data in two minutes", description="Runs the whole loop on real data."
     )

@@ -50,7 +50,7 @@ def pull(args: Namespace) -> int:
 
 def _told(args: Namespace, found: Sequence[Sent] | Sequence[Fetched], line: str, lacking: str, damaged: str) -> int:
     """Says what went to each remote, or came from it; 1 if any of it did not."""
-    is_whole = all(one.moved.is_whole for one in found)
+    is_whole = all(one.is_whole for one in found)
     if args.json:
         show_json({"is_whole": is_whole, "remotes": [plain(one) for one in found]})
         return 0 if is_whole else 1
@@ -59,6 +59,8 @@ def _told(args: Namespace, found: Sequence[Sent] | Sequence[Fetched], line: str,
         say(f"{one.remote}  {line.format(_count(moved.blobs), size_text(moved.size_bytes), f'{moved.there:,}')}")
         say(*(f"  {digest} {lacking}" for digest in moved.missing))
         say(*(f"  {digest} {damaged}" for digest in moved.damaged))
+        for pointer in getattr(one, "elsewhere", ()):
+            say(f"  {pointer} is an import of that repository. Type: dvc pull {pointer}")
         for each in getattr(one, "placed", ()):
             say(f"  {each.path}  {'was in place' if each.state == 'unchanged' else 'put in place'}")
     if not found:

@@ -44,12 +44,14 @@ def status(args: Namespace) -> int:
         return 0 if is_clean else 1
     for one in found:
         say(f"{one.path}  {one.state}{_counts(one.added, one.removed, one.changed)}")
+        if one.state == "not stored" and one.comes_from is not None:
+            say(f"  imported from {one.comes_from}. Type: dvc pull {one.path}.dvc")
         if len(one.names) > 1 or one.names not in ((), ("~",)):
             say(*(f"  {name}" for name in one.names))
         left = one.added + one.removed + one.changed - len(one.names)
         if left > 0:
             say(f"  and {left:,} more")
-    if any(one.state == "not stored" for one in found):
+    if any(one.state == "not stored" and one.comes_from is None for one in found):
         say("What is not stored comes from a remote, where one has it. Type: kairos data pull")
     if not found:
         say(NOTHING_TRACKED)

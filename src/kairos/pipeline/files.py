@@ -42,7 +42,11 @@ def file_digests(root: Path, spec: StepSpec) -> dict[str, Digest]:
     for name in spec.files:
         path = root / name
         if not path.exists():
-            raise UsageError(f"Source {spec.name!r} reads {name!r}, which is not there.", accepted="a file or folder")
+            raise UsageError(
+                f"Source {spec.name!r} reads {name!r}, which is not there.",
+                accepted="a file or folder",
+                hint=f"If it is tracked, type: kairos data pull {name}",
+            )
         for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
             found[file.relative_to(root).as_posix()] = file_digest(root, file)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -18,10 +17,12 @@ from kairos.store.checkouts import Layer, damaged, missing
 from kairos.store.files import Link, make_folder, new_file, sync_folder, write_all
 from kairos.store.folders import Entries, check_digest, is_folder, read_listing
 from kairos.store.hallmarks import holds_bytes, set_hallmark
+from kairos.store.replacing import carry, replaced
 from kairos.store.shards import Shards, lacking
 from kairos.values import Digest
 
 if TYPE_CHECKING:
+    from kairos.store.ignoring import Ignore
     from kairos.store.intake import Taken
 
 __all__ = ["Damage", "Store"]
@@ -46,6 +47,9 @@ class Store:
         root: Folder of the store, ``.dvc/cache`` in a project; made when the first blob is put.
     """
 
+    prefix = "files/md5"
+    """The folder of the blobs, here and at remotes."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -65,7 +69,7 @@ class Store:
 
         return take_file(self.root, self.files, path)
 
-    def put_folder(self, path: Path, *, remembers: bool = False) -> Digest:
+    def put_folder(self, path: Path, *, remembers: bool = False, ignore: Ignore | None = None) -> Digest:
         """Stores every file of a folder, then the folder's listing; a crash in between leaves no half folder.
 
         Empty folders inside it are not kept: DVC's format has no place for them.
@@ -73,20 +77,22 @@ class Store:
         Args:
             path: The folder.
             remembers: Whether to keep in mind what its files are, so that those that do not change are not read again.
+            ignore: What of it is left out.
 
         Raises:
             NotFound: there is no such folder.
             StoreError: the folder holds something that is neither file nor folder.
         """
-        return self.take_folder(path, remembers=remembers).digest
+        return self.take_folder(path, remembers=remembers, ignore=ignore).digest
 
-    def take_folder(self, path: Path, *, remembers: bool = False) -> Taken:
+    def take_folder(self, path: Path, *, remembers: bool = False, ignore: Ignore | None = None) -> Taken:
         """Does what ``put_folder`` does, and says more of it."""
         if not path.is_dir():
             raise NotFound("There is no folder to store.", given=path.name, accepted="a path to a folder")
         from kairos.store.intake import take_folder
 
-        return take_folder(self.root, self.files, path, index=self.index(path) if remembers else None)
+        index = self.index(path) if remembers else None
+        return take_folder(self.root, self.files, path, index=index, ignore=ignore)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
@@ -118,10 +124,18 @@ class Store:
             BlobMissing: the store does not hold it.
             BlobDamaged: ``verify`` is set and the bytes do not match the digest.
         """
-        data = self.path(digest).read_bytes()
-        if verify and _digest_bytes(data) != digest.removesuffix(".dir"):
+        path = self.path(digest)
+        if verify and not self.is_intact(path, digest):
             raise damaged(digest)
-        return data
+        return path.read_bytes()
+
+    def names_of(self, path: Path) -> tuple[Digest, ...]:
+        """The digests by which a blob of a file's bytes may be known: the MD5 of them."""
+        return (Digest(_digest_file(path)),)
+
+    def is_intact(self, path: Path, digest: Digest) -> bool:
+        """Whether a blob's bytes, all of which are read, are those of its digest; of a folder those of its listing."""
+        return holds_bytes(path, digest)
 
     def listing(self, digest: Digest) -> dict[str, Digest]:
         """Digest of every file of a folder by its path inside it, sorted; all are held in memory.
@@ -146,7 +160,7 @@ class Store:
             file.seek(0)
             yield from read_listing(file, digest)
 
-    def checkout(self, digest: Digest, target: Path, *, link: Link = "copy") -> None:
+    def checkout(self, digest: Digest, target: Path, *, link: Link = "copy", ignore: Ignore | None = None) -> None:
         """Puts a file or folder at ``target``, replacing what is there.
 
         Everything is made beside ``target`` first and then renamed, so nobody sees a part. Replacing a folder takes
@@ -158,6 +172,7 @@ class Store:
             target: Where; its parent is made if absent.
             link: ``hardlink`` shares the store's read-only files, ``reflink`` shares blocks until one is changed; both
                 fall back to a copy where the file system cannot.
+            ignore: What of a folder that is there stays in it, as it is not known to the store.
 
         Raises:
             BlobMissing: the blob, or a file of the folder, is not here; ``target`` is left as it was.
@@ -167,12 +182,14 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         desk = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            layer = Layer(self.files, link)
+            layer = Layer(self.files, link, self.is_intact)
             if is_folder(digest):
                 layer.lay_folder(self.entries(digest), desk / "new")
             else:
                 layer.lay_file(digest, f"{desk}/new")
-            while not _replaced(desk, target):
+            if ignore is not None and is_folder(digest) and target.is_dir() and not target.is_symlink():
+                carry(ignore, target, desk / "new")
+            while not replaced(desk, target):
                 continue  # somebody else put something there meanwhile
             sync_folder(target.parent)
         except BaseException:
@@ -201,7 +218,7 @@ class Store:
         folders = []
         for digest in self.digests():
             with suppress(FileNotFoundError):  # it was removed meanwhile
-                if not holds_bytes(self._place(digest), digest):
+                if not self.is_intact(self._place(digest), digest):
                     found[digest] = Damage(digest=digest, how="changed")
                 elif is_folder(digest):
                     folders.append(digest)
@@ -224,7 +241,7 @@ class Store:
     @property
     def files(self) -> Path:
         """Where the blobs are."""
-        return self.root / "files" / "md5"
+        return self.root / self.prefix
 
     def _place(self, digest: Digest) -> Path:
         check_digest(digest)
@@ -261,7 +278,7 @@ class Store:
         place = self._place(digest)
         if not place.is_file():
             yield Damage(digest=digest, how="missing")
-        elif not holds_bytes(place, digest):
+        elif not self.is_intact(place, digest):
             yield Damage(digest=digest, how="changed")
         elif is_folder(digest):
             for _, leaves in self.leaves(digest):
@@ -275,26 +292,6 @@ class Store:
         for entries in self.entries(folder):
             shards.add(entries.digests)
         return shards
-
-
-def _replaced(desk: Path, target: Path) -> bool:
-    """Puts what was made where it belongs; ``False`` if something else came there between two looks."""
-    try:
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(desk / "old", ignore_errors=True)
-            os.rename(target, desk / "old")
-        elif (desk / "new").is_dir():
-            target.unlink(missing_ok=True)
-        os.replace(desk / "new", target)
-    except FileNotFoundError:
-        if not (desk / "new").exists():
-            raise
-        return False  # the old one is gone, too
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EISDIR, errno.ENOTDIR):
-            raise
-        return False
-    return True
 
 
 def _digest_bytes(data: bytes) -> str:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kairos.errors import BlobDamaged, BlobMissing
@@ -26,11 +26,13 @@ class Layer:
     Args:
         blobs: The store's folder of blobs.
         link: How; where the file system cannot, it is a copy.
+        is_intact: Whether a file holds the bytes of a digest.
     """
 
-    def __init__(self, blobs: Path, link: Link) -> None:
+    def __init__(self, blobs: Path, link: Link, is_intact: Callable[[Path, Digest], bool] = holds_bytes) -> None:
         self._above = f"{blobs}/"
         self._link = link
+        self._is_intact = is_intact
         self._now_s = time.time()
 
     def lay_folder(self, listing: Iterable[Entries], target: Path) -> None:
@@ -55,14 +57,16 @@ class Layer:
         place = f"{self._above}{digest[:2]}/{digest[2:]}"
         try:
             if self._link == "copy" or not self._linked(place, digest, target):
-                _copy(place, digest, target)
+                md5 = _copied(place, target)
+                if md5 != digest.removesuffix(".dir") and not self._is_intact(Path(target), Digest(digest)):
+                    raise damaged(Digest(digest))
         except FileNotFoundError:
             if not os.path.exists(place):
                 raise missing(Digest(digest)) from None
             raise
 
     def _linked(self, place: str, digest: str, target: str) -> bool:
-        if not has_hallmark(digest, os.stat(place), self._now_s) and not holds_bytes(Path(place), Digest(digest)):
+        if not has_hallmark(digest, os.stat(place), self._now_s) and not self._is_intact(Path(place), Digest(digest)):
             raise damaged(Digest(digest))
         if self._link == "reflink":
             if reflink(Path(place), Path(target)):
@@ -99,8 +103,8 @@ def missing(digest: Digest) -> BlobMissing:
     )
 
 
-def _copy(place: str, digest: str, target: str) -> None:
-    """Copies a blob while it is read against its digest."""
+def _copied(place: str, target: str) -> str:
+    """Copies a blob; returns the MD5 of what was copied."""
     md5 = hashlib.md5(usedforsecurity=False)
     source = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -115,5 +119,4 @@ def _copy(place: str, digest: str, target: str) -> None:
             os.close(copy)
     finally:
         os.close(source)
-    if md5.hexdigest() != digest.removesuffix(".dir"):
-        raise damaged(Digest(digest))
+    return md5.hexdigest()

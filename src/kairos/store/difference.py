@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from kairos.store.blobs import Store
 from kairos.store.folders import Entries, is_folder
+from kairos.store.ignoring import Ignore
 from kairos.store.index import IndexReader
 from kairos.store.walking import Batch, walk
 from kairos.values import Digest
@@ -27,20 +27,26 @@ class Change(NamedTuple):
     """Of what lies there now."""
 
 
-def changes(store: Store, path: Path, digest: Digest) -> Iterator[Change]:
+def changes(store: Store, path: Path, digest: Digest, ignore: Ignore | None = None) -> Iterator[Change]:
     """How what lies at ``path`` differs from what the digest names, in the order of the names.
+
+    Args:
+        store: Whose digest it is.
+        path: A file or folder.
+        digest: What should be there.
+        ignore: What of a folder is not looked at.
 
     Raises:
         BlobMissing: the store does not hold the listing of the folder.
         StoreError: the folder holds something that cannot be stored.
     """
     if not is_folder(digest):
-        now = _digest(path) if path.is_file() else None
+        now = _digest(store, path, digest) if path.is_file() else None
         if now != digest:
             yield Change("", "removed" if now is None else "changed", now)
         return
     index = IndexReader(store.index(path))
-    batches = walk(path) if path.is_dir() else iter(())
+    batches = walk(path, ignore) if path.is_dir() else iter(())
     looked: Iterator[tuple[Batch, list[str | None]]] = ((batch, index.find(*batch)) for batch in batches)
     same = 0  # so many files, from the first one on, are as the index, and so the listing, has them
     if index.whole is not None and index.whole.listing == digest and store.holds(digest):
@@ -52,11 +58,11 @@ def changes(store: Store, path: Path, digest: Digest) -> Iterator[Change]:
         else:
             if same == index.whole.files:
                 return
-    yield from _merged(path, looked, islice(_flat(store.entries(digest)), same, None))
+    yield from _merged(store, path, looked, islice(_flat(store.entries(digest)), same, None))
 
 
 def _merged(
-    path: Path, looked: Iterable[tuple[Batch, list[str | None]]], before: Iterator[tuple[str, str]]
+    store: Store, path: Path, looked: Iterable[tuple[Batch, list[str | None]]], before: Iterator[tuple[str, str]]
 ) -> Iterator[Change]:
     """Compares what lies there with what was, both in the order of their names."""
     name, was = next(before, (None, None))
@@ -65,7 +71,11 @@ def _merged(
             while name is not None and name < found:
                 yield Change(name, "removed", None)
                 name, was = next(before, (None, None))
-            now = Digest(remembered) if remembered is not None else _digest(path / found)
+            now = (
+                Digest(remembered)
+                if remembered is not None
+                else _digest(store, path / found, was if name == found else None)
+            )
             if name != found:
                 if now is not None:
                     yield Change(found, "added", now)
@@ -82,11 +92,10 @@ def _flat(listing: Iterable[Entries]) -> Iterator[tuple[str, str]]:
     return chain.from_iterable(zip(names, digests, strict=True) for names, digests in listing)
 
 
-def _digest(path: Path) -> Digest | None:
-    """The MD5 of a file; ``None``: there is none any more."""
+def _digest(store: Store, path: Path, then: str | None) -> Digest | None:
+    """The digest of a file: the one that it had, if that is one of its own; ``None``: there is none any more."""
     try:
-        with path.open("rb") as file:
-            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            return Digest(md5.hexdigest())
+        names = store.names_of(path)
     except FileNotFoundError:
         return None
+    return Digest(then) if then in names else names[0]

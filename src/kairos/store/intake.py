@@ -24,6 +24,7 @@ from kairos.errors import StoreError
 from kairos.store.files import make_folder, sync_all, write_all
 from kairos.store.folders import ListingWriter
 from kairos.store.hallmarks import holds_bytes, set_hallmark
+from kairos.store.ignoring import Ignore
 from kairos.store.index import IndexReader, IndexWriter
 from kairos.store.shards import Shards, lacking
 from kairos.store.walking import Batch, Stamp, is_settled, stamp_of, walk
@@ -70,7 +71,9 @@ class Taken:
     """Files whose bytes the store did not hold."""
 
 
-def take_folder(root: Path, blobs: Path, folder: Path, *, index: Path | None = None) -> Taken:
+def take_folder(
+    root: Path, blobs: Path, folder: Path, *, index: Path | None = None, ignore: Ignore | None = None
+) -> Taken:
     """Stores every file of a folder, then its listing; memory does not grow with the number of files.
 
     Args:
@@ -78,19 +81,22 @@ def take_folder(root: Path, blobs: Path, folder: Path, *, index: Path | None = N
         blobs: Where its blobs are.
         folder: What to store.
         index: Where is remembered what its files were when they were read; written anew. ``None``: nowhere.
+        ignore: What of it is left out.
 
     Raises:
         StoreError: the folder holds something that cannot be stored, or read.
     """
     make_folder(root / "tmp")
-    found = _take_folder(root, blobs, folder, index, is_trusting=True)
+    found = _take_folder(root, blobs, folder, index, ignore, is_trusting=True)
     if found is None:
-        found = _take_folder(root, blobs, folder, index, is_trusting=False)
+        found = _take_folder(root, blobs, folder, index, ignore, is_trusting=False)
         assert found is not None
     return found
 
 
-def _take_folder(root: Path, blobs: Path, folder: Path, index: Path | None, *, is_trusting: bool) -> Taken | None:
+def _take_folder(
+    root: Path, blobs: Path, folder: Path, index: Path | None, ignore: Ignore | None, *, is_trusting: bool
+) -> Taken | None:
     """Does it; ``None``: of files that had not changed, and so were not read, the store lacks bytes.
 
     Whether it has them is looked for in the end if it is trusted, which takes less time than to look for each.
@@ -103,7 +109,7 @@ def _take_folder(root: Path, blobs: Path, folder: Path, index: Path | None, *, i
         ListingWriter(root / "tmp") as listing,
     ):
         reader = None if index is None else IndexReader(index)
-        for batch in walk(folder):
+        for batch in walk(folder, ignore):
             known: list[str | None] = [None] * len(batch.names)
             if reader is not None:
                 known = reader.find(*batch)

@@ -48,9 +48,9 @@ class Place(Protocol):
         """Lets all threads that wait for the place go on at once, with an ``OSError``: nobody needs an answer."""
 
 
-def name_of(digest: Digest) -> str:
-    """The path of a blob inside a place: ``files/md5/ab/cdef…``."""
-    return f"files/md5/{digest[:2]}/{digest[2:]}"
+def name_of(digest: Digest, prefix: str = "files/md5") -> str:
+    """The path of a blob inside a place: ``files/md5/ab/cdef…``, or, of the layout of DVC 2, ``ab/cdef…``."""
+    return f"{prefix}/{digest[:2]}/{digest[2:]}".lstrip("/")
 
 
 class FolderPlace:
@@ -58,17 +58,19 @@ class FolderPlace:
 
     Args:
         root: The folder; made by the first send.
+        prefix: The folder of the blobs in it.
     """
 
     lists = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, prefix: str = "files/md5") -> None:
         self._root = root
+        self._prefix = prefix
 
     def sizes(self, shard: str) -> Mapping[Digest, int]:
         """See ``Place``."""
         try:
-            with os.scandir(self._root / "files" / "md5" / shard) as entries:
+            with os.scandir(self._root / self._prefix / shard) as entries:
                 return {Digest(shard + entry.name): entry.stat().st_size for entry in entries}
         except FileNotFoundError:
             return {}
@@ -76,13 +78,13 @@ class FolderPlace:
     def size(self, digest: Digest) -> int | None:
         """See ``Place``."""
         try:
-            return (self._root / name_of(digest)).stat().st_size
+            return (self._root / name_of(digest, self._prefix)).stat().st_size
         except FileNotFoundError:
             return None
 
     def send(self, source: Path, digest: Digest) -> None:
         """See ``Place``."""
-        target = self._root / name_of(digest)
+        target = self._root / name_of(digest, self._prefix)
         make_folder(target.parent)
         make_folder(self._root / "tmp")
         temporary = self._root / "tmp" / f"send-{uuid.uuid4().hex}"
@@ -98,7 +100,7 @@ class FolderPlace:
 
     def fetch(self, digest: Digest, target: Path) -> None:
         """See ``Place``."""
-        clone_file(self._root / name_of(digest), target, "reflink")
+        clone_file(self._root / name_of(digest, self._prefix), target, "reflink")
 
     def abandon(self) -> None:
         """See ``Place``; a copy of a file ends by itself."""

@@ -4,63 +4,33 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-import msgspec
 
 from kairos.errors import NotFound, StoreError
 from kairos.store.blobs import Store
+from kairos.store.difference import changes
+from kairos.store.dvc_config import find_dvc
 from kairos.store.files import write_atomically
-from kairos.store.folders import check_digest
-from kairos.store.yaml12 import dump_yaml, load_yaml
-from kairos.values import Digest, Json
+from kairos.store.ignoring import Ignore, ignore_of
+from kairos.store.old_layout import OldStore
+from kairos.store.pointer_files import Pointer, load_pointer, read_pointer
+from kairos.store.yaml12 import dump_yaml
+from kairos.values import Json
 
-__all__ = ["Pointer", "prepare_dvc", "read_pointer", "track"]
+__all__ = ["prepare_dvc", "track"]
 
 _KEPT = ("desc", "type", "labels", "meta", "cache", "persist", "remote", "push")
 """What a person may have added to an output with ``dvc`` or by hand; it stays when the data changes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointer:
-    """What a ``.dvc`` file says."""
-
-    path: Path
-    """Where the data belongs."""
-    digest: Digest
-    size_bytes: int
-    """Of the file, or of all files of the folder together."""
-    files: int | None
-    """Number of files of a folder; ``None`` for a file."""
-    remote: str | None = None
-    """The remote that keeps it, if it is not the default one."""
-    is_pushed: bool = True
-    """Whether it may be sent to a remote."""
-
-
-class _Output(msgspec.Struct):
-    md5: str
-    size: int
-    hash: Literal["md5"]
-    path: str
-    nfiles: int | None = None
-    remote: str | None = None
-    push: bool = True
-
-
-class _PointerFile(msgspec.Struct, forbid_unknown_fields=True):
-    outs: Annotated[list[_Output], msgspec.Meta(min_length=1, max_length=1)]
-    desc: str | None = None
-    meta: Json = None
-    frozen: bool = False
+_OWN = frozenset({"outs", "desc", "meta", "frozen", "md5", "wdir"})
+_OF_OLD = frozenset({"md5", "wdir"})
+"""What old releases of DVC wrote about the whole pointer."""
 
 
 def track(store: Store, path: Path) -> Path:
     """Stores a file or folder, writes the pointer ``<name>.dvc`` beside it as ``dvc add`` does, and returns its path.
 
-    In a Git repository the data is also named in the ``.gitignore`` beside it. The data itself stays as it is.
+    What ``.dvcignore`` names is left out. In a Git repository the data is also named in the ``.gitignore`` beside it.
+    The data itself stays as it is. A pointer of DVC 2 stays as long as its data does.
 
     Args:
         store: The project's store, at ``.dvc/cache``.
@@ -68,15 +38,24 @@ def track(store: Store, path: Path) -> Path:
 
     Raises:
         NotFound: there is nothing at ``path``.
-        StoreError: the folder holds something that cannot be stored, or the pointer there is of another kind.
+        StoreError: the path is ignored, the folder holds something that cannot be stored, or the pointer there is
+            another command's to write.
     """
     path = Path(os.path.abspath(path))
     pointer = path.with_name(path.name + ".dvc")
     if not path.exists():
         raise NotFound("There is nothing to track.", given=path.name, accepted="a path to a file or folder")
-    before = _load(pointer)[0] if pointer.exists() else {"outs": [{}]}
+    if path.suffix == ".dvc" and path.is_file():
+        raise StoreError("A pointer is no data to track.", given=path.name, accepted="the data that it is about")
+    ignore = ignore_of(path)
+    if ignore is None:
+        raise StoreError("This is ignored by .dvcignore.", given=path.name, accepted="what no .dvcignore names")
+    before: dict[str, Json] = _own(pointer) if pointer.exists() else {"outs": [{}]}
+    if pointer.exists() and _is_old_and_same(store, read_pointer(pointer), path, ignore):
+        return pointer
     kept = {key: value for key, value in before["outs"][0].items() if key in _KEPT}
-    content = before | {"outs": [_facts(store, path) | kept]}
+    content = {key: value for key, value in before.items() if key not in _OF_OLD}
+    content |= {"outs": [_facts(store, path, ignore) | kept]}
     if content != before:
         write_atomically(pointer, dump_yaml(content))
     if _in_git(path.parent):
@@ -84,31 +63,14 @@ def track(store: Store, path: Path) -> Path:
     return pointer
 
 
-def read_pointer(path: Path) -> Pointer:
-    """Reads a pointer that Kairos or ``dvc add`` wrote.
-
-    Raises:
-        NotFound: there is no such file.
-        StoreError: it is not a pointer to one file or folder by MD5, as DVC 3 writes it.
-    """
-    if not path.is_file():
-        raise NotFound("There is no pointer.", given=path.name, accepted="a path to a .dvc file")
-    _, output = _load(path)
-    return Pointer(
-        path=path.parent / output.path,
-        digest=Digest(output.md5),
-        size_bytes=output.size,
-        files=output.nfiles,
-        remote=output.remote,
-        is_pushed=output.push,
-    )
-
-
 def prepare_dvc(project_root: Path) -> None:
     """Makes ``dvc`` work in a project, in a Git repository or without; what is already there stays as it is.
 
-    Its cache is then ``.dvc/cache``, which is where the project's ``Store`` belongs.
+    Its cache is then ``.dvc/cache``, which is where the project's ``Store`` belongs. Where a folder above has a
+    ``.dvc`` in the same repository, that one is the project's, and nothing is made.
     """
+    if find_dvc(project_root).parent != Path(os.path.abspath(project_root)):
+        return
     config = "" if _in_git(project_root) else "[core]\n    no_scm = True\n"
     for name, text in (("config", config), (".gitignore", "/config.local\n/tmp\n/cache\n")):
         path = project_root / ".dvc" / name
@@ -116,11 +78,39 @@ def prepare_dvc(project_root: Path) -> None:
             write_atomically(path, text.encode())
 
 
-def _facts(store: Store, path: Path) -> dict[str, Json]:
+def _own(pointer: Path) -> dict[str, Json]:
+    """What a pointer says that is for ``track`` to write anew.
+
+    Raises:
+        StoreError: it cannot be used, or another command's data is behind it.
+    """
+    content = load_pointer(pointer, pointer.read_bytes())
+    whose = None
+    if "cmd" in content:
+        whose = ("it is what a stage makes", f"Type: dvc repro {pointer.name}, or dvc commit {pointer.name}")
+    elif content.get("deps"):
+        hint = f"Type: dvc update {pointer.name}. To make it yours: dvc remove {pointer.name}, and add it then."
+        whose = ("it is imported: it has deps", hint)
+    elif len(content["outs"]) > 1:
+        whose = ("it has several outputs", f"Type: dvc commit {pointer.name}")
+    elif others := sorted(content.keys() - _OWN) or content.get("wdir") not in (None, "."):
+        whose = (f"it has {', '.join(others) if isinstance(others, list) else 'wdir'}", "`dvc` can write it.")
+    if whose is not None:
+        raise StoreError(f"The pointer {pointer.name!r} cannot be used to add data.", given=whose[0], hint=whose[1])
+    read_pointer(pointer)
+    return content
+
+
+def _is_old_and_same(store: Store, pointer: Pointer, path: Path, ignore: Ignore) -> bool:
+    old = OldStore(store.root)
+    return pointer.is_old and old.has(pointer.digest) and not any(changes(old, path, pointer.digest, ignore))
+
+
+def _facts(store: Store, path: Path, ignore: Ignore) -> dict[str, Json]:
     """Stores what is there, and says what of it."""
     facts: dict[str, Json]
     if path.is_dir():
-        taken = store.take_folder(path, remembers=True)
+        taken = store.take_folder(path, remembers=True, ignore=ignore)
         facts = {"md5": str(taken.digest), "size": taken.size_bytes, "nfiles": taken.files}
     else:
         digest = store.put_file(path)
@@ -128,22 +118,6 @@ def _facts(store: Store, path: Path) -> dict[str, Json]:
         if path.stat().st_mode & 0o111:
             facts["isexec"] = True
     return facts | {"hash": "md5", "path": path.name}
-
-
-def _load(pointer: Path) -> tuple[dict[str, Json], _Output]:
-    """All that a pointer holds, and its one output; of the kind that ``dvc add`` writes."""
-    try:
-        content = load_yaml(pointer.read_bytes())
-        (output,) = msgspec.convert(content, _PointerFile).outs
-        check_digest(output.md5)
-    except ValueError as error:  # a ValidationError and a UsageError are ValueErrors too
-        raise StoreError(
-            f"The pointer {pointer.name!r} cannot be used.",
-            given=str(error),
-            accepted="what `dvc add` of DVC 3 writes: one output with md5, size, hash and path",
-            hint="Data of DVC 2 is brought over by `dvc cache migrate --dvc-files`, an import by `dvc update`.",
-        ) from error
-    return content, output
 
 
 def _in_git(folder: Path) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from kairos.errors import NotFound, SettingsError, did_you_mean
+from kairos.store.dvc_config import SCHEME, SECTION, TRUE, files_of, read_sections, resolved, section_name
 from kairos.store.files import write_atomically
 
 __all__ = ["Remote", "Remotes", "add_remote", "read_remotes"]
@@ -26,11 +27,7 @@ SECRETS = frozenset(
 )  # fmt: skip
 """Options that prove who somebody is. Kairos takes these from the environment only."""
 
-_SECTION = re.compile(r"""^\[\s*(['"]?)(.+?)\1\s*\]\s*(?:#.*)?$""")
 _REMOTE = re.compile(r"""^remote\s*["'](.*)["']$""", re.DOTALL)
-_QUOTED = re.compile(r"""^(["'])(.*?)\1\s*(?:#.*)?$""")
-_SCHEME = re.compile(r"^(\w[\w+.-]*)://")
-_TRUE = frozenset({"true", "1", "yes", "on"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +45,13 @@ class Remote:
     @property
     def scheme(self) -> str:
         """``s3``, ``ssh``, …; of a local folder ``local``."""
-        found = _SCHEME.match(self.url)
+        found = SCHEME.match(self.url)
         return found[1].lower() if found else "local"
 
     def is_set(self, option: str, *, default: bool = False) -> bool:
         """Whether an option that is true or false is true."""
         value = self.options.get(option)
-        return default if value is None else value.lower() in _TRUE
+        return default if value is None else value.lower() in TRUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +95,13 @@ def read_remotes(dvc: Path) -> Remotes:
     """
     default: str | None = None
     sections: dict[str, dict[str, str]] = {}
-    for path in (_own_config(), dvc / "config", dvc / "config.local"):
-        for section, options in _read(path).items():
+    for path in files_of(dvc):
+        for section, options in read_sections(path).items():
             if section == "core":
                 default = options.get("remote", default)
             elif remote := _REMOTE.match(section):
                 if "url" in options:
-                    options["url"] = _resolved(options["url"], path.parent)
+                    options["url"] = resolved(options["url"], path.parent)
                 sections.setdefault(remote[1].lower(), {}).update(options)
     found = {name: _remote(name, sections, ()) for name in sections}
     return Remotes(by_name=found, default=None if default is None else default.lower())
@@ -133,9 +130,9 @@ def add_remote(dvc: Path, name: str, url: str, *, is_default: bool, folder: Path
     if "\n" in url or not url.strip():
         raise SettingsError("The address of a remote cannot be read.", given=url, accepted="a URL or a path")
     path = dvc / "config"
-    if any(name == match[1].lower() for each in _read(path) if (match := _REMOTE.match(each))):
+    if any(name == match[1].lower() for each in read_sections(path) if (match := _REMOTE.match(each))):
         raise SettingsError("There is a remote of that name.", given=name, hint=f"Change it: dvc remote modify {name}")
-    if not _SCHEME.match(url):
+    if not SCHEME.match(url):
         absolute = os.path.isabs(url) or url.startswith("~")
         url = url if absolute else Path(os.path.relpath(folder / url, dvc)).as_posix()
     lines = path.read_text().splitlines() if path.exists() else []
@@ -148,64 +145,10 @@ def add_remote(dvc: Path, name: str, url: str, *, is_default: bool, folder: Path
 _ENVIRONMENT = "credentials are taken from the environment only, such as AWS_ACCESS_KEY_ID"
 
 
-def _own_config() -> Path:
-    """The person's own settings, for all of her projects."""
-    given = os.environ.get("DVC_GLOBAL_CONFIG_DIR")
-    above = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return Path(given) / "config" if given else Path(above) / "dvc" / "config"
-
-
-def _read(path: Path) -> dict[str, dict[str, str]]:
-    """Options of each section, in lower case as DVC takes them."""
-    try:
-        text = path.read_text()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.parent.name}/{path.name} cannot be read.", given=type(error).__name__) from error
-    sections: dict[str, dict[str, str]] = {}
-    options: dict[str, str] | None = None
-    for number, line in _lines(text):
-        if section := _SECTION.match(line):
-            options = sections.setdefault(_section_name(section[2]), {})
-        elif options is not None and "=" in line and (key := line.split("=", 1)[0].strip().strip("\"'")):
-            options[key.lower()] = _value(line.split("=", 1)[1].strip())
-        else:  # the line is not shown: it may hold what nobody is to see
-            raise SettingsError(
-                f"{path.parent.name}/{path.name} cannot be read.",
-                given=f"line {number}",
-                accepted="sections such as ['remote \"name\"'] with lines such as url = s3://bucket/folder",
-            )
-    return sections
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if line and not line.startswith("#"):
-            yield number, line
-
-
-def _section_name(text: str) -> str:
-    """``core``, or ``remote "name"``."""
-    return text.strip().lower()
-
-
-def _value(text: str) -> str:
-    quoted = _QUOTED.match(text)
-    return quoted[2] if quoted else text.split("#", 1)[0].strip()
-
-
 def _quoted(value: str) -> str:
     if not re.search(r"""[#,"']|^\s|\s$""", value):
         return value
     return f"'{value}'" if '"' in value else f'"{value}"'
-
-
-def _resolved(url: str, folder: Path) -> str:
-    if _SCHEME.match(url):
-        return url
-    return os.path.abspath(os.path.join(folder, os.path.expanduser(url)))
 
 
 def _remote(name: str, sections: Mapping[str, Mapping[str, str]], above: tuple[str, ...]) -> Remote:
@@ -236,7 +179,7 @@ def _names(names: Iterable[str]) -> str:
 
 def _without_password(url: str) -> str:
     """The address with the user that it names, and without a password."""
-    found = _SCHEME.match(url)
+    found = SCHEME.match(url)
     if found is None:
         return url
     scheme, rest = found[0], url[found.end() :]
@@ -257,8 +200,8 @@ def _with_default(lines: list[str], name: str) -> list[str]:
     kept: list[str] = []
     section = None
     for line in lines:
-        if found := _SECTION.match(line.strip()):
-            section = _section_name(found[2])
+        if found := SECTION.match(line.strip()):
+            section = section_name(found[2])
         if section == "core" and line.split("=", 1)[0].strip().lower() == "remote":
             continue
         kept.append(line)

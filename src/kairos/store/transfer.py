@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from kairos.errors import BlobDamaged, RemoteFailed, StoreError
 from kairos.store.blobs import Store
 from kairos.store.files import make_folder
 from kairos.store.folders import is_folder, read_listing
-from kairos.store.hallmarks import holds_bytes, set_hallmark
+from kairos.store.hallmarks import set_hallmark
 from kairos.store.intake import Desk
 from kairos.store.places import UNKNOWN, Place
 from kairos.store.presence import Wanted, gather, look
@@ -207,7 +206,7 @@ def pull(
         Trying(jobs, patience or Patience(), place.abandon) as trying,
     ):
         try:
-            _pull(store, desk, _Fetch(place, desk), trying, tally, list(dict.fromkeys(roots)), frozenset(anew))
+            _pull(store, desk, _Fetch(store, place, desk), trying, tally, list(dict.fromkeys(roots)), frozenset(anew))
         except StoreError:
             desk.flush()
             raise
@@ -295,6 +294,7 @@ class _Fetched:
 class _Fetch:
     """Gets one blob into a temporary file, checked."""
 
+    store: Store
     place: Place
     desk: Desk
 
@@ -305,9 +305,7 @@ class _Fetch:
                 self.place.fetch(digest, temporary)
             except FileNotFoundError:
                 return _Fetched(digest, "", 0, "missing")
-            with temporary.open("rb") as file:
-                md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            if md5 == digest.removesuffix(".dir"):
+            if self.store.is_intact(temporary, digest):
                 os.chmod(temporary, 0o444)
                 told = temporary.stat()
                 set_hallmark(str(temporary), digest, told)
@@ -342,7 +340,7 @@ def _send(store: Store, place: Place, digest: Digest) -> int | None:
     if not store.holds(digest):
         return None
     path = store.path(digest)
-    if not holds_bytes(path, digest):
+    if not store.is_intact(path, digest):
         return None
     try:
         place.send(path, digest)

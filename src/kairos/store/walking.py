@@ -6,11 +6,17 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kairos.errors import StoreError
 
-__all__ = ["Batch", "Stamp", "is_settled", "stamp_of", "walk"]
+if TYPE_CHECKING:
+    from kairos.store.ignoring import Ignore
+
+__all__ = ["IGNORE_FILE", "Batch", "Stamp", "is_settled", "stamp_of", "walk"]
+
+IGNORE_FILE = ".dvcignore"
+"""What it names is left out; it is no data itself."""
 
 _FINE_NS, _COARSE_NS = 50_000_000, 3_000_000_000
 """How old a change has to be to be trusted: file systems tell times in steps, of some 4 ms, or of up to 2 s."""
@@ -52,25 +58,34 @@ def is_settled(stamp: Stamp, read_ns: int) -> bool:
     return stamp.changed_ns < read_ns - step_ns
 
 
-def walk(folder: Path) -> Iterator[Batch]:
+def walk(folder: Path, ignore: Ignore | None = None) -> Iterator[Batch]:
     """Every file by its path inside the folder, in the order of these paths; links to files count as files.
 
     Only one folder's names are held at a time, and those of the folders above it. Empty folders have no place in DVC's
     format and are left out.
 
+    Args:
+        folder: Where.
+        ignore: What of it is left out; ``None``: nothing.
+
     Raises:
         StoreError: something that cannot be stored: a link to a folder, a broken link, a socket, a name not in UTF-8.
     """
-    yield from _walk(str(folder), "", folder.name)
+    yield from _walk(str(folder), "", folder.name, ignore)
 
 
-def _walk(folder: str, inside: str, whole: str) -> Iterator[Batch]:
+def _walk(folder: str, inside: str, whole: str, ignore: Ignore | None) -> Iterator[Batch]:
     names, folders = list[str](), set[str]()
     with os.scandir(folder) as entries:
         for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if ignore is not None and ignore.hides(entry.name, is_folder=is_folder):
+                continue
             names.append(entry.name)
-            if entry.is_dir(follow_symlinks=False):
+            if is_folder:
                 folders.add(entry.name)
+    if ignore is not None and IGNORE_FILE in names:  # as DVC refuses it
+        raise _refused(whole, inside + IGNORE_FILE)
     if folders:  # a path goes on behind a folder's name with a slash, and so it is sorted
         names.sort(key=lambda name: f"{name}/" if name in folders else name)
     else:
@@ -81,7 +96,8 @@ def _walk(folder: str, inside: str, whole: str) -> Iterator[Batch]:
         if name in folders:
             if not _is_text(name):
                 raise _refused(whole, inside + name)
-            yield from _walk(f"{folder}/{name}", f"{inside}{name}/", whole)
+            below = None if ignore is None else ignore.within(name)
+            yield from _walk(f"{folder}/{name}", f"{inside}{name}/", whole, below)
             start += 1
             continue
         some = names[start : start + _BATCH_FILES]
@@ -123,7 +139,7 @@ def _refused(whole: str, name: str) -> StoreError:
     return StoreError(
         f"The folder {whole!r} holds something that cannot be stored.",
         given=name.encode(errors="replace").decode(),
-        accepted="files, links to files, and folders, with names in UTF-8",
+        accepted="files, links to files, and folders, with names in UTF-8; .dvcignore belongs beside data, not into it",
     )
 
 

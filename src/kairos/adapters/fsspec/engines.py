@@ -35,8 +35,12 @@ class _Engine:
     lists: bool = True
 
 
-def open_place(remote: Remote) -> Place:
+def open_place(remote: Remote, *, prefix: str = "files/md5") -> Place:
     """The place that a remote's address names; nothing is asked of it yet.
+
+    Args:
+        remote: As it is configured.
+        prefix: The folder of the blobs there.
 
     Raises:
         SettingsError: Kairos reaches no such address, or does not keep DVC's kind of remote that it is.
@@ -66,6 +70,7 @@ def open_place(remote: Remote) -> Place:
     return FsspecPlace(
         connect,
         engine.root(remote),
+        prefix=prefix,
         renames=engine.renames,
         lists=engine.lists,
         send_options={"method": remote.options.get("method", "post").lower()} if remote.scheme in _HTTP else {},

@@ -41,6 +41,7 @@ class FsspecPlace:
     Args:
         connect: Makes the engine.
         root: The path of the place for it.
+        prefix: The folder of the blobs in it.
         renames: Whether a file that is sent gets its name by being renamed when it is whole. Where not, the engine
             shows no part of one by itself.
         lists: Whether it can say what is there.
@@ -54,6 +55,7 @@ class FsspecPlace:
         connect: Callable[[], Any],
         root: str,
         *,
+        prefix: str = "files/md5",
         renames: bool = False,
         lists: bool = True,
         send_options: Mapping[str, Any] | None = None,
@@ -63,6 +65,7 @@ class FsspecPlace:
         self.lists = lists
         self._connect = connect
         self._root = root.rstrip("/")
+        self._prefix = prefix
         self._renames = renames
         self._send_options = dict(send_options or {})
         self._environment = environment
@@ -109,7 +112,7 @@ class FsspecPlace:
     def _sizes(self, shard: str) -> Mapping[Digest, int]:
         with self._translated():
             try:
-                entries = self._engine.ls(f"{self._root}/files/md5/{shard}", detail=True)
+                entries = self._engine.ls("/".join(filter(None, (self._root, self._prefix, shard))), detail=True)
             except FileNotFoundError:
                 return {}
             return {Digest(shard + _last(entry["name"])): _size(entry) for entry in entries if entry["type"] == "file"}
@@ -147,7 +150,7 @@ class FsspecPlace:
                 raise
 
     def _path(self, digest: Digest) -> str:
-        return f"{self._root}/{name_of(digest)}".lstrip("/" if not self._root else "")
+        return f"{self._root}/{name_of(digest, self._prefix)}".lstrip("/" if not self._root else "")
 
     def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:
