@@ -73,6 +73,7 @@ class Request:
     seed: int | None = 0
     lineage: dict[str, Json] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
     also: dict[str, Any] = field(default_factory=dict)
 
 

@@ -133,6 +133,7 @@ class _Request:
     seed: int | None = 0
     lineage: Mapping[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
+    targets: Sequence[str] = ()
     also: Mapping[str, Any] = field(default_factory=dict)
 
 

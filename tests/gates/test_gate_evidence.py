@@ -100,6 +100,7 @@ def test_every_metric_has_the_value_of_scikit_learn_and_knows_which_way_is_bette
     said = rows.challenger >= 0.5
     want = {
         "log_loss": judges.log_loss(rows.truth, rows.challenger),
+        "brier": judges.brier_score_loss(rows.truth, rows.challenger),
         "squared_error": judges.brier_score_loss(rows.truth, rows.challenger),
         "absolute_error": judges.mean_absolute_error(rows.truth, rows.challenger),
         "rmse": judges.root_mean_squared_error(rows.truth, rows.challenger),
@@ -282,3 +283,17 @@ def test_answers_are_told_how_far_they_are_off() -> None:
     assert found.slope > 1.2  # the model is less sure than it might be
     assert math.isfinite(found.bias_lower)
     assert len(found.bins) == 10
+
+
+def test_metrics_of_classes_judge_the_likeliest_of_several_chances() -> None:
+    """Accuracy and the like; what needs one number is refused by name."""
+    random = np.random.default_rng(3)
+    truth, chances = random.integers(0, 3, 400), random.dirichlet(np.ones(3), 400)
+    better = 0.5 * chances + 0.5 * np.eye(3)[truth]
+    rows = GateRows(truth=truth, challenger=better, champion=chances, digest="d")
+    found = measure(rows, GatePolicy(loss="log_loss", metric="accuracy", margin=Margin.parse(0.01)))
+    assert found.metrics["accuracy"].challenger == judges.accuracy_score(truth, better.argmax(axis=1))
+    assert found.calibration is None
+    policy = GatePolicy(loss="log_loss", metric="auc", margin=Margin.parse(0.01))
+    with pytest.raises(UsageError, match="'auc' cannot judge answers of more than one number"):
+        measure(rows, policy)

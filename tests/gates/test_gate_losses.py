@@ -141,3 +141,30 @@ def test_a_policy_survives_json() -> None:
         more=(MetricRule(metric="cost"), MetricRule(metric="auc", margin=Margin.parse(0.01), require="superior")),
     )
     assert GatePolicy.from_plain(policy.plain()) == policy
+
+
+def test_losses_of_several_numbers_are_one_number_a_row() -> None:
+    """Means over targets and quantiles; of chances of classes what scikit-learn says."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 50)
+    chances = random.dirichlet(np.ones(3), 50)
+    assert LOSSES["log_loss"](truth, chances).mean() == pytest.approx(metrics.log_loss(truth, chances))
+    assert LOSSES["brier"](truth, chances).mean() == pytest.approx(
+        metrics.brier_score_loss(truth, chances, scale_by_half=False)
+    )
+    two = np.column_stack([1 - chances[:, 0], chances[:, 0]])
+    np.testing.assert_allclose(LOSSES["brier"](truth == 0, two), LOSSES["brier"](truth == 0, two[:, 1]))
+    assert LOSSES["zero_one"](truth, chances).mean() == np.mean(chances.argmax(axis=1) != truth)
+    y, p = random.normal(size=(50, 2)), random.normal(size=(50, 2))
+    assert LOSSES["absolute_error"](y, p).mean() == pytest.approx(metrics.mean_absolute_error(y, p))
+    assert LOSSES["squared_error"](y, p).shape == (50,)
+    both = loss_named("pinball:0.1,0.9")(y[:, 0], p)
+    each = [metrics.mean_pinball_loss(y[:, 0], p[:, at], alpha=q) for at, q in enumerate((0.1, 0.9))]
+    assert both.mean() == pytest.approx(np.mean(each))
+    for name, bad in (("log_loss", np.array([3, 0])), ("brier", np.array([0.5, 0.0]))):
+        with pytest.raises(UsageError, match="the place of the true class"):
+            LOSSES[name](bad, chances[:2])
+    with pytest.raises(ShapeMismatch):
+        loss_named("pinball:0.1,0.9")(y[:, 0], p[:, 0])
+    with pytest.raises(SettingsError, match="ascending"):
+        loss_named("pinball:0.9,0.1")

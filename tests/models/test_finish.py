@@ -205,7 +205,7 @@ class Sure(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     [
         (LinearRegression(), busy(), "log_loss", "gives no probabilities"),
         (Sure(), busy(), "log_loss", "gives no probabilities"),
-        (LogisticRegression(), busy().with_columns(pl.col("users") + 1), "log_loss", "not 0 or 1"),
+        (LogisticRegression(), busy().with_columns(pl.col("users") / 2), "log_loss", "not a class in every"),
         (LogisticRegression(), busy().with_columns(pl.col("users") / 2), "zero_one", "not a whole number"),
         (LinearRegression(), busy().with_columns(users=pl.lit(None, pl.Float64)), "absolute_error", "400 of 400 rows"),
         (LinearRegression(), busy().with_columns(users=pl.lit("many")), "absolute_error", "is not a number"),

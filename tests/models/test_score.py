@@ -56,7 +56,8 @@ def test_a_table_that_does_not_fit_is_refused(package: Package, table: pl.DataFr
 
 
 @pytest.mark.parametrize(
-    ("loss", "expected"), [("absolute_error", 2.0), ("squared_error", 3.0), ("zero_one", 1.0), ("log_loss", 3.0)]
+    ("loss", "expected"),
+    [("absolute_error", 2.0), ("squared_error", 3.0), ("zero_one", 1.0), ("log_loss", 3.0), ("brier", 3.0)],
 )
 def test_the_simple_baseline_is_the_best_constant(loss: str, expected: float) -> None:
     """Median, mean, the smallest of the most frequent values, share of ones."""
@@ -65,5 +66,5 @@ def test_the_simple_baseline_is_the_best_constant(loss: str, expected: float) ->
 
 def test_an_unknown_loss_has_no_baseline() -> None:
     """The error says which have one."""
-    with pytest.raises(PackageError, match="absolute_error, squared_error, log_loss, zero_one"):
+    with pytest.raises(PackageError, match="absolute_error, squared_error, log_loss, brier, zero_one"):
         simple_baseline(np.ones(3), "hinge")

@@ -37,6 +37,7 @@ class Request:
     seed: int | None = 0
     lineage: dict[str, Json] = field(default_factory=lambda: {"inputs": {"train": "0" * 32}})
     given: dict[str, Any] = field(default_factory=dict)
+    targets: Sequence[str] = ()
     also: dict[str, Any] = field(default_factory=dict)
 
 

@@ -35,11 +35,12 @@ def _check_names(models: Iterable[ModelSettings], graph: Graph) -> None:
                     accepted=", ".join(sorted(known)) or f"a @{'model' if key == 'step' else 'step'}; there is none",
                     hint=did_you_mean(name, known),
                 )
-        declared = graph.node(model.step).spec.target
-        if len({model.target, declared} - {None}) != 1:
+        spec = graph.node(model.step).spec
+        declared, asked = spec.targets or spec.target, model.targets or model.target
+        if len({asked, declared} - {None}) != 1:
             raise SettingsError(
                 f"kairos.toml: model.{model.name} and its step have no target that both agree on; nothing ran.",
-                given=f"{model.target!r} in the settings, {declared!r} in the decorator",
+                given=f"{asked!r} in the settings, {declared!r} in the decorator",
                 accepted="one of them, or the same twice",
             )
 

@@ -73,6 +73,7 @@ def model_options(model: ModelSettings) -> ModelOptions:
     return ModelOptions(
         step=model.step,
         target=model.target,
+        targets=model.targets,
         time=model.time,
         entity=model.entity,
         loss=model.gate.loss,

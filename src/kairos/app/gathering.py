@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.app.losses import answers_on, moments, simple_answers
+from kairos.app.losses import answers_on, moments, simple_answers, truth_on
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.ledger import Entry
+from kairos.models.frames import read_column
+from kairos.models.outputs import Output, among
 from kairos.models.package import Package
 from kairos.values import Digest, VersionRef, Window
 
-__all__ = ["gate_rows", "labelled_rows_per_day", "rank_among"]
+__all__ = ["differ", "gate_rows", "labelled_rows_per_day", "rank_among"]
 
 _RECENT = timedelta(days=28)
 _ENOUGH_DAYS = 2.0
@@ -40,11 +43,12 @@ def gate_rows(
     named = {*policy.slices, *policy.groups, *(name.partition("=")[0] for name in policy.protected)}
     time = model.time if model.time in rows.columns else _a_time(rows)
     inputs = [n for n in challenger.spec.signature.names if n in rows.columns and n not in policy.slices]
+    said = _Said.of(rows, model, challenger, champion)
     return GateRows(
-        truth=rows[challenger.spec.target].to_numpy(),
-        challenger=answers_on(rows, challenger, model),
-        champion=None if champion is None else answers_on(rows, champion, model),
-        simple=simple_answers(rows, challenger),
+        truth=said.truth,
+        challenger=said.challenger,
+        champion=said.champion,
+        simple=said.simple,
         times=None if time is None else _times(rows, time),
         entities=None if model.entity is None else rows[model.entity].to_numpy(),
         columns={name: rows[name].to_list() for name in sorted(named) if name in rows.columns},
@@ -53,6 +57,39 @@ def gate_rows(
         digest=digest,
         time_column=None if model.time is not None else time,
     )
+
+
+def differ(one: Package, other: Package) -> bool:
+    """Whether two packages answer with other outputs, so that no loss judges both; other classes are no such thing."""
+    outputs = one.spec.signature.outputs, other.spec.signature.outputs
+    if one.spec.goals != other.spec.goals:
+        return True
+    return [_form(each) for each in outputs[0]] != [_form(each) for each in outputs[1]]
+
+
+def _form(output: Output) -> tuple[object, ...]:
+    return output.name, output.kind, output.quantiles
+
+
+class _Said(NamedTuple):
+    """What was true, and what each said, in the same classes if there are classes."""
+
+    truth: NDArray[Any]
+    challenger: NDArray[Any]
+    champion: NDArray[Any] | None
+    simple: NDArray[Any]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, model: ModelSettings, challenger: Package, champion: Package | None) -> _Said:
+        own, simple = answers_on(rows, challenger, model), simple_answers(rows, challenger)
+        rival = None if champion is None else answers_on(rows, champion, model)
+        outputs = challenger.spec.signature.outputs
+        if champion is None or rival is None or not outputs or outputs[0].kind != "class":
+            return cls(truth_on(rows, challenger), own, rival, simple)
+        mine, other = outputs[0], champion.spec.signature.outputs[0]
+        classes = (*mine.classes, *(each for each in other.classes if each not in mine.classes))
+        truth = replace(mine, classes=classes).codes(read_column(rows, mine.name).values.tolist())
+        return cls(truth, among(mine, classes, own), among(other, classes, rival), among(mine, classes, simple))
 
 
 def _times(rows: pl.DataFrame, column: str) -> NDArray[Any]:
@@ -87,7 +124,7 @@ def _names(rows: pl.DataFrame, package: Package) -> list[tuple[str, NDArray[Any]
     found = []
     for name, dtype in rows.schema.items():
         is_name = name.lower() == "id" or name.lower().endswith(("_id", "_key"))
-        if is_name and name != package.spec.target and (dtype.is_integer() or dtype == pl.String):
+        if is_name and name not in package.spec.goals and (dtype.is_integer() or dtype == pl.String):
             count = rows[name].n_unique()
             if 2 <= count <= len(rows) / 2:
                 found.append((name, rows[name].cast(pl.String).fill_null("").to_numpy()))

@@ -10,7 +10,7 @@ import polars as pl
 
 from kairos.app.costing import package_size, time_package
 from kairos.app.facts import artifact_digest, run_entry
-from kairos.app.gathering import gate_rows, labelled_rows_per_day, rank_among
+from kairos.app.gathering import differ, gate_rows, labelled_rows_per_day, rank_among
 from kairos.app.losses import answers_on, check_columns, fresh_rows
 from kairos.app.own_code import load_metrics, run_checks
 from kairos.app.packages import holdout_table, open_version
@@ -197,7 +197,10 @@ def _of_holdout(
     incomparable = None
     if champion is not None and lacks:  # the two cannot be asked about the same rows
         incomparable = f"cannot be compared: {champion.ref} takes the column {lacks[0]!r}, which the holdout lacks"
-    gated = gate_rows(rows, model, policy, challenger=challenger, champion=None if lacks else rival, digest=digest)
+    elif champion is not None and rival is not None and differ(challenger, rival):
+        incomparable = f"cannot be compared: {champion.ref} gives other outputs"
+    asked = None if incomparable else rival
+    gated = gate_rows(rows, model, policy, challenger=challenger, champion=asked, digest=digest)
     return _Fresh(rows=gated, table=rows, incomparable=incomparable)
 
 

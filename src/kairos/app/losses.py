@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused, SettingsError, did_you_mean
 from kairos.gates.losses import loss_named
+from kairos.models.goals import truth_of
 from kairos.models.package import Package
 from kairos.models.score import score_table
 from kairos.monitor.holdout import HoldoutRows
@@ -21,16 +24,15 @@ from kairos.values import Json
 __all__ = [
     "HoldoutLosses",
     "answers_on",
-    "baseline_losses",
     "check_columns",
     "fresh_rows",
     "guarded",
     "holdout_losses",
     "holdout_rows",
     "known_rows",
-    "losses_on",
     "moments",
     "simple_answers",
+    "truth_on",
 ]
 
 
@@ -40,6 +42,8 @@ class HoldoutLosses:
 
     own: NDArray[np.float64]
     baseline: NDArray[np.float64]
+    targets: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+    """The same of each target alone, if there are several: own, and the baseline's."""
 
     @property
     def rows(self) -> int:
@@ -57,7 +61,13 @@ def holdout_losses(project: Project, model: ModelSettings, package: Package, run
         run: Body of the run's fact.
     """
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
-    return HoldoutLosses(own=losses_on(rows, package, model), baseline=baseline_losses(rows, package, model))
+    truth, own, simple = truth_on(rows, package), answers_on(rows, package, model), simple_answers(rows, package)
+    loss = loss_named(model.gate.loss)
+    targets = {
+        target: (loss(truth[:, at], own[:, at]), loss(truth[:, at], simple[:, at]))
+        for at, target in enumerate(package.spec.targets)
+    }
+    return HoldoutLosses(own=loss(truth, own), baseline=loss(truth, simple), targets=targets)
 
 
 def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
@@ -69,7 +79,7 @@ def holdout_rows(project: Project, model: ModelSettings, package: Package, run: 
     return HoldoutRows(
         table=rows,
         prediction=answers_on(rows, package, model),
-        label=rows[package.spec.target].cast(pl.Float64).to_numpy(),
+        label=truth_on(rows, package).astype(np.float64),
         days=days.astype(np.int64),
     )
 
@@ -104,10 +114,12 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
     Raises:
         DataRefused: the table lacks the target, or its time column holds no times.
     """
-    target = packages[0].spec.target
-    if target not in table.columns:
-        raise DataRefused(f"The holdout {model.holdout!r} lacks the target {target!r}.", given=", ".join(table.columns))
-    rows = table.filter(pl.col(target).is_not_null())
+    targets = packages[0].spec.goals
+    for target in targets:
+        if target not in table.columns:
+            given = ", ".join(table.columns)
+            raise DataRefused(f"The holdout {model.holdout!r} lacks the target {target!r}.", given=given)
+    rows = known_rows(table, packages[0])
     if model.time is None or model.time not in table.columns:
         return rows
     at = moments(model.time, table.schema[model.time])
@@ -126,26 +138,25 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
 
 def known_rows(table: pl.DataFrame, package: Package) -> pl.DataFrame:
     """The rows with a known truth, seen or not."""
-    return table.filter(pl.col(package.spec.target).is_not_null())
+    return table.drop_nulls(list(package.spec.goals))
 
 
-def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
-    """The loss of each row, after the output guard: what a user would have suffered."""
-    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers_on(rows, package, model))
-
-
-def baseline_losses(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
-    """The loss of each row if the simple baseline had answered."""
-    return loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), simple_answers(rows, package))
+def truth_on(rows: pl.DataFrame, package: Package) -> NDArray[Any]:
+    """What was true of each row, as a loss takes it beside the package's answers."""
+    return truth_of(rows, package.spec.goals, package.spec.signature.outputs)
 
 
 def answers_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
     """What the package says of each row, after the output guard."""
-    return guarded(score_table(package, rows), model)
+    answers = score_table(package, rows)
+    first = package.spec.signature.outputs[:1]
+    return answers if first and first[0].kind == "class" else guarded(answers, model)
 
 
 def simple_answers(rows: pl.DataFrame, package: Package) -> NDArray[np.float64]:
     """What the simple baseline says of each row; NaN if the package knows none."""
+    if package.spec.baselines:
+        return np.tile(np.array(package.spec.baselines), (len(rows), 1))
     return np.full(len(rows), np.nan if package.spec.baseline is None else package.spec.baseline)
 
 

@@ -27,7 +27,8 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
         run: Body of the run's fact.
 
     Returns:
-        By name: ``demand.absolute_error``, ``demand.absolute_error.baseline``; empty without rows.
+        By name: ``demand.absolute_error``, ``demand.absolute_error.baseline``; of several targets those of each as
+        well, ``demand.absolute_error.TARGET``; empty without rows.
 
     Raises:
         KairosError: it could not be measured; the message says that the run is recorded nevertheless.
@@ -45,8 +46,13 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
         place = own_place(error, project.root)
         given = f"{type(error).__name__}: {error}{place and f' ({place})'}"
         raise DataRefused(_unmeasured(model, run), given=given) from error
+    if not losses.rows:
+        return {}
     name = f"{model.name}.{model.gate.loss}"
-    return {name: float(losses.own.mean()), f"{name}.baseline": float(losses.baseline.mean())} if losses.rows else {}
+    means = {name: losses.own, f"{name}.baseline": losses.baseline}
+    for target, (own, baseline) in losses.targets.items():
+        means |= {f"{name}.{target}": own, f"{name}.{target}.baseline": baseline}
+    return {key: float(values.mean()) for key, values in means.items()}
 
 
 def _unmeasured(model: ModelSettings, run: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from kairos.app.facts import run_entry
-from kairos.app.losses import answers_on, fresh_rows, known_rows
+from kairos.app.losses import answers_on, fresh_rows, known_rows, truth_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -128,7 +128,7 @@ def _evidence(
     new, old = (open_version(project, one.package, model) for one in (version, twin))
     run = run_entry(project, twin.run).body
     rows = fresh_rows(holdout_table(project, model, run), model, [old])
-    loss, truth = loss_named(model.gate.loss), rows[old.spec.target].to_numpy()
+    loss, truth = loss_named(model.gate.loss), truth_on(rows, old)
     own, twins = (loss(truth, answers_on(rows, package, model)) for package in (new, old))
     [*_, gate] = project.ledger.read(kinds=["gate.decided"], subject=str(twin.ref))
     until, before = new.spec.train_until, old.spec.train_until

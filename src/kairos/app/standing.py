@@ -25,6 +25,8 @@ def settings_now(project: Project, model: str) -> dict[str, Json]:
         NotFound: the project has no such model.
     """
     whole = {"format": _FORMAT, **plain(project.settings.model(model))}
+    if not whole["targets"]:
+        del whole["targets"]  # so that settings which never named several are told as they always were
     return {"settings": project.store.put_bytes(canonical_json(whole)), "serving": serving_now(project, model)}
 
 

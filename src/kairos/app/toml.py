@@ -94,6 +94,17 @@ class Reader:
             raise SettingsError(f"{self.name(key)} holds something that is not text.", given=values)
         return tuple(values)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """A text, or a list of different ones; nothing if it is left out."""
+        value = self._take(key, (str, list), "a text or a list of texts", None, required=False)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return (value,)
+        if not value or not all(isinstance(v, str) for v in value) or len(set(value)) < len(value):
+            raise SettingsError(f"{self.name(key)} is no list of different texts.", given=value)
+        return tuple(value)
+
     def numbers(self, key: str) -> tuple[float, ...] | None:
         """A list of numbers that may be left out."""
         values = self._take(key, list, "a list of numbers", None, required=False)

@@ -266,7 +266,9 @@ def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str
     """The contract of each model's data, by the model's name."""
     return {
         model.name: contract_digest(
-            graph, model.step, {"target": model.target, "time": model.time, "entity": model.entity, "drop": model.drop}
+            graph,
+            model.step,
+            {"target": model.targets or model.target, "time": model.time, "entity": model.entity, "drop": model.drop},
         )
         for model in models
     }

@@ -57,6 +57,11 @@ class Comparer:
             chosen: Some of the rows; ``None``: all.
             part: Their name; it makes resamples of one part differ from those of another.
         """
+        if self.rows.is_wide and metric.kind in ("rmse", "auc"):
+            raise UsageError(
+                f"The metric {metric.name!r} cannot judge answers of more than one number.",
+                accepted="a mean loss; of classes also accuracy, balanced_accuracy, f1, precision, recall, mcc",
+            )
         kept = slice(None) if chosen is None else chosen
         truth, a, b = self.rows.truth[kept], champion[kept], challenger[kept]
         dependence = self.rows.dependence if chosen is None else self.rows.dependence.part(chosen)
@@ -156,11 +161,15 @@ class Comparer:
 
 
 def classes_said(answers: NDArray[Any], rows: GateRows, threshold: float) -> NDArray[Any]:
-    """Answers as classes: where the truth is 0 or 1, 1 from the threshold on; else as they are.
+    """Answers as classes: the likeliest of several; of a truth of 0 and 1, 1 from the threshold on; else as they are.
 
     Raises:
         SettingsError: the truth is no class but a number.
     """
+    if rows.is_wide:
+        if not rows.has_chances:
+            raise SettingsError("A metric of classes cannot judge these rows.", accepted="answers that are chances")
+        return np.asarray(answers.argmax(axis=1))
     if rows.is_binary:
         return (np.asarray(answers, dtype=np.float64) >= threshold).astype(np.int64)
     if rows.truth.dtype.kind == "f" and not bool(np.equal(np.mod(rows.truth, 1), 0).all()):

@@ -6,29 +6,46 @@ import math
 
 from kairos.errors import SettingsError, did_you_mean
 
-__all__ = ["LOSS_NAMES", "check_loss_name", "pinball_quantile"]
+__all__ = ["CHANCE_LOSSES", "LOSS_NAMES", "check_loss_name", "pinball_quantile", "pinball_quantiles"]
 
-LOSS_NAMES = ("absolute_error", "squared_error", "log_loss", "zero_one")
+LOSS_NAMES = ("absolute_error", "squared_error", "log_loss", "zero_one", "brier")
 """Beside ``pinball:QUANTILE``."""
+
+CHANCE_LOSSES = frozenset({"log_loss", "brier"})
+"""Those that judge chances."""
+
 _PINBALL = "pinball:"
 
 
 def pinball_quantile(name: str) -> float | None:
-    """The quantile that a pinball loss is named after, such as ``pinball:0.9``; ``None`` for another loss.
+    """The only quantile that a pinball loss is named after, such as ``pinball:0.9``; ``None`` for another loss.
 
     Raises:
         SettingsError: what follows the colon is no share.
     """
+    found = pinball_quantiles(name)
+    return found[0] if len(found) == 1 else None
+
+
+def pinball_quantiles(name: str) -> tuple[float, ...]:
+    """The quantiles that a pinball loss is named after, one or several, ascending; none of another loss.
+
+    >>> pinball_quantiles("pinball:0.1,0.5,0.9"), pinball_quantiles("zero_one")
+    ((0.1, 0.5, 0.9), ())
+
+    Raises:
+        SettingsError: what follows the colon is no share, or shares do not ascend.
+    """
     if not name.startswith(_PINBALL):
-        return None
-    text = name.removeprefix(_PINBALL)
+        return ()
     try:
-        quantile = float(text)
+        found = tuple(float(text) for text in name.removeprefix(_PINBALL).split(","))
     except ValueError:
-        quantile = math.nan
-    if not 0.0 < quantile < 1.0:
-        raise SettingsError("A pinball loss needs a quantile.", given=name, accepted="such as pinball:0.9")
-    return quantile
+        found = (math.nan,)
+    if not all(0.0 < each < 1.0 for each in found) or list(found) != sorted(set(found)):
+        accepted = "such as pinball:0.9, or ascending ones such as pinball:0.1,0.5,0.9"
+        raise SettingsError("A pinball loss needs a quantile.", given=name, accepted=accepted)
+    return found
 
 
 def check_loss_name(name: str) -> str:
@@ -37,7 +54,7 @@ def check_loss_name(name: str) -> str:
     Raises:
         SettingsError: there is none.
     """
-    if pinball_quantile(name) is None and name not in LOSS_NAMES:
+    if not pinball_quantiles(name) and name not in LOSS_NAMES:
         accepted = ", ".join([*LOSS_NAMES, "pinball:QUANTILE"])
         raise SettingsError(
             "There is no loss of that name.", given=name, accepted=accepted, hint=did_you_mean(name, LOSS_NAMES)

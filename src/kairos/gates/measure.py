@@ -112,12 +112,15 @@ def measure(
 
 
 def _not_numbers(answers: NDArray[Any] | None) -> int:
-    return 0 if answers is None else int((~np.isfinite(answers)).sum())
+    if answers is None:
+        return 0
+    bad = ~np.isfinite(answers)
+    return int((bad if bad.ndim == 1 else bad.any(axis=1)).sum())
 
 
 def _calibration(rows: GateRows, policy: GatePolicy) -> Calibration | None:
-    """Of answers that are numbers of the target's kind, or chances; names of classes have none."""
-    if rows.truth.dtype.kind not in "iufb" or rows.n == 0:
+    """Of answers that are numbers of the target's kind, or chances; classes and several numbers have none."""
+    if rows.is_wide or rows.truth.dtype.kind not in "iufb" or rows.n == 0:
         return None
     return calibrate(
         rows.truth, rows.challenger, alpha=policy.alpha, dependence=rows.dependence, probability=rows.is_chance

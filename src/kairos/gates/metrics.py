@@ -33,6 +33,7 @@ _LOSSES = {
     "squared_error": "mean squared error",
     "log_loss": "mean log loss",
     "zero_one": "error rate",
+    "brier": "mean Brier score",
 }
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -91,4 +92,4 @@ def loss_unit(name: str, target: str) -> str:
     >>> loss_unit("squared_error", "users"), loss_unit("log_loss", "users"), loss_unit("zero_one", "users")
     ('users, squared', 'nats', '')
     """
-    return {"squared_error": f"{target}, squared", "log_loss": "nats", "zero_one": ""}.get(name, target)
+    return {"squared_error": f"{target}, squared", "log_loss": "nats", "zero_one": "", "brier": ""}.get(name, target)

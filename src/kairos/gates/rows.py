@@ -23,9 +23,9 @@ class GateRows:
     """Fresh rows with a known truth, in any order."""
 
     truth: NDArray[Any]
-    """Shape (n,)."""
+    """Shape (n,); of several targets (n, targets); of a class told by its chances its place, -1 if it is not known."""
     challenger: NDArray[Any]
-    """What the version says, after the output guard, shape (n,)."""
+    """What the version says, after the output guard, shape (n,), or (n, numbers)."""
     champion: NDArray[Any] | None = None
     """What it is compared with says; ``None``: nothing is live, or it cannot be asked about these rows."""
     simple: NDArray[Any] | None = None
@@ -69,9 +69,24 @@ class GateRows:
         return _moment(self.times.min()), _moment(self.times.max())
 
     @property
+    def is_wide(self) -> bool:
+        """Whether an answer is several numbers."""
+        return self.challenger.ndim == 2
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether an answer is a chance for each of several classes."""
+        return self.is_wide and self.truth.ndim == 1 and bool(np.allclose(self.challenger.sum(axis=1), 1.0, atol=1e-3))
+
+    @property
     def is_binary(self) -> bool:
         """Whether the truth is 0 or 1 in every row."""
-        return self.truth.dtype.kind in "iufb" and bool(np.isin(self.truth, (0, 1)).all()) and self.n > 0
+        return (
+            not self.is_wide
+            and self.truth.dtype.kind in "iufb"
+            and bool(np.isin(self.truth, (0, 1)).all())
+            and self.n > 0
+        )
 
     @property
     def is_chance(self) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.outputs import width_of
 from kairos.models.signature import Column, Signature
 from kairos.models.spec import TrainingForm
 from kairos.models.weights import LARGE_BYTES, weights_folder
@@ -185,19 +186,31 @@ class CompiledRunner:
         """
         self._session = _session(data, weights)
         self._mend = recalibration
+        self._width = width_of(signature.outputs)
         taken = {each.name for each in self._session.get_inputs()}
         self._read = _inputs_of(signature, form, taken)
         self._output = [self._session.get_outputs()[-1].name]
 
     def predict(self, columns: Columns) -> np.ndarray[Any, Any]:
-        """Returns one number a row, shape (n,), float64: a value, or the positive class's probability."""
+        """Returns one number a row, shape (n,), float64: a value, or the positive class's probability.
+
+        Of a model of several outputs all their numbers, shape (n, numbers).
+        """
         rows = len(next(iter(columns.values())))
         if rows == 0:
-            return np.empty(0)
+            return np.empty(0 if self._width == 1 else (0, self._width))
         (answer,) = self._session.run(self._output, self._read(columns))
+        if self._width > 1:
+            return self._all(answer.reshape(rows, -1))
         flat = answer.reshape(rows, -1)[:, -1]  # of two classes the second
         flat = np.ascontiguousarray(flat, dtype=np.float64)
         return flat if self._mend is None else self._mend(flat)
+
+    def _all(self, answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        numbers = np.ascontiguousarray(answer, dtype=np.float64)
+        if numbers.shape[1] == 1:  # of two classes the chance of the second
+            return np.hstack([1.0 - numbers, numbers])
+        return numbers
 
 
 def _session(data: bytes, weights: Path | bytes | None) -> Any:

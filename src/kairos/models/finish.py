@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from kairos.errors import DataRefused, PackageError
-from kairos.models.baseline import simple_baseline
+from kairos.gates.loss_names import CHANCE_LOSSES
+from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
+from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
@@ -19,14 +20,14 @@ from kairos.models.frames import FrameColumn, column_names, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
+from kairos.models.outputs import answers_a_row, leads
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest, Runner
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
-from kairos.models.runner import choose_form, make_runner, one_number_a_row
+from kairos.models.runner import choose_form, make_runner
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.models.spec import Method, PackageSpec, TrainingForm
 from kairos.models.training import TrainingData, fit, latest_time, training_data, training_table
-from kairos.models.truths import CHANCE, truths_of
 from kairos.values import Json, plain
 
 __all__ = ["FinishModel", "ModelOptions"]
@@ -43,6 +44,8 @@ class ModelOptions:
     """Name of its ``@model`` step; ``None`` if it is the model's own name."""
     target: str | None = None
     """``None``: the decorator says it."""
+    targets: tuple[str, ...] = ()
+    """All of them, if there are several."""
     time: str | None = None
     entity: str | None = None
     loss: str = "absolute_error"
@@ -72,7 +75,7 @@ class FinishModel:
             DataRefused: features give the target away, or the target is not a finite number in every row.
         """
         model, options = self._options(request.step)
-        target = _target_name(options.target, request)
+        target, targets = target_names(options, request)
         table = training_table(request.inputs, target, step=request.step)
         keys = [key for key in (options.time, options.entity) if key is not None]
         drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
@@ -84,18 +87,22 @@ class FinishModel:
             target=target,
             keys=keys,
             drop=[d for d in drop if d not in keys],
+            targets=targets,
+            loss=options.loss,
         )
-        method = _method(returned, data, options.loss, step=request.step)
+        method = method_of(returned, data, options.loss, step=request.step)
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
         estimator = fit(returned, data, seed=request.seed, weights=weights)
         if isinstance(estimator, Untried):
             estimator, data = estimator.bound(data, step=request.step)
-        form, signature = _seal(estimator, data, method, _output(estimator, options))
+        check_classes(estimator, data, request.step)
+        form, signature = _seal(estimator, data, method, output_of(estimator, data, options))
         spec = PackageSpec(
             model=model,
             target=target,
+            targets=targets,
             time=options.time,
             entity=options.entity,
             loss=options.loss,
@@ -105,13 +112,14 @@ class FinishModel:
             train_until=latest_time(table, options.time),
             train_rows=len(data.target),
             seed=request.seed,
-            baseline=simple_baseline(data.target, options.loss),
+            baseline=None if data.outputs else simple_baseline(data.target, options.loss),
+            baselines=simple_answer(data.target, options.loss, data.outputs) if data.outputs else (),
             libraries=libraries_of(estimator, data.kind),
             params=dict(request.params),
         )
         runner = make_runner(estimator, signature=signature, form=form, method=method)
         if isinstance(estimator, Foreign):
-            is_chance = options.loss == "log_loss"
+            is_chance = options.loss in CHANCE_LOSSES or tells_classes(data)
             check_answers(estimator, runner, data.arrays, is_chance=is_chance, step=request.step)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
         unseen = _unseen(request.inputs.get("holdout") if learn.artifact is None else None, data, table)
@@ -164,7 +172,10 @@ class FinishModel:
         model, options = self._options(step)
         learn = {"learn": plain(self.learn[model])} if model in self.learn else {}
         compiler = {"compiler": COMPILER} if can_compile() else {}
-        return {"model": model, **plain(options), **learn, **compiler}
+        told: dict[str, Json] = plain(options)
+        if not options.targets:
+            del told["targets"]  # so that what was made before there could be several is found again
+        return {"model": model, **told, **learn, **compiler}
 
     def _options(self, step: str) -> tuple[str, ModelOptions]:
         for model, options in self.settings.items():
@@ -173,47 +184,10 @@ class FinishModel:
         return step, ModelOptions()
 
 
-def _target_name(setting: str | None, request: FinishRequest) -> str:
-    target = setting or request.target
-    if target is None:
-        raise PackageError(
-            f"The model step {request.step!r} does not say what it predicts.", hint='Write @model(target="...").'
-        )
-    if setting is not None and request.target is not None and setting != request.target:
-        raise PackageError(
-            f"The model step {request.step!r} has two targets.",
-            given=f"{request.target!r} in the decorator, {setting!r} in the settings",
-            accepted="one of them, or the same twice",
-        )
-    return target
-
-
-def _method(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Method:
-    """The log loss judges probabilities, every other loss judges what ``predict`` gives."""
-    if loss != "log_loss":
-        return "predict"
-    if not isinstance(estimator, Untried) and not hasattr(estimator, "predict_proba"):
-        raise PackageError(
-            f"The model step {step!r} is judged by the log loss, but its estimator gives no probabilities.",
-            given=f"a {type(estimator).__name__}",
-            accepted="an estimator with predict_proba",
-        )
-    if not np.isin(data.target, (0.0, 1.0)).all():
-        raise DataRefused(
-            f"The model step {step!r} is judged by the log loss, but its target is not 0 or 1 in every row.",
-            accepted="two classes, written as 0 and 1",
-        )
-    return "predict" if isinstance(estimator, Untried) else "predict_proba"
-
-
-def _output(estimator: Any, options: ModelOptions) -> OutputSpec:
-    truths = CHANCE if options.loss == "log_loss" else truths_of(estimator)
-    return OutputSpec(lower=options.lower, upper=options.upper, truths=truths)
-
-
 def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec) -> tuple[TrainingForm, Signature]:
     """Finds out by trying in which form the estimator is run, and whether it answers for unseen levels."""
-    signature = Signature(columns=tuple(_column(column) for column in data.columns.values()), output=output)
+    columns = tuple(_column(column) for column in data.columns.values())
+    signature = Signature(columns=columns, output=output, outputs=data.outputs)
     head = data.features.head(_TRIED_ROWS)
     arrays = {name: values[:_TRIED_ROWS] for name, values in data.arrays.items()}
     dtypes = {name: column.dtype for name, column in data.columns.items()}
@@ -261,11 +235,11 @@ def _profile(
     estimator: Any, data: TrainingData, method: Method, unseen: Any, importances: Mapping[str, float]
 ) -> Profile:
     frame = data.features if unseen is None else unseen
-    answer = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
+    answer = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), data.outputs)
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
-        target=data.target,
-        prediction=answer,
+        target=lead_target(data),
+        prediction=leads(data.outputs, answer),
         prediction_on="train" if unseen is None else "holdout",
         importances=importances,
     )

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Foreign", "Untried", "adopt", "check_answers", "first_line"]
 
+_SUM_OFF = 1e-4
+"""By how much chances of all classes may add up to something else than 1: a network's are of float32."""
+
+_CHANCES_HINT = "End the network with torch.nn.Sigmoid(); of several classes with torch.nn.Softmax(dim=1)."
+
 _ALONE_ROWS = 20
 """Rows that are asked one by one, when a model is packaged."""
 
@@ -43,7 +48,10 @@ class Foreign(ABC):
 
     @abstractmethod
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
-        """One number a row, shape (n,), float64, of a frame with the columns of training, or of a matrix."""
+        """One number a row, shape (n,), float64, of a frame with the columns of training, or of a matrix.
+
+        Of a model of several outputs all their numbers, shape (n, numbers).
+        """
 
     @abstractmethod
     def files(self) -> Mapping[str, bytes]:
@@ -121,6 +129,12 @@ def check_answers(
     good = np.isfinite(answers)
     if is_chance:
         good &= (answers >= 0.0) & (answers <= 1.0)
+    accepted = _chance_words(answers.ndim) if is_chance else "a finite number"
+    if answers.ndim == 2:  # the first bad row is shown by its first bad number
+        if is_chance:
+            good &= (np.abs(answers.sum(axis=1) - 1.0) <= _SUM_OFF)[:, None]
+        worst = int(np.argmin(good.all(axis=1)))
+        answers, good = answers[:, int(np.argmin(good[worst]))], good.all(axis=1)
     if not good.all():
         what = "chance" if is_chance else "number"
         row = int(np.argmin(good))
@@ -129,8 +143,8 @@ def check_answers(
         raise PackageError(
             f"The model of step {step!r} answers a row of its training table with what is no {what}.",
             given=f"{answers[row]:.9g} for row {row}{missing}",
-            accepted=f"{'the chance of the class 1, from 0 to 1' if is_chance else 'a finite number'}, in every row",
-            hint="End the network with torch.nn.Sigmoid()." if is_chance and np.isfinite(answers[row]) else None,
+            accepted=f"{accepted}, in every row",
+            hint=_CHANCES_HINT if is_chance and np.isfinite(answers[row]) else None,
         )
     _check_rows_alone(model, runner, {name: values[:_ALONE_ROWS] for name, values in columns.items()}, step)
 
@@ -143,12 +157,18 @@ def _check_rows_alone(model: Foreign, runner: Runner, rows: Mapping[str, np.ndar
     for how, answers in (("alone", np.array(alone)), ("in another order", backwards)):
         same = np.abs(answers - together) <= limit
         if not same.all():
-            row = int(np.argmin(same))
+            at = np.unravel_index(int(np.argmin(same)), same.shape)
             raise PackageError(
                 f"The model of step {step!r} answers a row otherwise beside other rows.",
-                given=f"row {row}: {together[row]:.9g} among {len(together)} rows, {answers[row]:.9g} {how}",
+                given=f"row {at[0]}: {together[at]:.9g} among {len(together)} rows, {answers[at]:.9g} {how}",
                 accepted="a model whose prediction of a row depends on that row alone",
             )
+
+
+def _chance_words(dimensions: int) -> str:
+    if dimensions == 1:
+        return "the chance of the class 1, from 0 to 1"
+    return "the chances of all classes in their order, each from 0 to 1 and together 1"
 
 
 def first_line(error: object) -> str:

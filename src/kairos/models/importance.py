@@ -38,11 +38,14 @@ def input_importances(
     step = max(1, -(-rows // most_rows))
     taken = {name: values[::step] for name, values in columns.items()}
     answers = np.asarray(runner.predict(taken), dtype=np.float64)
+    # Of several numbers each counts in its own spread: one may be in thousands and one a chance.
+    spread = answers.std(axis=0) if answers.ndim == 2 else np.array(1.0)
+    scale = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
     random = np.random.default_rng(seed)
     moved = {}
     for name in sorted(taken):
         shuffled = {**taken, name: random.permutation(taken[name])}
-        change = np.abs(np.asarray(runner.predict(shuffled), dtype=np.float64) - answers)
+        change = np.abs(np.asarray(runner.predict(shuffled), dtype=np.float64) - answers) / scale
         known = change[np.isfinite(change)]
         moved[name] = float(known.mean()) if known.size else 0.0
     total = sum(moved.values())

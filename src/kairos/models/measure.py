@@ -21,8 +21,8 @@ from kairos.gates.losses import loss_named
 from kairos.models.finish import ModelOptions
 from kairos.models.frames import frame_kind, read_column, read_moments, select
 from kairos.models.learn import Learn, join_tables, row_weights, takes_weights, with_truth, younger
+from kairos.models.outputs import answers_a_row
 from kairos.models.ports import FinishRequest
-from kairos.models.runner import one_number_a_row
 from kairos.models.training import fit, training_data, training_table
 from kairos.values import Json, Window, plain
 
@@ -91,7 +91,7 @@ class MeasureModel:
         rows = _within(_history(self.learn, request.given, request.also, goal, request.step), time, self.block)
         method = "predict_proba" if self.options.loss == "log_loss" else "predict"
         raw = getattr(estimator, method)(select(rows, list(data.columns)))
-        answers = one_number_a_row(np.asarray(raw), len(rows))
+        answers = answers_a_row(np.asarray(raw), len(rows))
         if self.clip:
             answers = np.clip(answers, self.options.lower, self.options.upper)
         losses = loss_named(self.options.loss)(read_column(rows, goal).values.astype(np.float64), answers)

@@ -23,7 +23,7 @@ class Loaded:
         self._package = package
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> np.ndarray[Any, Any]:
-        """One number a row, shape (n,), float64."""
+        """One number a row, shape (n,), float64; of several outputs shape (n, numbers)."""
         return score_table(self._package, model_input)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
+from kairos.models.outputs import width_of
 from kairos.models.signature import Column
 from kairos.models.spec import PackageSpec, Serialization
 from kairos.values import Json, plain
@@ -101,6 +102,8 @@ def _flavors(spec: PackageSpec, trusted: Sequence[str]) -> Json:
 
 
 def _shape(spec: PackageSpec) -> list[int]:
+    if spec.signature.outputs:
+        return [-1, width_of(spec.signature.outputs)]
     return [-1, 2] if spec.method == "predict_proba" else [-1]  # MLflow gives both classes' probabilities
 
 

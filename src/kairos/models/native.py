@@ -11,6 +11,7 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.foreign import Foreign
 from kairos.models.mlmodel import MODEL_FILES
+from kairos.models.outputs import width_of
 from kairos.models.ports import Runner
 from kairos.models.spec import Serialization
 from kairos.models.weights import LARGE_BYTES
@@ -101,7 +102,7 @@ def _network(package: Package) -> Foreign:
         return _Sealed(package.spec.model, bytes(data))
     from kairos.models.network import NetworkModel  # it loads PyTorch
 
-    return NetworkModel(data)
+    return NetworkModel(data, numbers=width_of(package.spec.signature.outputs))
 
 
 class _Sealed(Foreign):

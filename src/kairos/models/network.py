@@ -22,6 +22,7 @@ from kairos.models.foreign import Foreign
 from kairos.models.frames import column_names, read_column
 from kairos.models.mlmodel import MODEL_FILES
 from kairos.models.network_file import Named, Ref, Weight, read_network
+from kairos.models.outputs import width_of
 from kairos.models.signature import Signature
 from kairos.models.spec import Serialization
 
@@ -55,8 +56,10 @@ class NetworkModel(Foreign):
     takes = "matrix"
     libraries = ("kairos-ml", "torch")
 
-    def __init__(self, data: bytes | np.ndarray[Any, Any], program: Any = None) -> None:
+    def __init__(self, data: bytes | np.ndarray[Any, Any], program: Any = None, *, numbers: int = 1) -> None:
         """Takes the file, whose weights stay where they are, and what it was traced to, if it is packaged just now.
+
+        ``numbers`` is how many it gives a row.
 
         Raises:
             PackageError: the file cannot be read, or asks for what is no operation of PyTorch's core set.
@@ -64,6 +67,7 @@ class NetworkModel(Foreign):
         file = read_network(data)
         self._data = data
         self._program = program
+        self._numbers = numbers
         self._width = file.width
         self._answer = file.answer
         self._weights = {name: _tensor(weight) for name, weight in file.weights.items()}
@@ -73,7 +77,7 @@ class NetworkModel(Foreign):
         ]
 
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
-        """One number a row, shape (n,), float64, of a matrix or of a frame with the columns of training."""
+        """One number a row, shape (n,), float64, of a matrix or of a frame with the columns of training; or several."""
         if not isinstance(inputs, np.ndarray):
             names = column_names(inputs)
             inputs = _matrix({name: read_column(inputs, name).values for name in names}, names)
@@ -83,6 +87,14 @@ class NetworkModel(Foreign):
             for result, function, args, options in self._operations:
                 values[result] = function(*_filled(args, values), **{k: _filled(v, values) for k, v in options.items()})
             answer: np.ndarray[Any, Any] = values[self._answer].numpy()
+        if self._numbers > 1:
+            if answer.shape != (rows, self._numbers):
+                raise PackageError(
+                    f"A network has to give {self._numbers} numbers a row.",
+                    given=f"shape {answer.shape} for {rows} rows",
+                    accepted=f"shape ({rows}, {self._numbers})",
+                )
+            return np.array(answer, dtype=np.float64)
         if answer.shape not in ((rows,), (rows, 1)):
             raise PackageError(
                 "A network has to give one number a row.",
@@ -121,14 +133,15 @@ class NetworkRunner:
     def __init__(self, model: NetworkModel, *, signature: Signature, recalibration: Recalibration | None) -> None:
         self._model = model
         self._names = signature.names
+        self._width = width_of(signature.outputs)
         self._mend = recalibration
         # As for scikit-learn: OpenMP keeps its number of threads for each calling thread.
         self._threads = ThreadpoolController().select(user_api="openmp")
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """Returns one number a row, shape (n,), float64: what the network gives."""
+        """Returns one number a row, shape (n,), float64, or several, shape (n, numbers): what the network gives."""
         if len(columns[self._names[0]]) == 0:
-            return np.empty(0)
+            return np.empty(0 if self._width == 1 else (0, self._width))
         with self._threads.limit(limits=1):
             answer = self._model.predict(_matrix(columns, self._names))
         return answer if self._mend is None else self._mend(answer)

@@ -15,6 +15,7 @@ from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Untried, first_line
 from kairos.models.network import DTYPE_NAMES, INPUT, KINDS, ON_SIZES, NetworkModel, function_of, unfit
 from kairos.models.network_file import Named, NetworkFile, Operation, Ref, Weight, write_network
+from kairos.models.outputs import width_of
 from kairos.models.quiet import quietly
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class UntracedNetwork(Untried):
         try:
             with quietly("torch.onnx"):
                 program = _traced(self._module, width)
-            model = NetworkModel(write_network(_file_of(program, width)), program)
+            written = write_network(_file_of(program, width))
+            model = NetworkModel(written, program, numbers=width_of(data.outputs))
         except PackageError:
             raise
         except Exception as error:  # the tracer has a class of its own for each cause
@@ -58,7 +60,7 @@ class UntracedNetwork(Untried):
                 f"The network of step {step!r} cannot be packaged: it cannot be traced.",
                 given=f"{type(error).__name__}: {first_line(error)}",
                 accepted="a torch.nn.Module that takes one float tensor of shape (rows, columns), gives one of shape "
-                "(rows,) or (rows, 1), and does not branch on values",
+                "(rows,) or (rows, 1), or of several outputs (rows, numbers), and does not branch on values",
             ) from error
         return model, data
 
@@ -73,7 +75,7 @@ class _Whole(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there whe
         self.dtype = next((tensor.dtype for tensor in held if tensor.is_floating_point()), torch.float32)
 
     def forward(self, matrix: torch.Tensor) -> torch.Tensor:
-        """One number a row."""
+        """One number a row, or several."""
         answer: torch.Tensor = self.network(matrix.to(self.dtype))
         return answer.to(torch.float64)
 

@@ -20,9 +20,9 @@ from kairos.models.compiled import COMPILED_FILE, NOT_TRIED, Compilation, Compil
 from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
 from kairos.models.ports import Runner
 from kairos.models.profile import Profile
-from kairos.models.spec import FORMAT, PackageSpec
+from kairos.models.spec import FORMATS, PackageSpec
 from kairos.models.weights import WEIGHTS_FILE
-from kairos.values import Json, canonical_json, plain, unplain
+from kairos.values import Json, canonical_json, unplain
 
 __all__ = ["FILES", "Package", "open_package", "read_package", "write_package"]
 
@@ -182,7 +182,7 @@ def write_package(
     files = mlflow_files(spec, b"".join(held.values()), trusted=trusted, example=example) | held
     files[_PROFILE] = canonical_json(profile)
     files[_LINEAGE] = canonical_json(lineage)
-    files[_SPEC] = canonical_json({"format": FORMAT, **plain(spec)})
+    files[_SPEC] = canonical_json(spec.plain())
     files[_COMPILATION] = canonical_json(compilation)
     if compilation.is_proven:
         files |= compiled or {}
@@ -234,8 +234,9 @@ def read_package(
     verified = read = _Verified(read, locate)
     spec = _read_json(read, _SPEC)
     found = spec.pop("format", None)
-    if found != FORMAT:
-        raise PackageError("A model package has a format that is not known.", given=found, accepted=repr(FORMAT))
+    if found not in FORMATS:
+        accepted = " or ".join(map(repr, FORMATS))
+        raise PackageError("A model package has a format that is not known.", given=found, accepted=accepted)
     split = _read_json(read, INPUT_EXAMPLE)
     is_tried = _COMPILATION in verified.names  # older versions did not compile
     return Package(

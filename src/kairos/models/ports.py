@@ -21,7 +21,7 @@ class Runner(Protocol):
     """
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """Returns one number a row, shape (n,), float64.
+        """Returns one number a row, shape (n,), float64; of a model of several outputs shape (n, numbers).
 
         Args:
             columns: One array of shape (n,) a column, as ``Signature.parse_rows`` gives them.
@@ -50,6 +50,11 @@ class FinishRequest(Protocol):
     @property
     def target(self) -> str | None:
         """Name of the target column, from the decorator."""
+        ...
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Names of all target columns, if the decorator names several."""
         ...
 
     @property

@@ -26,6 +26,7 @@ from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
 from kairos.models.frames import FrameKind, as_pandas, build_frame, frame_kind
+from kairos.models.outputs import width_of
 from kairos.models.quiet import quietly
 from kairos.models.signature import Signature
 from kairos.models.spec import Serialization, TrainingForm
@@ -56,13 +57,16 @@ class PyfuncModel(Foreign):
     serialization: ClassVar[Serialization] = "pyfunc"
     tolerance: ClassVar[float] = 1e-9
 
-    def __init__(self, files: Mapping[str, bytes], *, kind: FrameKind, libraries: Sequence[str] = ()) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], *, kind: FrameKind, libraries: Sequence[str] = (), numbers: int = 1
+    ) -> None:
         """Writes the files into a folder of its own, which stays as long as the model, and loads them.
 
         Args:
             files: By their path in MLflow's folder.
             kind: Which frame it is given.
             libraries: Distributions that it needs.
+            numbers: How many it gives a row.
 
         Raises:
             PackageError: MLflow cannot load it.
@@ -70,6 +74,7 @@ class PyfuncModel(Foreign):
         self._files = dict(files)
         self.takes: FrameKind = kind
         self.libraries = tuple(libraries)
+        self._numbers = numbers
         folder = desk_of(self)
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,11 +88,13 @@ class PyfuncModel(Foreign):
             ) from error
 
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
-        """One number a row, shape (n,), float64, of a frame with the columns of training."""
+        """One number a row, shape (n,), float64, of a frame with the columns of training; or several, (n, numbers)."""
         if self.takes == "pandas" and frame_kind(inputs) == "polars":
             inputs = as_pandas(inputs)
         rows = len(inputs)
         answer = np.asarray(self._model.predict(inputs))
+        if self._numbers > 1:
+            return _several(answer, rows, self._numbers)
         if answer.shape not in ((rows,), (rows, 1)) or answer.dtype.kind not in "iufb":
             raise PackageError(
                 "A model has to give one number a row.",
@@ -127,14 +134,15 @@ class PyfuncRunner:
         self._model = model
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
         self._levels = {column.name: column.levels for column in signature.columns}
+        self._width = width_of(signature.outputs)
         self._mend = recalibration
         # As for scikit-learn, whatever library is inside: OpenMP keeps its number of threads for each calling thread.
         self._threads = ThreadpoolController().select(user_api="openmp")
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """Returns one number a row, shape (n,), float64."""
+        """Returns one number a row, shape (n,), float64; or several, shape (n, numbers)."""
         if len(next(iter(columns.values()))) == 0:
-            return np.empty(0)
+            return np.empty(0 if self._width == 1 else (0, self._width))
         frame = build_frame(self._model.takes, columns, self._dtypes, self._levels)
         with self._threads.limit(limits=1):
             answer = self._model.predict(frame)
@@ -183,7 +191,8 @@ class UntriedModel(Untried):
         failure = ""
         kinds: list[FrameKind] = ["polars", "pandas"] if self._is_plain and data.kind == "polars" else ["pandas"]
         for kind in kinds:
-            model = PyfuncModel(self._files, kind=kind, libraries=self._libraries)
+            numbers = width_of(data.outputs)
+            model = PyfuncModel(self._files, kind=kind, libraries=self._libraries, numbers=numbers)
             try:
                 model.predict(data.features)
             except Exception as error:  # whatever the model raises
@@ -214,7 +223,19 @@ def read_pyfunc(package: Package) -> PyfuncModel:
     names = sorted(name for name in package.files if name.startswith(_FOLDER))
     kind: FrameKind = "polars" if package.spec.form.kind == "polars" else "pandas"
     libraries = [name for name in package.spec.libraries if name not in ("numpy", "pandas", "polars")]
-    return PyfuncModel({n.removeprefix(_FOLDER): package.read(n) for n in names}, kind=kind, libraries=libraries)
+    numbers = width_of(package.spec.signature.outputs)
+    files = {n.removeprefix(_FOLDER): package.read(n) for n in names}
+    return PyfuncModel(files, kind=kind, libraries=libraries, numbers=numbers)
+
+
+def _several(answer: np.ndarray[Any, Any], rows: int, numbers: int) -> np.ndarray[Any, Any]:
+    if answer.shape != (rows, numbers) or answer.dtype.kind not in "iufb":
+        raise PackageError(
+            f"A model has to give {numbers} numbers a row.",
+            given=f"{answer.dtype} of shape {answer.shape} for {rows} rows",
+            accepted=f"numbers of shape ({rows}, {numbers}), such as a data frame with a column for each",
+        )
+    return np.array(answer, dtype=np.float64)
 
 
 def _saved(returned: Any) -> dict[str, bytes]:

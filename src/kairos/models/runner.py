@@ -22,13 +22,14 @@ from threadpoolctl import ThreadpoolController
 from kairos.errors import PackageError
 from kairos.models.foreign import Foreign
 from kairos.models.frames import FrameKind, build_frame
+from kairos.models.outputs import answers_a_row, width_of
 from kairos.models.ports import Runner
 from kairos.models.recalibrated import Recalibrated
 from kairos.models.signature import Signature
 from kairos.models.spec import InputForm, Method, TrainingForm
 from kairos.models.trees import flatten
 
-__all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "make_runner", "one_number_a_row"]
+__all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "make_runner"]
 
 
 TOLERANCE = 1e-12
@@ -55,38 +56,44 @@ class SklearnRunner:
             estimator = estimator.estimator
         estimator = _on_one_thread(estimator)
         self._estimator = _without_names(estimator) if form.kind == "matrix" else estimator
-        own = _own_call(estimator, method) if form.kind == "matrix" else None
+        # Of two classes with names LightGBM itself gives one chance, its estimator both.
+        is_own = form.kind == "matrix" and width_of(signature.outputs) != 2
+        own = _own_call(estimator, method) if is_own else None
         self._call = getattr(estimator, method) if own is None else own
         self._signature = signature
+        self._outputs = signature.outputs
         self._kind = form.kind
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
         self._method = method
         self._levels = {column.name: column.levels for column in signature.columns}
         # OpenMP keeps its number of threads for each calling thread: limiting it here changes nothing elsewhere.
         self._threads = ThreadpoolController().select(user_api="openmp")
-        self._trees = flatten(self._estimator, method) if form.kind == "matrix" else None
+        self._trees = flatten(self._estimator, method) if form.kind == "matrix" and not self._outputs else None
 
     def predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """Returns one number a row, shape (n,), float64: a value, or the positive class's probability."""
+        """Returns one number a row, shape (n,), float64: a value, or the positive class's probability.
+
+        Of a model of several outputs all their numbers, shape (n, numbers).
+        """
         answer = self._predict(columns)
         return answer if self._mend is None else self._mend(answer)
 
     def _predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         rows = len(next(iter(columns.values())))
         if rows == 0:
-            return np.empty(0)
+            return np.empty((0, width_of(self._outputs)) if self._outputs else 0)
         inputs = self._inputs(columns)
         if self._trees is not None and rows <= _FEW_ROWS:
             return self._linked(self._trees.raw(inputs))
         with self._threads.limit(limits=1):
             answer = np.asarray(self._call(inputs))
-        return one_number_a_row(answer, rows)
+        return answers_a_row(answer, rows, self._outputs)
 
     def _linked(self, raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """From sums of leaves to answers, as the estimator does it."""
         loss = self._estimator._loss
         answer = loss.link.inverse(raw) if self._method == "predict" else loss.predict_proba(raw)
-        return one_number_a_row(np.asarray(answer), len(raw))
+        return answers_a_row(np.asarray(answer), len(raw))
 
     def _inputs(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Any:
         if self._kind != "matrix":
@@ -130,7 +137,7 @@ def choose_form(
     Raises:
         PackageError: no form gives the same predictions.
     """
-    expected = one_number_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame))
+    expected = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), signature.outputs)
     kinds: list[InputForm] = [estimator.takes if isinstance(estimator, Foreign) else kind]
     if not isinstance(estimator, Foreign) and all(
         column.kind in ("number", "integer", "boolean") for column in signature.columns
@@ -155,25 +162,6 @@ def choose_form(
         given=failure,
         accepted="an estimator whose prediction of a row depends on that row alone",
     )
-
-
-def one_number_a_row(answer: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
-    """Returns predictions as float64 of shape (rows,): of two classes' probabilities the second.
-
-    Raises:
-        PackageError: the estimator gives something else than one number a row.
-    """
-    if answer.shape == (rows, 2):
-        answer = answer[:, 1]
-    elif answer.shape == (rows, 1):
-        answer = answer[:, 0]
-    if answer.shape != (rows,) or answer.dtype.kind not in "iufb":
-        raise PackageError(
-            "A model has to give one number a row.",
-            given=f"{answer.dtype} of shape {answer.shape} for {rows} rows",
-            accepted=f"numbers of shape ({rows},), or the probabilities of two classes",
-        )
-    return np.ascontiguousarray(answer, dtype=np.float64)
 
 
 def _held(estimator: Any) -> Iterator[Any]:

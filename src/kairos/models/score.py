@@ -8,10 +8,11 @@ import numpy as np
 
 from kairos.errors import PackageError, did_you_mean
 from kairos.models.frames import read_column
+from kairos.models.outputs import named
 from kairos.models.package import Package
 from kairos.models.signature import ColumnKind
 
-__all__ = ["score_columns", "score_table"]
+__all__ = ["named_answers", "score_columns", "score_table"]
 
 
 def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
@@ -22,12 +23,24 @@ def score_table(package: Package, table: Any) -> np.ndarray[Any, Any]:
         table: Polars or pandas; columns that the model does not know are left aside.
 
     Returns:
-        One number a row, shape (n,), float64.
+        One number a row, shape (n,), float64; of a model of several outputs shape (n, numbers), which ``named_answers``
+        puts names to.
 
     Raises:
         PackageError: the table lacks a column of the model, or holds it as another kind.
     """
     return package.runner().predict(score_columns(package, table))
+
+
+def named_answers(package: Package, answers: np.ndarray[Any, Any]) -> dict[str, list[Any]]:
+    """What a package says of many rows, as columns by the names that it leaves the server by.
+
+    Args:
+        package: Whose answers these are.
+        answers: What ``score_table`` gave.
+    """
+    outputs = package.spec.signature.outputs
+    return named(outputs, answers.tolist()) if outputs else {"prediction": answers.tolist()}
 
 
 def score_columns(package: Package, table: Any) -> dict[str, np.ndarray[Any, Any]]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kairos.errors import InputRefused, PackageError, did_you_mean
+from kairos.models.outputs import Output
 from kairos.models.truths import Truths
 from kairos.values import Json, unplain
 
@@ -87,7 +88,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """What a model gives: one number a row, with the range that may leave the server."""
+    """The range that may leave the server of a model's number, or of each of several; and what labels can be."""
 
     kind: Literal["number"] = "number"
     lower: float | None = None
@@ -102,6 +103,8 @@ class Signature:
 
     columns: tuple[Column, ...]
     output: OutputSpec
+    outputs: tuple[Output, ...] = ()
+    """What it gives of a model of several numbers a row; none: one number."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,7 +146,8 @@ class Signature:
             value = unplain(value)
             columns = tuple(Column(**{**item, "levels": tuple(item["levels"])}) for item in value["columns"])
             output = {**value["output"], "truths": Truths.from_plain(value["output"].get("truths", {"classes": ()}))}
-            return cls(columns=columns, output=OutputSpec(**output))
+            outputs = tuple(Output.from_plain(item) for item in value.get("outputs", ()))
+            return cls(columns=columns, output=OutputSpec(**output), outputs=outputs)
         except (KeyError, TypeError) as error:
             raise PackageError("A model's signature cannot be read.", given=str(error)) from error
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 from kairos.errors import PackageError
 from kairos.models.signature import Signature
-from kairos.values import Json, parse_moment, unplain
+from kairos.values import Json, parse_moment, plain, unplain
 
-__all__ = ["FORMAT", "InputForm", "Method", "PackageSpec", "Serialization", "TrainingForm"]
+__all__ = ["FORMATS", "InputForm", "Method", "PackageSpec", "Serialization", "TrainingForm"]
 
-FORMAT = "1"
-"""Version of the files under ``kairos/`` in a package."""
+FORMATS = ("1", "2")
+"""Versions of the files under ``kairos/`` in a package: of one number a row, and of several."""
 
 InputForm = Literal["matrix", "polars", "pandas"]
 Method = Literal["predict", "predict_proba"]
@@ -35,7 +35,9 @@ class PackageSpec:
 
     model: str
     target: str
-    """Name of the column that is predicted."""
+    """Name of the column that is predicted; of several the first."""
+    targets: tuple[str, ...] = ()
+    """Names of all columns that are predicted, if there are several."""
     time: str | None = None
     """Name of the time column; never an input."""
     entity: str | None = None
@@ -53,10 +55,31 @@ class PackageSpec:
     seed: int | None = None
     baseline: float | None = None
     """The one answer that is best on the training rows, in the target's unit: what a model has to beat."""
+    baselines: tuple[float, ...] = ()
+    """The same of each number of a model that gives several."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Distributions that the model needs to load, with their versions."""
     params: dict[str, Json] = field(default_factory=dict)
     """Of the model's step."""
+
+    @property
+    def goals(self) -> tuple[str, ...]:
+        """Names of all columns that are predicted."""
+        return self.targets or (self.target,)
+
+    @property
+    def format(self) -> str:
+        """Which version of the files holds it."""
+        return FORMATS[1] if self.signature.outputs else FORMATS[0]
+
+    def plain(self) -> dict[str, Json]:
+        """The spec as JSON; of one number a row as it has always been written."""
+        value: dict[str, Json] = plain(self)
+        if not self.signature.outputs:
+            for name in ("targets", "baselines"):
+                del value[name]
+            del value["signature"]["outputs"]
+        return {"format": self.format, **value}
 
     @classmethod
     def from_plain(cls, value: Json) -> PackageSpec:
@@ -69,6 +92,9 @@ class PackageSpec:
             value = dict(unplain(value))
             until = value["train_until"]
             value["train_until"] = None if until is None else parse_moment(until)
+            value.pop("format", None)
+            for name in ("targets", "baselines"):
+                value[name] = tuple(value.get(name, ()))
             value["signature"] = Signature.from_plain(value["signature"])
             value["form"] = TrainingForm(kind=value["form"]["kind"], dtypes=dict(value["form"]["dtypes"]))
             return cls(**value)

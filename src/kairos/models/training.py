@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
 from kairos.models.foreign import Untried
 from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names, frame_kind, read_column, select
+from kairos.models.goals import Goal, read_goal
+from kairos.models.outputs import Output
 from kairos.stats.leakage import find_leakage
 from kairos.values import parse_moment
 
@@ -32,7 +33,9 @@ class TrainingData:
     columns: dict[str, FrameColumn]
     """The same, as plain arrays."""
     target: np.ndarray[Any, Any]
-    """Shape (n,), float64, finite."""
+    """Shape (n,), or (n, targets), float64, finite; of a class its places."""
+    outputs: tuple[Output, ...] = ()
+    """What is to answer; none: one number a row."""
 
     @property
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -43,7 +46,7 @@ class TrainingData:
         """The same, as a pandas data frame."""
         features = as_pandas(self.features)
         columns = {name: read_column(features, name) for name in self.columns}
-        return TrainingData(kind="pandas", features=features, columns=columns, target=self.target)
+        return TrainingData(kind="pandas", features=features, columns=columns, target=self.target, outputs=self.outputs)
 
 
 def training_table(inputs: Mapping[str, Any], target: str, *, step: str) -> Any:
@@ -65,7 +68,15 @@ def training_table(inputs: Mapping[str, Any], target: str, *, step: str) -> Any:
 
 
 def training_data(
-    table: Any, estimator: Any, *, step: str, target: str, keys: Sequence[str], drop: Sequence[str]
+    table: Any,
+    estimator: Any,
+    *,
+    step: str,
+    target: str,
+    keys: Sequence[str],
+    drop: Sequence[str],
+    targets: Sequence[str] = (),
+    loss: str | None = None,
 ) -> TrainingData:
     """Chooses the features and reads them.
 
@@ -78,12 +89,15 @@ def training_data(
         target: Name of the target column.
         keys: Time and entity columns, which are never features.
         drop: Columns that are not features.
+        targets: Names of all target columns, if there are several.
+        loss: Of the model: it tells numbers from classes, of which the target may have the names.
 
     Raises:
         DataRefused: features give the target away, or the target is not a finite number in every row.
         PackageError: a column is unknown or of a type that no model takes.
     """
     names = column_names(table)
+    _check_targets(targets, names, step)
     for name in drop:
         if name not in names:
             raise PackageError(
@@ -91,7 +105,7 @@ def training_data(
                 accepted=", ".join(names),
                 hint=did_you_mean(name, names),
             )
-    outside = {target, *keys, *drop}
+    outside = {target, *targets, *keys, *drop}
     knows_names = estimator.features is not None if isinstance(estimator, Untried) else _is_fitted(estimator)
     chosen = _own_features(estimator, step, names, outside) if knows_names else None
     if chosen is None:
@@ -99,17 +113,39 @@ def training_data(
     if not chosen:
         raise PackageError(f"No column of the training table of {step!r} is left as a feature.", given=", ".join(names))
     columns = {name: read_column(table, name) for name in chosen}
-    goal = _target(table, target, step)
-    leaks = find_leakage({n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb"}, goal)
-    if leaks:
-        leaking = sorted({name for leak in leaks for name in leak.columns})
-        raise DataRefused(
-            f"Features of the model {step!r} give its target {target!r} away.",
-            given="; ".join(leak.how if "=" in leak.how else f"{leak.columns[0]} {leak.how}" for leak in leaks),
-            hint=f"No request will know them. Leave them out: @model(..., drop={leaking!r}).",
-            columns=leaking,
-        )
-    return TrainingData(kind=frame_kind(table), features=select(table, chosen), columns=columns, target=goal)
+    goal = read_goal(table, targets or (target,), loss=loss, step=step)
+    _refuse_leaks(columns, goal, targets or (target,), step)
+    return TrainingData(
+        kind=frame_kind(table),
+        features=select(table, chosen),
+        columns=columns,
+        target=goal.values,
+        outputs=goal.outputs,
+    )
+
+
+def _check_targets(targets: Sequence[str], names: Sequence[str], step: str) -> None:
+    for name in targets:
+        if name not in names:
+            raise PackageError(
+                f"The training table of {step!r} lacks the target {name!r}.",
+                accepted=", ".join(names),
+                hint=did_you_mean(name, names),
+            )
+
+
+def _refuse_leaks(columns: Mapping[str, FrameColumn], goal: Goal, targets: Sequence[str], step: str) -> None:
+    numbers = {n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb"}
+    for target, values in zip(targets, goal.values.reshape(len(goal.values), -1).T, strict=True):
+        leaks = find_leakage(numbers, values)
+        if leaks:
+            leaking = sorted({name for leak in leaks for name in leak.columns})
+            raise DataRefused(
+                f"Features of the model {step!r} give its target {target!r} away.",
+                given="; ".join(leak.how if "=" in leak.how else f"{leak.columns[0]} {leak.how}" for leak in leaks),
+                hint=f"No request will know them. Leave them out: @model(..., drop={leaking!r}).",
+                columns=leaking,
+            )
 
 
 def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.ndarray[Any, Any] | None = None) -> Any:
@@ -135,8 +171,32 @@ def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.nda
         params = estimator.get_params(deep=True)
         asks = {k: seed for k, v in params.items() if v is None and k.rpartition("__")[2] == "random_state"}
         estimator.set_params(**asks)
-    goal = _classes(data.target) if is_classifier(estimator) else data.target
-    return estimator.fit(data.features, goal, **({} if weights is None else {"sample_weight": weights}))
+    goal = _goal_of(estimator, data)
+    try:
+        return estimator.fit(data.features, goal, **({} if weights is None else {"sample_weight": weights}))
+    except ValueError as error:
+        if goal.ndim == 1:
+            raise
+        raise PackageError(
+            "The estimator cannot learn several targets at once.",
+            given=f"a {type(estimator).__name__}: {error}",
+            hint="Wrap it: sklearn.multioutput.MultiOutputRegressor(...).",
+        ) from error
+
+
+def _goal_of(estimator: Any, data: TrainingData) -> np.ndarray[Any, Any]:
+    """The target in the estimator's own words."""
+    if data.outputs and data.outputs[0].kind == "class":
+        if not is_classifier(estimator):
+            raise PackageError(
+                f"The target {data.outputs[0].name!r} is a class, and the estimator is no classifier.",
+                given=f"a {type(estimator).__name__}",
+                accepted="an estimator with predict_proba",
+            )
+        places = data.target.astype(np.int64)
+        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        return places if _is_of(last, "xgboost") else np.array(data.outputs[0].classes)[places]
+    return _classes(data.target) if is_classifier(estimator) else data.target
 
 
 def _takes_no_weights(estimator: Any, why: str) -> PackageError:
@@ -220,18 +280,3 @@ def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[
                 accepted="features other than the target, time, entity and dropped columns",
             )
     return chosen
-
-
-def _target(table: Any, target: str, step: str) -> np.ndarray[Any, Any]:
-    column = read_column(table, target)
-    if column.kind not in ("number", "integer", "boolean"):
-        raise DataRefused(f"The target {target!r} of the model {step!r} is not a number.", given=column.dtype)
-    values = np.array([math.nan if v is None else float(v) for v in column.values])
-    bad = int((~np.isfinite(values)).sum())
-    if bad or not values.size:
-        raise DataRefused(
-            f"The target {target!r} of the model {step!r} is not a finite number in every row.",
-            given=f"{bad} of {values.size} rows",
-            hint="Drop or repair these rows in an earlier step.",
-        )
-    return values

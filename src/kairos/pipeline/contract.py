@@ -38,6 +38,7 @@ def contract_digest(graph: Graph, step: str, settings: Mapping[str, Json]) -> st
             "outputs": list(node.outputs),
             "form": _form(node.spec),
             "target": node.spec.target,
+            **({"targets": list(node.spec.targets)} if node.spec.targets else {}),
             "drop": list(node.spec.drop),
         }
         wanted += node.upstream

@@ -59,6 +59,9 @@ class StepSpec:
     reads: Origin | None = None
     """Where the rows that a source is given come from."""
     target: str | None = None
+    """Of several the first."""
+    targets: tuple[str, ...] = ()
+    """All of them, if there are several."""
     drop: tuple[str, ...] = ()
 
 
@@ -145,7 +148,7 @@ def model(function: F, /) -> F: ...
 @overload
 def model(
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     drop: Sequence[str] = (),
     seed: int | None = None,
     **limits: Unpack[LimitOptions],
@@ -154,7 +157,7 @@ def model(
     function: F | None = None,
     /,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     drop: Sequence[str] = (),
     seed: int | None = None,
     **limits: Unpack[LimitOptions],
@@ -162,12 +165,19 @@ def model(
     """Declares a step that returns an estimator; it is fitted if it is not yet, checked, and packaged.
 
     Args:
-        target: The column to predict.
+        target: The column to predict, or a list of columns, which are predicted together.
         drop: Columns that are not features.
         seed: Seed of ``random``, ``numpy.random`` and PyTorch, and of a keyword-only parameter ``seed``.
         **limits: What it may use and how often it is tried: see ``LimitOptions``.
     """
-    options: dict[str, Any] = {"target": target, "drop": (drop,) if isinstance(drop, str) else tuple(drop)}
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
+    if len(set(targets)) < len(targets) or target == []:
+        raise UsageError("@model has no targets, or one twice.", given=list(targets), accepted="different columns")
+    options: dict[str, Any] = {
+        "target": targets[0] if targets else None,
+        "targets": targets if len(targets) > 1 else (),
+        "drop": (drop,) if isinstance(drop, str) else tuple(drop),
+    }
     return _decorate(function, "model", limits=limits, seed=seed, options=options)
 
 

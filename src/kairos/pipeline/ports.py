@@ -62,6 +62,7 @@ class FinishRequest:
     returned: object
     inputs: Mapping[str, Any]
     target: str | None
+    """Of several the first."""
     drop: Sequence[str]
     params: Mapping[str, Json]
     seed: int | None
@@ -71,6 +72,8 @@ class FinishRequest:
     """An empty folder."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the pipeline gave, before ``prepare``: the step's inputs by parameter."""
+    targets: Sequence[str] = ()
+    """All targets, if there are several."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for beside them, by full name."""
 

@@ -110,11 +110,13 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
     loss = read_loss(reader)
     slices = reader.texts("slices")
     output = read_output(reader.table("output"))
+    targets = reader.text_or_texts("target")
     model = ModelSettings(
         name=name,
         step=reader.text("step", name),
         holdout=reader.text("holdout"),
-        target=reader.optional_text("target"),
+        target=targets[0] if targets else None,
+        targets=targets if len(targets) > 1 else (),
         time=reader.optional_text("time"),
         entity=reader.optional_text("entity"),
         drop=reader.texts("drop"),

@@ -48,6 +48,7 @@ class ModelSettings:
     holdout: str
     """Name of the artifact that the gate judges on."""
     target: str | None
+    """Of several the first."""
     time: str | None
     entity: str | None
     drop: tuple[str, ...]
@@ -60,6 +61,8 @@ class ModelSettings:
     output: OutputGuard
     privacy: PrivacySettings
     leaks: LeakSettings = field(default_factory=LeakSettings)
+    targets: tuple[str, ...] = ()
+    """All targets, if the settings name several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

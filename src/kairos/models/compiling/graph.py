@@ -107,7 +107,7 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
     if is_class:
         is_share = ensemble is not None and ensemble.link != "sigmoid"
         nodes += _class_nodes(last, target, cut=0.5 if is_share else 0.0)
-    return _sealed(model, _ANSWER, nodes)
+    return _sealed(model, _ANSWER, nodes, width=1 if ensemble is not None else _width(last))
 
 
 def _score(ensemble: Ensemble) -> Ensemble:
@@ -130,13 +130,13 @@ def _class_nodes(estimator: Any, source: str, *, cut: float) -> list[NodeProto]:
     return nodes
 
 
-def _sealed(model: ModelProto, output: str, nodes: list[NodeProto]) -> bytes:
+def _sealed(model: ModelProto, output: str, nodes: list[NodeProto], *, width: int = 1) -> bytes:
     """Adds the last nodes, and takes out what says who made the file and when."""
     graph = model.graph
     graph.node.extend(nodes)
     if nodes:
         del graph.output[:]
-        graph.output.append(helper.make_tensor_value_info(output, TensorProto.DOUBLE, [None, 1]))
+        graph.output.append(helper.make_tensor_value_info(output, TensorProto.DOUBLE, [None, width]))
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in _OPSETS.items())
     model.ir_version = _IR_VERSION
@@ -177,11 +177,13 @@ def _coded_inputs(coding: Coding, signature: Signature, layout: Layout) -> Model
 
 
 def _linear(estimator: Any, source: str, target: str, *, link: Link) -> list[NodeProto]:
-    coefficients = np.asarray(estimator.coef_, dtype=np.float64)
-    if coefficients.size != coefficients.shape[-1]:
-        raise NotCompiled("It tells more than two classes apart, or has several outputs.")
-    weights = numpy_helper.from_array(coefficients.reshape(-1, 1), "weights")
-    level = numpy_helper.from_array(np.asarray(estimator.intercept_, dtype=np.float64).reshape(1), "level")
+    coefficients = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
+    width = len(coefficients)
+    if width > 1 and link == "sigmoid" and getattr(estimator, "solver", "liblinear") == "liblinear":
+        raise NotCompiled("It tells more than two classes apart, each from all others.")
+    levels = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), (width,))
+    weights = numpy_helper.from_array(np.ascontiguousarray(coefficients.T), "weights")
+    level = numpy_helper.from_array(np.array(levels), "level")
     last = target if link == "identity" else "linear"
     nodes = [
         helper.make_node("Constant", [], ["weights"], value=weights),
@@ -189,9 +191,15 @@ def _linear(estimator: Any, source: str, target: str, *, link: Link) -> list[Nod
         helper.make_node("MatMul", [source, "weights"], ["product"]),
         helper.make_node("Add", ["product", "level"], [last]),
     ]
-    if link != "identity":
+    if link == "sigmoid" and width > 1:
+        nodes.append(helper.make_node("Softmax", [last], [target], axis=1))
+    elif link != "identity":
         nodes.append(helper.make_node("Exp" if link == "exp" else "Sigmoid", [last], [target]))
     return nodes
+
+
+def _width(estimator: Any) -> int:
+    return len(np.atleast_2d(estimator.coef_))
 
 
 def _by_skl2onnx(estimator: Any, signature: Signature, layout: Layout) -> ModelProto:

@@ -151,8 +151,19 @@ def _count(rows: Columns) -> int:
 
 
 def _compare(native: Runner, compiled: Runner, rows: Columns, relative: float, where: str) -> tuple[float, int, float]:
-    """The largest difference, its row, and the largest answer."""
+    """The largest difference, its row, and the largest answer; of several those of the one that differs most."""
     expected, answer = native.predict(rows), compiled.predict(rows)
+    if expected.shape != answer.shape:
+        raise NotCompiled("The compiled form gives another number of numbers.")
+    if expected.ndim == 1:
+        return _compare_numbers(expected, answer, relative, where)
+    each = [_compare_numbers(e, a, relative, where) for e, a in zip(expected.T, answer.T, strict=True)]
+    return max(each, key=lambda found: found[0] / found[2] if found[0] else 0.0)
+
+
+def _compare_numbers(
+    expected: np.ndarray[Any, Any], answer: np.ndarray[Any, Any], relative: float, where: str
+) -> tuple[float, int, float]:
     scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
     same = (expected == answer) | (np.isnan(expected) & np.isnan(answer))
     with np.errstate(invalid="ignore"):

@@ -245,6 +245,7 @@ def _request(
         returned=returned,
         inputs=inputs,
         target=spec.target,
+        targets=spec.targets,
         drop=spec.drop,
         params=task.params,
         seed=task.seed,

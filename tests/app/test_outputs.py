@@ -1,0 +1,99 @@
+"""Models of several numbers a row, from a run to a verdict: they are measured, gated, and compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kairos.app.judging import judge
+from kairos.app.losses import fresh_rows, simple_answers, truth_on
+from kairos.app.packages import holdout_table, open_stored
+from kairos.app.training import train
+from kairos.gates.losses import loss_named
+from kairos.models.score import score_table
+from kairos.pipeline.engine.local import LocalEngine
+from kairos.values import Window
+from tests.app.worlds import PIPELINE, SETTINGS, Stock, World
+
+Make = Callable[[str, str], World]
+
+CLASSES = PIPELINE.replace("return DummyRegressor()", "return LogisticRegression(max_iter=MAX)").replace(
+    "from sklearn.dummy import DummyRegressor", "from sklearn.linear_model import LogisticRegression\n\nMAX = 1000"
+).replace("-> DummyRegressor", "-> LogisticRegression").replace(
+    '"users": users}', '"users": pl.select(pl.when(users < 190).then(pl.lit("few")).when(users < 200)'
+    '.then(pl.lit("some")).otherwise(pl.lit("many"))).to_series()}'
+)  # fmt: skip
+LINES = PIPELINE.replace("DummyRegressor", "LinearRegression").replace("sklearn.dummy", "sklearn.linear_model")
+TARGETS = LINES.replace(
+    '"users": users}', '"users": users, "later": users.shift(-1).fill_null(200.0)}'
+).replace('target="users"', 'target=["users", "later"]')  # fmt: skip
+WEEKS = Window.parse("2011-12-04..2011-12-31")
+
+
+@pytest.fixture
+def make(tmp_path: Path, stock: Stock, engine: LocalEngine) -> Make:
+    """Makes a project that can train."""
+
+    def made(settings: str, pipeline: str) -> World:
+        world = World(tmp_path / "toy", stock, settings, pipeline)
+        world.project.engine = engine
+        return world
+
+    return made
+
+
+def test_a_classifier_of_names_is_measured_and_gated_by_its_chances(make: Make) -> None:
+    """First against the classes' shares, then against the champion."""
+    world = make(SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "log_loss"'), CLASSES)
+    project = world.project
+    first = train(project, window=WEEKS)
+    [version] = first.versions
+    model = project.settings.model("demand")
+    state = world.model().version(version.number)
+    package = open_stored(project.store, state.package, allow_pickle=False)
+    rows = fresh_rows(holdout_table(project, model, first.result.plain()), model, [package])
+    loss = loss_named("log_loss")
+    truth = truth_on(rows, package)
+    assert first.metrics == {
+        "demand.log_loss": pytest.approx(loss(truth, score_table(package, rows)).mean()),
+        "demand.log_loss.baseline": pytest.approx(loss(truth, simple_answers(rows, package)).mean()),
+    }
+    assert first.metrics["demand.log_loss"] < first.metrics["demand.log_loss.baseline"]
+    passed = judge(project, version)
+    assert (passed.decision.verdict, passed.evidence.baseline) == ("pass", "simple baseline")
+    world.put(version, "live")
+    (world.root / "pipeline.py").write_text(CLASSES.replace("MAX = 1000", "MAX = 1").replace("=MAX", "=MAX, C=1e-6"))
+    [worse] = train(project, window=WEEKS).versions
+    failed = judge(project, worse)
+    assert (failed.decision.verdict, failed.against) == ("fail", version)
+
+
+def test_several_targets_have_a_mean_and_one_each(make: Make) -> None:
+    """The gate judges the mean over the targets of each row; a run tells each target's as well."""
+    world = make(SETTINGS.replace('target = "users"', 'target = ["users", "later"]'), TARGETS)
+    found = train(world.project, window=WEEKS)
+    names = ["demand.absolute_error", "demand.absolute_error.later", "demand.absolute_error.users"]
+    assert sorted(found.metrics) == sorted([*names, *(f"{name}.baseline" for name in names)])
+    whole, *each = (found.metrics[name] for name in names)
+    assert whole == pytest.approx(np.mean(each))
+    assert judge(world.project, found.versions[0]).decision.verdict == "pass"
+
+
+def test_a_class_that_only_one_of_two_knows_is_a_truth_for_both(make: Make) -> None:
+    """The champion of fewer classes is compared, and what it cannot say costs it as much as a sure mistake."""
+    settings = SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "log_loss"')
+    fewer = CLASSES.replace(
+        "return Split(rentals.filter(~is_late)", 'return Split(rentals.filter(~is_late & (pl.col("users") != "some"))'
+    )
+    world = make(settings, fewer)
+    [old] = train(world.project, window=WEEKS).versions
+    judge(world.project, old)
+    world.put(old, "live")
+    (world.root / "pipeline.py").write_text(CLASSES)
+    [new] = train(world.project, window=WEEKS).versions
+    judged = judge(world.project, new)
+    assert (judged.decision.verdict, judged.against) == ("pass", old)
+    assert judged.evidence.metrics["log_loss"].champion > 5.0
