@@ -98,7 +98,7 @@ origins: $(ORIGINS)/.done
 # Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks` and `origins` (norecursedirs in pyproject.toml).
 # Named here, they are collected; the last three in environments that have their engines.
 test-all: test oracles clients remotes torch origins
-	$(BIN)/python -m pytest tests/oracles tests/clients
+	$(BIN)/python -m pytest tests/oracles tests/clients tests/environments
 	$(REMOTES)/bin/python -m pytest tests/remotes
 	$(TORCH)/bin/python -m pytest tests/networks
 	$(ORIGINS)/bin/python -m pytest tests/origins
