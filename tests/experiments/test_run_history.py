@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kairos.errors import LedgerError, NotFound, UsageError
-from kairos.experiments import CodeRecord, RunRecord, compare, find_run, run_record, runs
+from kairos.experiments import CodeRecord, RunRecord, StepRecord, compare, find_run, run_record, runs
 from kairos.experiments.compare import Change
 from kairos.ledger import Entry, SqliteLedger
 from kairos.values import Digest, Json
@@ -88,7 +88,45 @@ def test_a_run_is_read_back_whole(ledger: SqliteLedger) -> None:
         inputs={"rentals": RAW, "split.train": TRAIN},
         outputs={"rentals": RAW, "split.train": TRAIN, "demand": PACKAGE},
         code=CodeRecord(commit="c" * 40, branch="main", steps={"rentals": "c1", "split": "c2", "demand": "c3"}),
+        steps=(
+            StepRecord(step="rentals", status="reused", fingerprint="f1"),
+            StepRecord(step="split", status="ran", fingerprint="f2"),
+            StepRecord(step="demand", status="ran", fingerprint="f3"),
+        ),
     )
+
+
+def test_what_steps_logged_and_took_is_told_with_the_run(ledger: SqliteLedger) -> None:
+    """A name that several steps used, or that a loss has, begins with the step's; the others stay as they are."""
+    logged: list[dict[str, Json]] = [
+        {"params": {}, "metrics": {"rows": 7}},
+        {"params": {"depth": "3"}, "metrics": {"loss": 0.5, "mae": 2.0}},
+        {"params": {}, "metrics": {"loss": 0.25}},
+    ]
+    steps = [{**step, "logged": told} for step, told in zip(BODY["steps"], logged, strict=True)]
+    blobs = ["4" * 32, "5" * 32 + ".dir"]
+    measured = {
+        "elapsed_s": 9.0,
+        "cpu_s": 8.0,
+        "peak_bytes": 7,
+        "machine": {"host": "bench"},
+        "steps": {
+            "rentals": {"logged": blobs[:1]},
+            "demand": {"elapsed_s": 2.0, "cpu_s": 1.0, "peak_bytes": 7, "tries": 2, "logged": blobs},
+        },
+    }
+    kept = {"files": PACKAGE, "difference": None, "environment": RAW}
+    write(ledger, "r1", body={**BODY, "metrics": {"mae": 1.0}, "steps": steps, "measured": measured, "kept": kept})
+    (record,) = runs(ledger)
+    assert record.metrics == {"mae": 1.0, "rows": 7.0, "split.loss": 0.5, "split.mae": 2.0, "demand.loss": 0.25}
+    assert record.params["depth"] == "3"
+    assert (record.elapsed_s, record.cpu_s, record.peak_bytes, record.machine) == (9.0, 8.0, 7, {"host": "bench"})
+    assert record.kept == {"files": PACKAGE, "environment": RAW}
+    assert record.steps[0].logged == (blobs[0],)
+    assert record.steps[1].metric_names == {"loss": "split.loss", "mae": "split.mae"}
+    last = record.steps[2]
+    assert (last.elapsed_s, last.cpu_s, last.peak_bytes, last.tries) == (2.0, 1.0, 7, 2)
+    assert last.logged == tuple(blobs)
 
 
 def test_a_failed_run_says_what_went_wrong(ledger: SqliteLedger) -> None:

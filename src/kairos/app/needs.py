@@ -66,6 +66,9 @@ def needs(
                 for place, outputs in cache.newest():
                     for output in outputs:
                         yield Need(output.digest, "step", f"{output.name}, the newest result of {place}")
+                for place, digests in cache.newest_logged():
+                    for digest in digests:
+                        yield Need(digest, "step", f"what the newest result of {place} logged")
                 for text in cache.all_notes():
                     for digest in _digests(text.encode()):
                         yield Need(digest, "step", "what steps wrote down for later")

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
@@ -70,7 +71,7 @@ class Record:
         touched: set[str] = set()
         for entry in self._project.ledger.read(after=self._seq, kinds=_KINDS):
             if entry.kind in RUN_KINDS:
-                self._recorder.record_run(run_record(entry))
+                self._recorder.record_run(replace(run_record(entry), store=self._project.store.root.absolute()))
             else:
                 touched.add(VersionRef.parse(entry.subject).model)
                 if entry.kind == "version.registered":

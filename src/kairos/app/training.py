@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kairos.app.agreeing import check_settings
 from kairos.app.finishing import finisher
 from kairos.app.inspecting import DataCheck, Inspector, log_checks
+from kairos.app.noting import Notes
 from kairos.app.project import Project
 from kairos.app.retrying import decide_again
 from kairos.app.settings import ModelSettings
@@ -102,7 +103,7 @@ def train(
         check_settings(project, graph)
         contracts.update(contracts_of(graph, project.settings.models.values()))
 
-    inspector = Inspector(project, window)
+    inspector, notes = Inspector(project, window), Notes(project)
     result: RunResult | None = None
     with Progress(project.home / "runs", window=window, started_at=project.clock.now()) as progress:
 
@@ -115,7 +116,7 @@ def train(
                 pipeline_source(project),
                 store=project.store,
                 cache=project.cache,
-                engine=project.engine,
+                engine=notes.engine,
                 window=window,
                 params=params or {},
                 clock=project.clock,
@@ -133,11 +134,12 @@ def train(
             if inspector.made:
                 body["data_checks"] = [each.plain() for each in inspector.made]
             told = {"origin": origin, "reasons": list(reasons)} | ({} if twin is None else {"twin": str(twin)})
-            return _recorded(project, result, body, told, tuple(inspector.made))
+            return _recorded(project, result, body, told, tuple(inspector.made), notes)
         except RunStopped as stop:
             result = stop.result
             progress.made(result)
-            project.tell("run.failed", subject=result.id, body={**result.plain(), "metrics": {}})
+            body = notes.put_in(result.plain(), result) | {"metrics": {}}
+            project.tell("run.failed", subject=result.id, body=body)
             raise
         finally:
             if result is not None:
@@ -150,6 +152,7 @@ def _recorded(
     body: Mapping[str, Json],
     told: Mapping[str, Json],
     checks: tuple[DataCheck, ...],
+    notes: Notes,
 ) -> Trained:
     """Measures a run's models and makes the run a fact, with the versions that it registers."""
     outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
@@ -166,9 +169,9 @@ def _recorded(
         for model, package in made:
             metrics |= metrics_of(project, model, package, body)
     except BaseException:  # the run is a fact, whatever came of measuring
-        project.tell(kind, subject=result.id, body={**body, "metrics": metrics})
+        project.tell(kind, subject=result.id, body={**notes.put_in(body, result), "metrics": metrics})
         raise
-    fact = Fact(kind=kind, subject=result.id, body={**body, "metrics": metrics})
+    fact = Fact(kind=kind, subject=result.id, body={**notes.put_in(body, result), "metrics": metrics})
     packages = {model.name: package for model, package in made}
     versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
     return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged, data_checks=checks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kairos.experiments.compare import Change, RunDifference, compare
-from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, VersionRecord
+from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, StepRecord, VersionRecord
 from kairos.experiments.runs import find_run, run_record, runs
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Recorder",
     "RunDifference",
     "RunRecord",
+    "StepRecord",
     "VersionRecord",
     "compare",
     "find_run",

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from kairos.values import Digest, VersionRef
 
-__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "VersionRecord"]
+__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "StepRecord", "VersionRecord"]
 
 RunStatus = Literal["finished", "failed"]
 
@@ -26,6 +26,26 @@ class CodeRecord:
     """SHA-256 of what was not committed; ``None`` if everything was."""
     steps: Mapping[str, str] = field(default_factory=dict)
     """Step to the digest of its code and of all that it reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One step of a run, and what it took; what is not known is 0, as of a step that was reused."""
+
+    step: str
+    status: str
+    """``ran``, ``reused``, ``failed`` or ``not_run``."""
+    fingerprint: str | None = None
+    elapsed_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    tries: int = 0
+    logged: tuple[Digest, ...] = ()
+    """Blobs of what its code logged; those that end in ``.dir`` are folders that the others name."""
+    param_names: Mapping[str, str] = field(default_factory=dict)
+    """Params that its code logged, to their names in the run."""
+    metric_names: Mapping[str, str] = field(default_factory=dict)
+    """The same of metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +65,9 @@ class RunRecord:
     models: tuple[str, ...] = ()
     """The ``@model`` steps that gave a package."""
     params: Mapping[str, Any] = field(default_factory=dict)
-    """``STEP.PARAM`` to its value, of the type that the step got."""
+    """``STEP.PARAM`` to its value, of the type that the step got; and what steps logged, as text."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    """Mean losses on the holdout; and what steps logged, each as it was last."""
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     """Artifact or file that some step took, to its whole digest."""
     outputs: Mapping[str, Digest] = field(default_factory=dict)
@@ -55,6 +76,16 @@ class RunRecord:
     failure: str | None = None
     """What went wrong, in one line; ``None`` for a finished run."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[StepRecord, ...] = ()
+    elapsed_s: float = 0.0
+    """What it took, with ``cpu_s`` and ``peak_bytes``; 0 in a replay, whose days are no machine's."""
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Digest] = field(default_factory=dict)
+    """``files``, ``difference`` and ``environment``: what it was made with."""
+    store: Path | None = None
+    """Root of the store that holds what is named here; ``None``: it is not at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from kairos.errors import LedgerError, NotFound, UsageError, did_you_mean
-from kairos.experiments.ports import CodeRecord, RunRecord
+from kairos.experiments.ports import CodeRecord, RunRecord, StepRecord
 from kairos.ledger import Entry, Ledger
+from kairos.pipeline.logged import told_apart
 from kairos.pipeline.typed import untyped
 from kairos.values import Digest, Json, parse_moment, unplain
 
@@ -53,6 +54,12 @@ def run_record(entry: Entry) -> RunRecord:
     body = unplain(entry.body)
     try:
         steps: list[dict[str, Json]] = body["steps"]
+        losses = {name: float(value) for name, value in body.get("metrics", {}).items()}
+        own = {f"{step['step']}.{name}": untyped(v) for step in steps for name, v in step["params"].items()}
+        told = {step["step"]: step["logged"] for step in steps if step.get("logged")}
+        params = told_apart({step: each["params"] for step, each in told.items()}, own)
+        metrics = told_apart({step: each["metrics"] for step, each in told.items()}, losses)
+        measured = body.get("measured") or {}
         return RunRecord(
             run=entry.subject,
             status="finished" if entry.kind == "run.finished" else "failed",
@@ -61,12 +68,18 @@ def run_record(entry: Entry) -> RunRecord:
             window=body["window"],
             actor=entry.actor,
             models=tuple(sorted(body.get("models") or ())),
-            params={f"{step['step']}.{name}": untyped(v) for step in steps for name, v in step["params"].items()},
-            metrics={name: float(value) for name, value in body.get("metrics", {}).items()},
+            params=own | {name: told[step]["params"][key] for (step, key), name in params.items()},
+            metrics=losses | {name: float(told[step]["metrics"][key]) for (step, key), name in metrics.items()},
             inputs={name: Digest(digest) for step in steps for name, digest in sorted(step["inputs"].items())},
             outputs={artifact["name"]: Digest(artifact["digest"]) for step in steps for artifact in step["outputs"]},
             code=_code_record(body.get("code") or {}, steps),
             failure=_failure_line(body.get("failure")),
+            steps=tuple(_step_record(step, measured, params, metrics) for step in steps),
+            elapsed_s=measured.get("elapsed_s", 0.0),
+            cpu_s=measured.get("cpu_s", 0.0),
+            peak_bytes=measured.get("peak_bytes", 0),
+            machine=measured.get("machine", {}),
+            kept={name: Digest(digest) for name, digest in (body.get("kept") or {}).items() if digest},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LedgerError(
@@ -82,6 +95,22 @@ def _code_record(code: Mapping[str, Json], steps: Iterable[Mapping[str, Json]]) 
         branch=code.get("branch"),
         dirty_digest=code.get("dirty_digest"),
         steps={step["step"]: step["code"] for step in steps if step.get("code")},
+    )
+
+
+def _step_record(
+    step: Mapping[str, Json], measured: Mapping[str, Json], *names: Mapping[tuple[str, str], str]
+) -> StepRecord:
+    took = dict(measured.get("steps", {}).get(step["step"], {}))
+    params, metrics = ({key: name for (who, key), name in each.items() if who == step["step"]} for each in names)
+    return StepRecord(
+        step=step["step"],
+        status=step["status"],
+        fingerprint=step.get("fingerprint"),
+        logged=tuple(Digest(digest) for digest in took.pop("logged", ())),
+        param_names=params,
+        metric_names=metrics,
+        **{name: took[name] for name in ("elapsed_s", "cpu_s", "peak_bytes", "tries") if name in took},
     )
 
 

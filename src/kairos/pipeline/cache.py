@@ -16,7 +16,7 @@ from kairos.errors import PipelineError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.fingerprint import Fingerprint
 from kairos.store.claims import Claims
-from kairos.values import Json, canonical_json, parse_moment
+from kairos.values import Digest, Json, canonical_json, parse_moment
 
 __all__ = ["Known", "StepCache"]
 
@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE INDEX IF NOT EXISTS by_place ON results (place, number);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS logs (fingerprint TEXT PRIMARY KEY, digests TEXT NOT NULL);
 """
 
 
@@ -147,6 +148,25 @@ class StepCache:
         """Whether that is the fingerprint that was put last for this place."""
         row = self._first("SELECT fingerprint FROM results WHERE place = ? ORDER BY number DESC LIMIT 1", place)
         return row is not None and row[0] == made.digest
+
+    def logged(self, digest: str) -> tuple[Digest, ...]:
+        """Blobs of what the computation with this fingerprint logged; usually none."""
+        row = self._first("SELECT digests FROM logs WHERE fingerprint = ?", digest)
+        return () if row is None else tuple(Digest(each) for each in json.loads(row[0]))
+
+    def put_logged(self, digest: str, logged: Sequence[Digest]) -> None:
+        """Remembers what a computation logged; to be called before its result is put."""
+        with self._damage_named():
+            self._connection.execute("INSERT OR REPLACE INTO logs VALUES (?, ?)", (digest, json.dumps(logged)))
+
+    def newest_logged(self) -> Iterator[tuple[str, tuple[Digest, ...]]]:
+        """The place, and blobs of what was logged, of the result that was put last for each place."""
+        newest = "SELECT MAX(number) FROM results GROUP BY place"
+        query = f"SELECT place, digests FROM results JOIN logs USING (fingerprint) WHERE number IN ({newest})"
+        with self._damage_named():
+            rows = self._connection.execute(query).fetchall()
+        for place, digests in rows:
+            yield place, tuple(Digest(each) for each in json.loads(digests))
 
     def note(self, name: str) -> Json:
         """What was noted under a name, or ``None``: something that takes long to work out, and may be lost."""

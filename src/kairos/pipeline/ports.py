@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.limits import Limits
+from kairos.pipeline.logged import Listener
 from kairos.pipeline.project import PipelineSource
 from kairos.values import Digest, Json, Window
 
@@ -146,6 +147,10 @@ class Task:
     finish: ModelFinisher | None = None
     """For a model."""
     lineage: Mapping[str, Json] = field(default_factory=dict)
+    fingerprint: str = ""
+    """Of the step's computation; that of the whole window for a partition."""
+    listener: Listener | None = None
+    """Keeps what the step's code logs; ``None``: that is thrown away."""
 
 
 class Engine(Protocol):
@@ -156,6 +161,8 @@ class Engine(Protocol):
 
     def submit(self, task: Task) -> Future[tuple[Artifact, ...]]:
         """Begins a task; the future gives its artifacts in the order of ``outputs``.
+
+        An engine that measures gives them as ``Made``.
 
         The future raises ``StepFailed`` if her code raised (with the user's own traceback), its process died, or a
         limit was passed, and any other ``KairosError`` as it was raised.

@@ -22,6 +22,7 @@ from typing import Any
 
 from kairos.errors import GraphError, KairosError, StepFailed, without_addresses
 from kairos.pipeline.captured import SKIPPED, Captured, CapturedFinder, capture
+from kairos.pipeline.listening import begin_anew, hearing
 
 __all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "unload_module"]
 
@@ -71,6 +72,15 @@ def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = N
         StepFailed: the file raised; ``facts["traceback"]`` is its own traceback.
     """
     code = code or source.capture()
+    if not keep and "mlflow" not in sys.modules:
+        with hearing():  # what the file logs or sets while it is only looked at leaves nothing behind
+            module = _load(source, keep, code)
+            begin_anew()
+        return module
+    return _load(source, keep, code)
+
+
+def _load(source: PipelineSource, keep: bool, code: Captured) -> ModuleType:
     if Path(os.path.relpath(source.path, source.root)).as_posix() not in code.files and not source.path.is_file():
         raise GraphError("The project has no such pipeline file.", given=source.file, hint="Set [project] pipeline.")
     with _LOADING, _importable(source, code, keep=keep) as finder:

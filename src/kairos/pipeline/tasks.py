@@ -86,6 +86,7 @@ def make_task(
         parts=parts,
         finish=finish_model if node.spec.kind == "model" else None,
         lineage=lineage,
+        fingerprint=job.made.digest,
     )
 
 

@@ -6,6 +6,8 @@ whatever the caller has to do in the meantime.
     recorder.py   in the caller's process: hands records to the child, and brings its errors back
     __main__.py   the child process
     writer.py     in the child: from records to MLflow
+    logged_writer.py  in the child: the same of what steps logged
+    inside.py     in a worker whose step logged: keeps that in the store
     database.py   in the child: makes MLflow's SQLite file, whole or not at all
     naming.py     how our words look in MLflow; imports no MLflow
 """

@@ -9,7 +9,16 @@ from typing import Any
 from kairos.experiments import RunRecord, VersionRecord
 from kairos.values import canonical_json
 
-__all__ = ["PARAM_LENGTH", "TAG_LENGTH", "milliseconds", "param_texts", "run_tags", "shorten", "version_tags"]
+__all__ = [
+    "PARAM_LENGTH",
+    "TAG_LENGTH",
+    "cost_metrics",
+    "milliseconds",
+    "param_texts",
+    "run_tags",
+    "shorten",
+    "version_tags",
+]
 
 PARAM_LENGTH = 6000
 """Characters that MLflow keeps of a param's value."""
@@ -30,6 +39,9 @@ def run_tags(record: RunRecord, *, project: str) -> dict[str, str]:
         "kairos.failure": record.failure,
         "kairos.outputs": canonical_json(record.outputs).decode(),
         "kairos.code": canonical_json(code.steps).decode(),
+        "kairos.reused": ", ".join(step.step for step in record.steps if step.status == "reused"),
+        "kairos.kept": canonical_json(record.kept).decode() if record.kept else None,
+        "kairos.machine": canonical_json(record.machine).decode() if record.machine else None,
         "mlflow.user": record.actor,
         "mlflow.source.name": project,
         "mlflow.source.type": "PROJECT",
@@ -37,6 +49,24 @@ def run_tags(record: RunRecord, *, project: str) -> dict[str, str]:
         "mlflow.source.git.branch": code.branch,
     }
     return {name: shorten(value, TAG_LENGTH) for name, value in tags.items() if value}
+
+
+def cost_metrics(record: RunRecord) -> dict[str, float]:
+    """What a run and its steps took, below ``kairos/``; empty for a replay, which took nothing of any machine."""
+    if not record.machine:
+        return {}
+    told: dict[str, float] = {
+        "kairos/elapsed_s": record.elapsed_s,
+        "kairos/cpu_s": record.cpu_s,
+        "kairos/peak_bytes": record.peak_bytes,
+        "kairos/steps_ran": sum(step.status == "ran" for step in record.steps),
+        "kairos/steps_reused": sum(step.status == "reused" for step in record.steps),
+    }
+    for step in record.steps:
+        if step.tries:
+            for name in ("elapsed_s", "cpu_s", "peak_bytes", "tries"):
+                told[f"kairos/{step.step}/{name}"] = getattr(step, name)
+    return told
 
 
 def version_tags(record: VersionRecord) -> dict[str, str]:

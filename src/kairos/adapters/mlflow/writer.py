@@ -10,19 +10,20 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from mlflow.entities import Dataset, DatasetInput, LoggedModel, LoggedModelOutput, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from kairos.adapters.mlflow.naming import milliseconds, param_texts, run_tags, version_tags
+from kairos.adapters.mlflow.logged_writer import LoggedWriter, log_params, log_points
+from kairos.adapters.mlflow.naming import cost_metrics, milliseconds, param_texts, run_tags, version_tags
 from kairos.errors import AdapterError
 from kairos.experiments import RunRecord, VersionRecord
+from kairos.pipeline.logged import Point
 
 __all__ = ["MlflowWriter"]
 
-_PARAMS_AT_ONCE = 100
 _ENDED = {"finished": "FINISHED", "failed": "FAILED"}
 
 
@@ -54,16 +55,16 @@ class MlflowWriter:
             )
         elif run.info.status in _ENDED.values():
             return
-        params = [Param(name, text) for name, text in param_texts(record.params).items()]
-        for start in range(0, len(params), _PARAMS_AT_ONCE):
-            self._client.log_batch(run.info.run_id, params=params[start : start + _PARAMS_AT_ONCE])
         ended_at = milliseconds(record.ended_at)
-        metrics = [Metric(name, value, ended_at, 0) for name, value in record.metrics.items()]
-        if metrics:
-            self._client.log_batch(run.info.run_id, metrics=metrics)
+        run_id = run.info.run_id
+        log_params(self._client, run_id, param_texts(record.params))
+        logged = LoggedWriter(self._client, self._experiment, run_id, record)
+        values = {name: value for name, value in record.metrics.items() if name not in logged.names()}
+        log_points(self._client, run_id, [Point(n, v, ended_at, 0) for n, v in (values | cost_metrics(record)).items()])
         if record.inputs:
-            self._client.log_inputs(run.info.run_id, [_dataset(name, digest) for name, digest in record.inputs.items()])
-        self._client.set_terminated(run.info.run_id, _ENDED[record.status], ended_at)
+            self._client.log_inputs(run_id, [_dataset(name, digest) for name, digest in record.inputs.items()])
+        logged.write()
+        self._client.set_terminated(run_id, _ENDED[record.status], ended_at)
 
     def record_version(self, record: VersionRecord) -> None:
         """Records a version; see :class:`kairos.experiments.Recorder`."""

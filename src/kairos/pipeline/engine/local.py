@@ -145,7 +145,8 @@ class _Lane:
             raise _died(task, _remains(worker), by_us=self._is_stopped) from None
         if isinstance(answer, KairosError):
             raise answer
-        return tuple(answer)
+        outputs: tuple[Artifact, ...] = answer
+        return outputs
 
     def _living_worker(self, granted: Granted) -> subprocess.Popen[bytes]:
         # What earlier steps left behind in its memory must not count against a limit.

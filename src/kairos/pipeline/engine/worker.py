@@ -31,13 +31,16 @@ from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.captured import fetch
 from kairos.pipeline.declare import StepSpec, find_spec
+from kairos.pipeline.engine.made import Made
 from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
 from kairos.pipeline.hints import check_hints
+from kairos.pipeline.listening import begin_anew, hearing, note_base
 from kairos.pipeline.origins.declared import Origin
 from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource, is_ours, load_module, own_place, own_traceback, unload_module
+from kairos.pipeline.spent import spending
 from kairos.store import Store
 from kairos.values import Digest
 
@@ -55,13 +58,37 @@ _ON_DISK = ("file", "folder", "package")
 """Kinds of artifacts that are given as a path."""
 
 
-def execute(task: Task) -> tuple[Artifact, ...]:
+def execute(task: Task) -> Made:
     """Runs one task in this process.
 
     Raises:
         StepFailed: the user's code raised.
-        KairosError: its result cannot be stored, or the model cannot be finished.
+        KairosError: its result cannot be stored, or the model cannot be finished. For a task with a listener either has
+            the fact ``made``: what was spent until then, and what the code had logged.
     """
+    with hearing() as folder, spending() as spent:
+        try:
+            outputs = _execute(task)
+        except KairosError as error:
+            logged = _heard(task, folder)
+            if task.listener is not None:
+                error.facts["made"] = Made((), spent=spent, logged=logged)
+            raise
+        return Made(outputs, spent=spent, logged=_heard(task, folder))
+
+
+def _heard(task: Task, folder: Path) -> tuple[Digest, ...]:
+    """Keeps what the step's code logged."""
+    if begin_anew():
+        forget()
+    if not folder.exists() or task.listener is None:
+        return ()
+    module, _, function = task.listener.partition(":")
+    heard: tuple[Digest, ...] = getattr(importlib.import_module(module), function)(folder, Store(task.store))
+    return heard
+
+
+def _execute(task: Task) -> tuple[Artifact, ...]:
     store = Store(task.store)
     with _workdir(task) as workdir:
         if task.parts:
@@ -189,6 +216,7 @@ def _spec(task: Task) -> StepSpec:
         for spec in found.values():
             check_hints(spec)  # what other modules define is known here
         _loaded.append((task.source, task.code, found))
+        note_base()
     return _loaded[0][2][task.step]
 
 

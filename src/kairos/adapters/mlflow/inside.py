@@ -1,0 +1,111 @@
+"""Inside a step: reads what MLflow left in the step's folder, and keeps it in the store.
+
+A worker calls this by name, and only for a step that logged something; MLflow is loaded by then, as the step used it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from mlflow.entities import LoggedModel as MlflowModel
+from mlflow.entities import Metric, Run, ViewType
+from mlflow.store.tracking.file_store import FileStore
+
+from kairos.pipeline.logged import Logged, LoggedModel, LoggedRun, Point
+from kairos.pipeline.origins.secrets import redacted
+from kairos.store import Store
+from kairos.values import Digest
+
+__all__ = ["keep"]
+
+_OURS = ("mlflow.user", "mlflow.source.", "mlflow.runName", "mlflow.parentRunId", "mlflow.log-model.history")
+"""Tags that MLflow makes up from the process that it runs in, or that name runs of the folder."""
+_AT_ONCE = 1000
+
+
+def keep(folder: Path, store: Store) -> tuple[Digest, ...]:
+    """Keeps all that was logged below a folder.
+
+    Args:
+        folder: Where MLflow wrote to; a tracking store of files.
+        store: Where it is kept.
+
+    Returns:
+        The digest of a :class:`kairos.pipeline.logged.Logged`, and of the folders of files that it names; nothing if
+        nothing was logged.
+    """
+    tracking: Any = FileStore(str(folder), folder.as_uri())  # type: ignore[no-untyped-call]
+    tracking.flush_async_logging()
+    experiments = [each.experiment_id for each in tracking.search_experiments(ViewType.ALL)]
+    found = tracking.search_runs(experiments, "", ViewType.ACTIVE_ONLY, max_results=_AT_ONCE)
+    runs = list(found)
+    while found.token:
+        found = tracking.search_runs(
+            experiments, "", ViewType.ACTIVE_ONLY, max_results=_AT_ONCE, page_token=found.token
+        )
+        runs += found
+    runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+    if not runs:
+        return ()
+    models: dict[str, list[MlflowModel]] = {}
+    for model in tracking.search_logged_models(experiments):
+        models.setdefault(model.source_run_id or "", []).append(model)
+    places = {run.info.run_id: place for place, run in enumerate(runs)}
+    return Logged(runs=tuple(_run(run, tracking, store, places, models.get(run.info.run_id, [])) for run in runs)).keep(
+        store
+    )
+
+
+def _run(run: Run, tracking: Any, store: Store, places: Mapping[str, int], models: Sequence[MlflowModel]) -> LoggedRun:
+    info = run.info
+    points = [point for name in run.data.metrics for point in tracking.get_metric_history(info.run_id, name)]
+    return LoggedRun(
+        name=run.data.tags.get("mlflow.runName", ""),
+        parent=places.get(run.data.tags.get("mlflow.parentRunId", "")),
+        is_failed=info.status in ("FAILED", "KILLED"),
+        started_ms=info.start_time,
+        ended_ms=info.end_time or info.start_time,
+        params=_texts(run.data.params),
+        points=_points(points),
+        tags={name: text for name, text in _texts(run.data.tags).items() if not name.startswith(_OURS)},
+        inputs=_inputs(run),
+        files=_files(info.artifact_uri, store),
+        models=tuple(_model(model, store) for model in models),
+    )
+
+
+def _model(model: MlflowModel, store: Store) -> LoggedModel:
+    return LoggedModel(
+        name=model.name or "model",
+        type=model.model_type,
+        params=_texts(model.params or {}),
+        tags={name: text for name, text in _texts(model.tags or {}).items() if not name.startswith(_OURS)},
+        points=_points(model.metrics or ()),
+        files=_files(model.artifact_location, store),
+    )
+
+
+def _points(metrics: Iterable[Metric]) -> tuple[Point, ...]:
+    """In the order of their times; what was logged at one moment keeps its order."""
+    points = [Point(metric.key, metric.value, metric.timestamp, metric.step) for metric in metrics]
+    return tuple(sorted(points, key=lambda point: point.at_ms))
+
+
+def _inputs(run: Run) -> tuple[dict[str, Any], ...]:
+    given = run.inputs.dataset_inputs if run.inputs else []
+    return tuple({**dict(one.dataset), "tags": {tag.key: tag.value for tag in one.tags}} for one in given)
+
+
+def _files(uri: str, store: Store) -> Digest | None:
+    folder = Path(url2pathname(urlsplit(uri).path))
+    if not any(path.is_file() for path in folder.rglob("*")):
+        return None
+    return store.put_folder(folder)
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: redacted(str(value)) for name, value in given.items()}
