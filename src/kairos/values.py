@@ -285,7 +285,12 @@ def plain(value: object) -> Json:
     Raises:
         UsageError: the value has no plain form (a function, an open file, ...).
     """
-    if value is None or isinstance(value, (str, bool)):
+    kind = type(value)  # most values are plain already, and of these types themselves
+    if kind is dict:
+        return {key if type(key) is str else _key(key): plain(item) for key, item in value.items()}  # type: ignore[attr-defined]
+    if kind is list:
+        return [plain(item) for item in value]  # type: ignore[attr-defined]
+    if kind is int or value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, Enum):
         return plain(value.value)
@@ -335,7 +340,10 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": 1, "a": float("nan")})
     b'{"a":{"$float":"nan"},"b":1}'
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(plain(value)).encode()
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _key(key: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -310,3 +311,26 @@ def read_model(place: Place, result: RunResult) -> str:
     found = (folder / "model.txt").read_text()
     shutil.rmtree(folder)
     return found
+
+
+def test_what_a_run_gave_is_on_the_disk_before_it_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps do not wait for the disk to have the names of what they gave; the run does, once, and a failed one too."""
+    synced, real = set[str](), os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    result = place.run(
+        """
+        @step
+        def a() -> int: return 1
+        @step
+        def b(a: int) -> str: return "two"
+        @step
+        def c(b: str) -> int: raise ValueError
+        """
+    )
+    assert statuses(result) == {"a": "ran", "b": "ran", "c": "failed"}
+    assert {str(place.store.path(result.artifact(name).digest).parent) for name in ("a", "b")} <= synced

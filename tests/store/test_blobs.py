@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,6 +61,30 @@ def test_putting_twice_stores_once_and_leaves_no_temporary_file(store: Store, tm
     assert store.put_bytes(b"same") == store.put_file(tmp_path / "x") == store.put_bytes(b"same")
     assert len([path for path in store.root.rglob("*") if path.is_file()]) == len(list(store.digests())) == 1
     assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_names_may_be_synced_later_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are on the disk when a put returns; names when the store was told of those that are needed."""
+    synced = list[str]()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}").removeprefix(f"{tmp_path}/"))
+        real(handle)
+
+    Store(tmp_path).put_bytes(b"makes the folders")
+    monkeypatch.setattr(os, "fsync", fsync)
+    store = Store(tmp_path, names_later=True)
+    one = store.put_bytes(b"one")
+    folder = f"files/md5/{one[:2]}"
+    assert synced[0].startswith("tmp/")
+    assert folder not in synced
+    store.sync([one], since_s=time.time() + 60)
+    assert folder not in synced
+    store.sync([one, Digest("0" * 32)])  # what is not here is passed over
+    assert synced.count(folder) == 1
+    Store(tmp_path).put_bytes(b"one")  # must not count on who put it before
+    assert synced.count(folder) == 2
 
 
 def test_missing_things_are_named(store: Store, tmp_path: Path) -> None:

@@ -123,10 +123,16 @@ def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any], *, show:
             lines.append(f"{what} {name}: no longer used")
         elif name not in old:
             lines.append(f"{what} {name}: new {show(new[name])}".rstrip())
-        elif canonical_json(old[name]) != canonical_json(new[name]):
+        elif not _is_same(old[name], new[name]):
             before, after = show(old[name]), show(new[name])
             lines.append(f"{what} {name}: {before} -> {after}" if before or after else f"{what} {name}: changed")
     return lines
+
+
+def _is_same(old: Json, new: Json) -> bool:
+    if type(old) is str and type(new) is str:  # nearly all are
+        return old == new
+    return canonical_json(old) == canonical_json(new)  # 1 is not 1.0
 
 
 def _short(identity: str) -> str:

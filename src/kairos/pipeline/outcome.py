@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kairos.errors import KairosError
@@ -12,6 +12,7 @@ from kairos.pipeline.job import Job
 from kairos.pipeline.plan import code_digest
 from kairos.pipeline.result import Failure, RunResult, Status, StepResult
 from kairos.pipeline.setup import Setup
+from kairos.values import Digest
 
 __all__ = ["Outcome"]
 
@@ -56,6 +57,10 @@ class Outcome:
         at = sorted({job.name for job in jobs}) or [*unknown, *self.setup.settings][:1]
         message = f"The run was stopped by the user at step {' and '.join(map(repr, at))}."
         self.failures.insert(0, Failure(step=at[0], type="Stopped", message=message, traceback=""))
+
+    def digests(self) -> Iterator[Digest]:
+        """Of all that the steps gave."""
+        return (output.digest for result in self.results.values() for output in result.outputs)
 
     def result(self) -> RunResult:
         """The run up to now."""

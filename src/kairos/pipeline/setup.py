@@ -12,7 +12,7 @@ from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import Known, StepCache
 from kairos.pipeline.code import Reached
 from kairos.pipeline.code_state import CodeState
-from kairos.pipeline.fingerprint import Fingerprint
+from kairos.pipeline.fingerprint import Fingerprint, explain_change
 from kairos.pipeline.job import Job, Piece
 from kairos.pipeline.plan import Setting
 from kairos.pipeline.ports import Engine, ModelFinisher, Task
@@ -71,7 +71,15 @@ class Setup:
 
     def known(self, piece: Piece) -> Known | None:
         """An earlier result that may be reused and is all there."""
+        if piece.job.name in self.force:
+            return None
         return find_known(self.cache, self.store, piece.job, piece.made, piece.window, now=self.clock.now())
+
+    def why(self, job: Job) -> tuple[str, ...]:
+        """Why a job is not reused."""
+        changes = explain_change(self.cache.last(job.name), job.made)
+        otherwise = "it is forced" if job.name in self.force else "its result is gone or was not to be reused"
+        return tuple(changes) or (otherwise,)
 
     def task(self, piece: Piece, made: Mapping[str, Fingerprint]) -> Task:
         """What an engine is given, where ``made`` has the fingerprints of the steps before."""

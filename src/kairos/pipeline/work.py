@@ -7,6 +7,7 @@ A piece that is known already is reused; one that another run is at is waited fo
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from kairos.errors import KairosError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import Known
 from kairos.pipeline.files import file_digests
-from kairos.pipeline.fingerprint import Fingerprint, explain_change
+from kairos.pipeline.fingerprint import Fingerprint
 from kairos.pipeline.job import Job, Piece
 from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.outcome import Outcome
@@ -30,6 +31,7 @@ from kairos.pipeline.setup import Setup
 from kairos.pipeline.sharing import Others, is_worth_waiting_for
 from kairos.pipeline.trying import Later, Sent, next_try
 from kairos.pipeline.waiting import Waiting
+from kairos.store.blobs import SYNCED_S
 
 __all__ = ["Work"]
 
@@ -60,6 +62,9 @@ class Work:
     asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "kairos-origin"))
     """Asks origins for watermarks, which may take its time."""
 
+    began_s: float = field(default_factory=time.time)
+    """By the machine's clock, as files have their times."""
+
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.setup)
         self.waiting = Waiting(self.setup.needs())
@@ -89,10 +94,15 @@ class Work:
                 self._start_ready()
         except KeyboardInterrupt as stop:
             self.outcome.stopped([sent.job for sent in [*self.running.values(), *self.later]] + self.others.jobs)
-            raise RunStopped(self.outcome.result()) from stop
+            raise RunStopped(self._result()) from stop
         finally:
             self.asking.shutdown(wait=False, cancel_futures=True)
             self.others.close()
+        return self._result()
+
+    def _result(self) -> RunResult:
+        """The run up to now; what its fact will name survives a power cut."""
+        self.setup.store.sync(self.outcome.digests(), since_s=self.began_s - SYNCED_S)
         return self.outcome.result()
 
     def _next_done(self) -> list[Future[Any]]:
@@ -139,10 +149,10 @@ class Work:
         whole = self._whole(job)
         if len(job.windows) == 1:
             self._want(whole)
-        elif (known := self._known(whole)) is not None:
+        elif (known := self.setup.known(whole)) is not None:
             self._reused(job, known)
         else:
-            self._announce(job)
+            self._tell(job, "started", why=self.setup.why(job))
             for window in job.windows:
                 made = self.setup.fingerprint(job, window, job.mark(window))
                 self._want(Piece(job, made, window, is_part=True))
@@ -158,7 +168,7 @@ class Work:
     # A piece of it is reused, made, or waited for.
 
     def _want(self, piece: Piece) -> None:
-        known = self._known(piece)
+        known = self.setup.known(piece)
         if known is not None:
             self._there(piece, known)
         elif self.others.take(piece) or not self._may_wait(piece):
@@ -174,26 +184,16 @@ class Work:
         if self.outcome.failures:
             self.others.release(piece)
             return
-        known = self._known(piece)
+        known = self.setup.known(piece)
         if known is not None:
             self._there(piece, known)
             return
         job = piece.job
         job.pulled += piece.is_part
         if not piece.is_part and not piece.joins:
-            self._announce(job)
+            self._tell(job, "started", why=self.setup.why(job))
         then = self._kept if piece.joins else self._made
         self._send(Sent(job, partial(then, piece), piece, self.setup.task(piece, self.outcome.made)))
-
-    def _known(self, piece: Piece) -> Known | None:
-        """An earlier result that may be reused and is all there."""
-        return None if piece.job.name in self.setup.force else self.setup.known(piece)
-
-    def _announce(self, job: Job) -> None:
-        why = explain_change(self.setup.cache.last(job.name), job.made)
-        is_forced = job.name in self.setup.force
-        why = why or ["it is forced" if is_forced else "its result is gone or was not to be reused"]
-        self._tell(job, "started", why=tuple(why))
 
     # What was sent comes back.
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kairos.errors import NotFound, UsageError
 from kairos.store.checkouts import Layer, damaged, missing
-from kairos.store.files import Link, make_folder, new_file, sync_folder, write_all
+from kairos.store.files import Link, make_folder, new_file, sync_folder, sync_names, write_all
 from kairos.store.folders import Entries, check_digest, is_folder, read_listing
 from kairos.store.hallmarks import holds_bytes, set_hallmark
 from kairos.store.replacing import carry, replaced
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from kairos.store.ignoring import Ignore
     from kairos.store.intake import Taken
 
-__all__ = ["Damage", "Store"]
+__all__ = ["SYNCED_S", "Damage", "Store"]
 
 _CHUNK_BYTES = 1 << 20
+
+SYNCED_S = 600.0
+"""By then the system has a file's name on the disk by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +49,25 @@ class Store:
 
     Args:
         root: Folder of the store, ``.dvc/cache`` in a project; made when the first blob is put.
+        names_later: Whether ``put_bytes`` waits for the disk for the bytes only; of blobs that are needed ``sync`` then
+            has to be told, once for all of them. A power cut before that loses names, and never leaves half a blob.
     """
 
     prefix = "files/md5"
     """The folder of the blobs, here and at remotes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, names_later: bool = False) -> None:
         self.root = root
+        self._names_later = names_later
 
     def put_bytes(self, data: bytes) -> Digest:
         """Stores bytes and returns their digest; on return they survive a power cut."""
         return self._put_bytes(data, suffix="")
+
+    def sync(self, digests: Iterable[Digest], *, since_s: float = 0.0) -> None:
+        """Makes the names of blobs survive a power cut, except names from before ``since_s`` (seconds since 1970)."""
+        above = str(self.files)
+        sync_names((f"{above}/{digest[:2]}/{digest[2:]}" for digest in digests), since_s)
 
     def put_file(self, path: Path) -> Digest:
         """Stores a file's bytes, read in pieces; a file that changes meanwhile is stored as it was read.
@@ -254,7 +266,10 @@ class Store:
 
     def _put_bytes(self, data: bytes, *, suffix: str) -> Digest:
         digest = Digest(_digest_bytes(data) + suffix)
-        if not self._holds_intact(digest):
+        if self._holds_intact(digest):
+            if not self._names_later:  # whoever put it may not have synced it yet
+                self.sync([digest], since_s=time.time() - SYNCED_S)
+        else:
             with new_file(self.root / "tmp") as (handle, temporary):
                 write_all(handle, data)
                 self._keep(handle, temporary, digest)
@@ -272,7 +287,8 @@ class Store:
         place = self._place(digest)
         make_folder(place.parent)
         os.replace(temporary, place)
-        sync_folder(place.parent)
+        if not self._names_later:
+            sync_folder(place.parent)
 
     def _check(self, digest: Digest) -> Iterator[Damage]:
         place = self._place(digest)

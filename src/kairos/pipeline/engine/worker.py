@@ -112,7 +112,7 @@ def _execute(task: Task) -> tuple[Artifact, ...]:
                 return (encode_package(store, _finished(spec, task, request), name=task.outputs[0]),)
         if schemas.is_at_hand():
             schemas.check_result(store, spec.function, returned)
-        return _encoded(store, task, returned)
+        return _encoded(Store(task.store, names_later=True), task, returned)  # the run syncs all names at its end
 
 
 @contextmanager
