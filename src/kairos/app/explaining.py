@@ -11,6 +11,7 @@ from kairos.app.project import Project
 from kairos.delivery.versions import Freeze
 from kairos.errors import KairosError, NotFound
 from kairos.ledger import Entry
+from kairos.store.records import Prediction
 from kairos.values import Digest, Json, VersionRef
 
 __all__ = ["Arm", "Explanation", "LiveAt", "Moment", "explain", "live_at"]
@@ -88,7 +89,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
     Raises:
         NotFound: no such prediction is in the log.
     """
-    rows = project.predictions.find(prediction_id)
+    rows = _find(project, prediction_id)
     if not rows:
         raise NotFound(
             f"There is no prediction {prediction_id!r} in the log.",
@@ -132,6 +133,14 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         gate=gates[-1] if gates else None,
         stages=tuple(_moment(e) for e in stages),
     )
+
+
+def _find(project: Project, prediction_id: str) -> list[Prediction]:
+    from kairos.app.batches import find_batch_prediction, is_batch_id
+
+    if is_batch_id(prediction_id):
+        return find_batch_prediction(project, prediction_id)
+    return project.predictions.find(prediction_id)
 
 
 def _form(project: Project, package: Digest) -> str:

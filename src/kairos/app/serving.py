@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from kairos.app.capturing import capture_policy
 from kairos.app.packages import open_allowed
 from kairos.app.project import Project
-from kairos.app.settings import PrivacySettings
 from kairos.app.settings.serving import ServingSettings
 from kairos.app.settings.values import CaptureMode, Pickles
 from kairos.app.truths import truths_by
@@ -20,7 +20,6 @@ from kairos.errors import LedgerError
 from kairos.models.package import Package
 from kairos.models.signature import Signature
 from kairos.monitor.latency import latency_limits
-from kairos.privacy import CapturePolicy, load_or_make_key
 from kairos.serving.peers import NOBODY, Peers
 from kairos.serving.ports import ModelPolicy
 from kairos.serving.server import ModelServer
@@ -143,9 +142,9 @@ class _Wiring:
         truths = signature.output.truths if known is None else truths_by(known, signature)
         if then is None:
             return ModelPolicy(truths=truths)
-        capture = self._capture(then.privacy, signature)
+        capture = capture_policy(self._project, then.privacy, signature)
         if now is not None:
-            capture = capture.narrowed(self._capture(now.privacy, signature))
+            capture = capture.narrowed(capture_policy(self._project, now.privacy, signature))
         tolerance = timedelta(0) if known is None else known.monitor.label_tolerance
         rules = () if known is None else known.delivery.events
         worth = () if known is None else known.delivery.values
@@ -157,15 +156,4 @@ class _Wiring:
             truths=truths,
             timeout=None if known is None else known.delivery.timeout,
             label_tolerance=tolerance,
-        )
-
-    def _capture(self, privacy: PrivacySettings, signature: Signature) -> CapturePolicy:
-        keep = privacy.keep
-        if keep is None:
-            keep = tuple(c.name for c in signature.columns if c.kind != "text" and c.name not in privacy.pseudonymise)
-        return CapturePolicy(
-            keep=frozenset(keep),
-            pseudonymise=frozenset(privacy.pseudonymise),
-            entity=privacy.entity,
-            key=load_or_make_key(self._project.home / "capture.key"),
         )

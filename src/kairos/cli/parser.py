@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_parser"]
 
+_TABLE = "a file, PATH[@REVISION] that is tracked, a digest, ARTIFACT[@RUN]"
 _EXITS = "exit codes: 0 done, 1 error, 2 usage, 3 the gate failed, 4 the gate holds (not enough evidence)"
 
 
@@ -162,6 +163,13 @@ def _serving(commands: Commands) -> None:
         if name == "serve":
             serve.add_argument("--replay", metavar="TIME", help="stand still at this time; requests move the clock")
             serve.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    predict = _command(commands, "predict", "scoring:predict", "predict every row of a table, in little memory")
+    predict.add_argument("version", metavar="MODEL[@N]", help="a version; without a number the live one")
+    predict.add_argument("table", metavar="TABLE", help=_TABLE)
+    predict.add_argument("-o", dest="output", metavar="FILE", type=Path, required=True, help="Parquet, CSV, …")
+    predict.add_argument("--columns", metavar="A,B", help="of the table, that are copied; default: all")
+    predict.add_argument("--skip-refused", action="store_true", help="rows that do not fit get no prediction")
+    predict.add_argument("--no-capture", action="store_true", help="keep nothing: no answer can be explained")
     _command(commands, "watch", "serving:watch", "look once at what is live; write findings down")
     labels = _command(commands, "labels", "serving:labels", "take in late truths, or say how they arrive")
     labels.add_argument(
@@ -226,19 +234,18 @@ def _remotes(actions: Commands) -> None:
 
 def _tables(actions: Commands) -> None:
     """What looks into tables; ``TABLE`` is whatever names one."""
-    what = "a file, PATH[@REVISION] that is tracked, a digest, ARTIFACT[@RUN]"
     diff = _command(actions, "diff", "tables:diff", "what differs between two versions of a table", is_action=True)
-    diff.add_argument("first", metavar="BEFORE", help=what)
+    diff.add_argument("first", metavar="BEFORE", help=_TABLE)
     diff.add_argument("second", metavar="AFTER")
     diff.add_argument("--key", metavar="COLUMNS", action="append", default=[], help="what names a row, as in dteday,hr")
     diff.add_argument("--rows", metavar="N", type=_count, default=0, help="show N rows of each kind as well")
     show = _command(actions, "show", "tables:show", "the first rows of a table", is_action=True)
-    show.add_argument("table", metavar="TABLE", help=what)
+    show.add_argument("table", metavar="TABLE", help=_TABLE)
     show.add_argument("-n", dest="count", metavar="N", type=_count, default=10)
     contract = _command(actions, "contract", "tables:infer", "what is promised of a table, as code", is_action=True)
     kinds = contract.add_subparsers(metavar="ACTION", required=True)
     infer = _command(kinds, "infer", "tables:infer", "draft a contract from a table; review it", is_action=True)
-    infer.add_argument("table", metavar="TABLE", help=what)
+    infer.add_argument("table", metavar="TABLE", help=_TABLE)
     infer.add_argument("-o", dest="output", metavar="FILE", type=Path, help="default: print it")
     leaks = _command(
         actions, "leaks", "leaks:leaks", "what a training table tells of the holdout and the target", is_action=True
@@ -285,7 +292,7 @@ _KINDS: dict[Callable[[Commands], None], tuple[str, ...]] = {
     _starting: ("init", "demo"),
     _running: ("run", "runs", "show", "rebuild", "diff"),
     _delivering: ("models", "gate", "deploy", "rollback", "approve", "freeze", "unfreeze", "status", "live"),
-    _serving: ("serve", "up", "watch", "labels", "explain", "why"),
+    _serving: ("serve", "up", "predict", "watch", "labels", "explain", "why"),
     _data: ("data",),
     _looking_back: ("ledger", "decide", "store", "report", "replay", "policy"),
 }

@@ -51,7 +51,7 @@ def unneeded(store: Store, needed: Collection[Digest], *, before_ns: int) -> tup
     Args:
         store: Whose.
         needed: With the files of folders.
-        before_ns: What changed later is too young: who makes it may not have said yet that it is needed.
+        before_ns: What changed later than that is too young: who makes it may not have said yet that it is needed.
     """
     found, young = [], 0
     for digest in store.digests():

@@ -38,7 +38,7 @@ class Prediction:
     """When the request came in; aware, kept to the microsecond."""
     model: str
     version: int
-    role: Literal["champion", "challenger", "previous"]
+    role: Literal["champion", "challenger", "previous", "batch"]
     answered: bool
     """Whether the user got this version's answer."""
     share: float

@@ -42,6 +42,8 @@ class TableFiles:
     """As a person called it."""
     format: Format
     paths: tuple[Path, ...]
+    texts: frozenset[str] = frozenset()
+    """Columns of CSV and JSON lines that are text, whatever they look like."""
 
     def scan(self) -> pl.LazyFrame:
         """The table, not read yet.
@@ -50,6 +52,7 @@ class TableFiles:
             StoreError: it cannot be read as what it seems to be.
         """
         paths = list(self.paths)
+        texts = dict.fromkeys(sorted(self.texts), pl.String) or None
         with self.named():
             match self.format:
                 case "parquet":
@@ -57,9 +60,9 @@ class TableFiles:
                 case "arrow":
                     return pl.scan_ipc(paths, glob=False)
                 case "jsonl":
-                    return pl.scan_ndjson(paths, infer_schema_length=_LOOKED_AT)
+                    return pl.scan_ndjson(paths, infer_schema_length=_LOOKED_AT, schema_overrides=texts)
                 case "csv":
-                    return pl.scan_csv(paths, infer_schema_length=_LOOKED_AT, glob=False)
+                    return pl.scan_csv(paths, infer_schema_length=_LOOKED_AT, schema_overrides=texts, glob=False)
 
     def schema(self) -> pl.Schema:
         """Names and types of the columns; of text files as the first 10,000 rows look.

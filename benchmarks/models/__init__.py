@@ -1,0 +1,1 @@
+"""Models: packed, and asked."""

@@ -1,0 +1,183 @@
+"""Batch scoring: every row once, in its order, held to what a request is held to; all of it, or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kairos.app import scoring
+from kairos.app.packages import open_stored
+from kairos.app.project import Project
+from kairos.app.scoring import score, version_of
+from kairos.cli import main
+from kairos.errors import InputRefused, NotFound, UsageError
+from kairos.models.score import score_table
+from kairos.pipeline.diff.files import TableFiles, format_of
+from kairos.values import VersionRef
+from tests.models.trainings import finish, one_hot, seasons
+
+SETTINGS = """
+[project]
+name = "toy"
+
+[model.demand]
+holdout = "split.holdout"
+target = "users"
+entity = "station"
+
+[model.demand.output]
+range = [20, 120]
+on_violation = "clip"
+
+[model.demand.privacy]
+pseudonymise = ["season"]
+"""
+REF = VersionRef("demand", 1)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """With one version, which knows three seasons; its answers are clipped to 20 to 120."""
+    root = tmp_path / "toy"
+    root.mkdir()
+    (root / "kairos.toml").write_text(SETTINGS)
+    made = Project(root, actor="ann")
+    package = made.store.put_folder(finish(root / "made", one_hot(), train=seasons()))
+    body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
+    made.tell("version.registered", subject="demand@1", body=body)
+    return made
+
+
+def table(project: Project, frame: pl.DataFrame, name: str = "in.parquet") -> TableFiles:
+    """The frame as a file."""
+    path = project.root / name
+    match path.suffix:
+        case ".csv":
+            frame.write_csv(path)
+        case ".jsonl":
+            frame.write_ndjson(path)
+        case _:
+            frame.write_parquet(path)
+    return TableFiles(name=name, format=format_of(path, name), paths=(path,))
+
+
+def rows(count: int = 1000) -> pl.DataFrame:
+    """More than one piece, where a piece is small."""
+    frame = pl.concat([seasons(seed=seed) for seed in range(count // 400 + 1)]).head(count)
+    return frame.with_columns(station=pl.int_range(count).cast(pl.String) + "x")
+
+
+@pytest.mark.parametrize("name", ["in.parquet", "in.csv", "in.jsonl"])
+@pytest.mark.parametrize("out", ["out.parquet", "out.csv", "out.jsonl", "out.arrow"])
+def test_every_row_is_predicted_once_and_in_its_order(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str, out: str
+) -> None:
+    """Whatever the forms of input and output, and wherever it is cut into pieces; the guard acts as in the server."""
+    monkeypatch.setattr(scoring, "_PIECE_ROWS", 64)
+    place, seen = project.root / out, list[int]()
+    done = score(project, REF, table(project, rows(), name), place, on_rows=seen.append)
+    found = TableFiles(name=out, format=format_of(place, out), paths=(place,)).scan().collect()
+    raws = score_table(open_stored(project.store, done.package), rows())
+    assert np.array_equal(found["prediction"].to_numpy(), np.clip(raws, 20, 120))
+    assert found["temperature"].to_list() == rows()["temperature"].to_list()
+    assert found["prediction_id"].to_list() == [f"{done.job}-{row}" for row in range(1000)]
+    assert (done.rows, done.refused, seen[-1]) == (1000, 0, 1000)
+    assert done.actions == {"clip": int(((raws < 20) | (raws > 120)).sum())}
+    assert found["model_version"].unique().to_list() == ["demand@1"]
+
+
+def test_a_row_that_does_not_fit_ends_the_job_and_nothing_is_left(project: Project) -> None:
+    """It is named; the file that was there stays, no fact is written, and nothing is kept."""
+    bad = rows().with_columns(temperature=pl.when(pl.int_range(pl.len()) == 700).then(None).otherwise("temperature"))
+    place = project.root / "out.parquet"
+    place.write_bytes(b"yesterday's")
+    with pytest.raises(InputRefused, match=r"'temperature' of row 700 is null(.|\n)*--skip-refused") as caught:
+        score(project, REF, table(project, bad), place)
+    assert caught.value.facts == {"row": 700, "field": "temperature"}
+    assert place.read_bytes() == b"yesterday's"
+    assert [path.name for path in project.root.iterdir() if path.name.startswith(".out")] == []
+    assert list((project.home / "batches").iterdir()) == []
+    assert list(project.ledger.read(kinds=("batch.scored",))) == []
+
+
+def test_rows_that_do_not_fit_may_be_left_without_a_prediction(project: Project) -> None:
+    """The others are predicted as if they were not there; which column it was is said."""
+    odd = pl.int_range(pl.len()) % 10 == 3
+    bad = rows().with_columns(temperature=pl.when(odd).then(None).otherwise("temperature"))
+    place = project.root / "out.parquet"
+    done = score(project, REF, table(project, bad), place, skips_refused=True)
+    found = pl.read_parquet(place)
+    assert done.refused == 100
+    assert found.filter(odd)["prediction"].null_count() == 100
+    assert found.filter(odd)["prediction_refused"].unique().to_list() == ["temperature"]
+    whole = project.root / "whole.parquet"
+    score(project, REF, table(project, rows()), whole)
+    assert found.filter(~odd)["prediction"].equals(pl.read_parquet(whole).filter(~odd)["prediction"])
+
+
+def test_an_answer_of_a_batch_is_explained_and_kept_as_the_policy_says(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its id, in whichever piece it is; pseudonyms stand for what is not kept; no monitor sees it."""
+    monkeypatch.setattr(scoring, "_PIECE_ROWS", 64)
+    place = project.root / "out.parquet"
+    done = score(project, REF, table(project, rows()), place)
+    steps: list[Any] = []
+    body = {"window": "2011-01-01..2011-02-01", "steps": steps, "code": {"commit": None, "branch": None}}
+    project.tell("run.finished", subject="r1", body={**body, "metrics": {}})
+    output = pl.read_parquet(place)
+    for row in (0, 63, 64, 999):
+        assert main(["-C", str(project.root), "explain", f"{done.job}-{row}", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["arms"][0]["output"] == output["prediction"][row]
+        assert found["inputs"]["temperature"] == rows()["temperature"][row]
+        assert found["inputs"]["season"] not in (None, rows()["season"][row])
+    kept = b"".join(path.read_bytes() for path in (project.home / "batches" / done.job).iterdir())
+    assert b"999x" not in kept
+    assert project.predictions.find(f"{done.job}-0") == []
+    assert main(["-C", str(project.root), "explain", f"{done.job}-1000"]) == 1
+
+
+def test_the_ledger_tells_what_was_scored_with_which_bytes(project: Project) -> None:
+    """Nothing of the rows themselves, and no path."""
+    place = project.root / "out.parquet"
+    done = score(project, REF, table(project, rows()), place, captures=False)
+    [fact] = project.ledger.read(kinds=("batch.scored",))
+    assert fact.body == {
+        "job": done.job, "package": done.package, "rows": 1000, "refused": 0, "actions": done.actions,
+        "inputs": list(done.inputs), "output": done.output, "captured": False,
+    }  # fmt: skip
+    assert not (project.home / "batches").exists()
+
+
+def test_what_cannot_be_is_said_before_anything_is_read(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """No live version, no such column, a column that would be there twice, a form that is not known."""
+    out, there = project.root / "out.parquet", table(project, rows())
+    with pytest.raises(NotFound, match=r"No version of 'demand' is live(.|\n)*demand@1"):
+        version_of(project, "demand")
+    with pytest.raises(NotFound, match="no column 'seson'"):
+        score(project, REF, there, out, columns=["seson"])
+    with pytest.raises(UsageError, match=r"a column 'prediction' already(.|\n)*--columns"):
+        score(project, REF, table(project, rows().with_columns(prediction=1.0), "twice.parquet"), out)
+    with pytest.raises(UsageError, match=r"out\.xls"):
+        score(project, REF, there, project.root / "out.xls")
+    with pytest.raises(InputRefused, match="lacks the column 'season'"):
+        score(project, REF, table(project, rows().drop("season"), "less.parquet"), out)
+    assert not out.exists()
+    words = ["predict", "demand@1", str(there.paths[0]), "-o", str(out), "--columns", "station"]
+    assert main(["-C", str(project.root), *words]) == 0
+    assert "demand@1 predicted 1,000 rows" in capsys.readouterr().out
+    assert pl.read_parquet(out).columns[:2] == ["station", "prediction"]
+
+
+def test_text_that_looks_like_a_number_stays_text(project: Project) -> None:
+    """A column of CSV is read as the model takes it, not as it looks."""
+    place = project.root / "out.parquet"
+    digits = rows(10).with_columns(season=pl.lit("007"))
+    score(project, REF, table(project, digits, "in.csv"), place)
+    assert pl.read_parquet(place)["season"].unique().to_list() == ["007"]
