@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from kairos.app import scoring
 from kairos.app.packages import open_stored
@@ -16,7 +17,8 @@ from kairos.app.project import Project
 from kairos.app.scoring import score, version_of
 from kairos.cli import main
 from kairos.errors import InputRefused, NotFound, UsageError
-from kairos.models.score import score_table
+from kairos.models.finish import ModelOptions
+from kairos.models.score import named_answers, score_table
 from kairos.pipeline.diff.files import TableFiles, format_of
 from kairos.values import VersionRef
 from tests.models.trainings import finish, one_hot, seasons
@@ -181,3 +183,24 @@ def test_text_that_looks_like_a_number_stays_text(project: Project) -> None:
     digits = rows(10).with_columns(season=pl.lit("007"))
     score(project, REF, table(project, digits, "in.csv"), place)
     assert pl.read_parquet(place)["season"].unique().to_list() == ["007"]
+
+
+def test_classes_and_their_chances_are_columns(project: Project) -> None:
+    """By the names that they leave the server by; a row that was refused has none of them."""
+    train = seasons().with_columns(users=pl.Series(["cat", "dog", "eel"] * 133 + ["cat"])).drop("season")
+    options = ModelOptions(loss="log_loss")
+    folder = finish(project.root / "kinds", LogisticRegression(), options, train=train)
+    package = project.store.put_folder(folder)
+    body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
+    project.tell("version.registered", subject="demand@2", body=body)
+    bad = rows(100).with_columns(temperature=pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise("temperature"))
+    place = project.root / "out.parquet"
+    score(project, VersionRef("demand", 2), table(project, bad), place, skips_refused=True)
+    found = pl.read_parquet(place)
+    opened = open_stored(project.store, package)
+    expected = named_answers(opened, score_table(opened, rows(100)))
+    for name, values in expected.items():
+        told = found[f"prediction.{name}"].to_list()
+        assert told[7] is None
+        assert told[:7] + told[8:] == values[:7] + values[8:]
+    assert sorted(expected) == ["users", "users.cat", "users.dog", "users.eel"]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kairos.app.pieces import Piece
+from kairos.app.pieces import Piece, said
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.models.frames import read_moments
+from kairos.models.outputs import leads
 from kairos.models.signature import Signature
 from kairos.privacy import CapturePolicy
 from kairos.store.files import sync_folder
@@ -70,18 +71,19 @@ class BatchLog:
 
     def write(self, piece: Piece) -> None:
         """Keeps a piece; safe from several threads."""
-        frame, first = piece.frame, piece.first_row
+        frame, first, outputs = piece.frame, piece.first_row, self._signature.outputs
+        leading = leads(outputs, piece.outputs)
         made: dict[str, Any] = {
             "id": [id_of(self._job, row) for row in range(first, first + frame.height)],
             "at": self._at,
             "model": self._version.model,
             "version": self._version.number,
             "role": "batch",
-            "answered": np.isfinite(piece.outputs),
+            "answered": np.isfinite(leading),
             "share": 1.0,
             "key": self._keys(frame),
-            "raw": _number(piece.raws),
-            "output": _number(piece.outputs),
+            "raw": _number(leads(outputs, piece.raws)),
+            "output": _number(leading),
             "violation": piece.violations,
             "action": piece.actions,
             "error": piece.refusals,
@@ -89,6 +91,8 @@ class BatchLog:
             "about": self._times(frame),
         }
         kept = {f"{INPUT_PREFIX}{name}": values for name, values in sorted(self._inputs(frame).items())}
+        if outputs:
+            kept |= {each.replace("prediction.", "output.", 1): v for each, v in said(outputs, piece.outputs).items()}
         rows = pl.DataFrame({name: _column(value, frame.height) for name, value in made.items()})
         rows = rows.cast(pl.Schema(PREDICTION_SCHEMA)).with_columns(**kept)
         rows.write_parquet(self._making / f"{first:012d}.parquet", compression_level=1)

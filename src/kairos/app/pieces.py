@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kairos.models.outputs import Output, width_of
 from kairos.serving.guard import OutputGuard
 
-__all__ = ["Piece", "guarded"]
+__all__ = ["Piece", "guarded", "kinds_of", "said"]
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Some rows, and what the version gave for them; arrays have one item a row."""
+    """Some rows, and what the version gave for them; arrays have one item a row, or one row of several numbers."""
 
     frame: pl.DataFrame
     first_row: int
@@ -32,18 +35,73 @@ class Piece:
 
 
 def guarded(
-    guard: OutputGuard, raws: np.ndarray[Any, Any], asked: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], list[str | None], list[str | None]]:
-    """What may leave of each output, why not all may, and what is done about it; rows that were not asked have none."""
-    outputs = raws.copy()
+    guard: OutputGuard, outputs: Sequence[Output], raws: Array, asked: Array
+) -> tuple[Array, list[str | None], list[str | None]]:
+    """What may leave of each answer, why not all may, and what is done about it; rows that were not asked have none.
+
+    Of several numbers a row each has to be finite, and in range unless it is a chance; one violation decides.
+
+    Args:
+        guard: The model's.
+        outputs: What it gives; none: one number.
+        raws: Its answers, shape (n,) or (n, numbers).
+        asked: Positions of the rows that it was asked about.
+    """
+    kept = raws.copy()
     violations: list[str | None] = [None] * len(raws)
     actions: list[str | None] = [None] * len(raws)
-    given = raws[asked]
-    odd = ~np.isfinite(given)
-    odd |= False if guard.lower is None else given < guard.lower
-    odd |= False if guard.upper is None else given > guard.upper
-    for row in asked[odd].tolist():
-        judged = guard.judge(float(raws[row]))
-        outputs[row] = np.nan if judged.output is None else judged.output
-        violations[row], actions[row] = judged.violation, judged.action
-    return outputs, violations, actions
+    table, ranged = (kept, _ranged(outputs)) if outputs else (kept[:, None], np.array([True]))
+    for row in asked[_odd(guard, table[asked], ranged)].tolist():
+        judged = [guard.judge(float(number)) for number in table[row, ranged]]
+        if not np.isfinite(table[row]).all():
+            judged.append(guard.judge(np.nan))
+        worst = next((each for each in judged if each.output is None), None)
+        worst = worst or next(each for each in judged if each.violation is not None)
+        table[row, ranged] = [each.output for each in judged[: ranged.sum()]]
+        if worst.output is None:
+            table[row] = np.nan
+        violations[row], actions[row] = worst.violation, worst.action
+    return kept, violations, actions
+
+
+def _ranged(outputs: Sequence[Output]) -> Array:
+    """Which numbers a range is for: all but chances."""
+    return np.array([each.kind != "class" for each in outputs for _ in each.names])
+
+
+def _odd(guard: OutputGuard, given: Array, ranged: Array) -> Array:
+    odd = np.logical_not(np.isfinite(given).all(axis=1))
+    if guard.lower is not None:
+        odd |= (given[:, ranged] < guard.lower).any(axis=1)
+    if guard.upper is not None:
+        odd |= (given[:, ranged] > guard.upper).any(axis=1)
+    return odd
+
+
+def said(outputs: Sequence[Output], answers: Array) -> dict[str, pl.Series]:
+    """Answers as columns, by the names that they leave by: ``prediction``, or ``prediction.NAME`` of several.
+
+    A row whose answer may not leave has none.
+    """
+    if not outputs:
+        return {"prediction": pl.Series(answers).fill_nan(None)}
+    found: dict[str, pl.Series] = {}
+    at = 0
+    for output in outputs:
+        own = answers[:, at : at + len(output.names)]
+        at += len(output.names)
+        if output.kind == "class":
+            there = np.isfinite(own).all(axis=1)
+            names = pl.Series(output.classes, dtype=pl.String if output.has_text else None)
+            places = pl.Series(own.argmax(axis=1)).set(pl.Series(~there), None)
+            found[f"prediction.{output.name}"] = names.gather(places)
+        for number, name in enumerate(output.names):
+            found[f"prediction.{name}"] = pl.Series(own[:, number]).fill_nan(None)
+    return found
+
+
+def kinds_of(outputs: Sequence[Output]) -> dict[str, pl.DataType]:
+    """The types of these columns."""
+    width = width_of(outputs)
+    empty = np.zeros((0, width)) if outputs else np.zeros(0)
+    return {name: series.dtype for name, series in said(outputs, empty).items()}

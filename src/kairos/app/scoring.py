@@ -18,20 +18,21 @@ from polars.io.plugins import register_io_source
 from kairos.app.batches import BatchLog, id_of
 from kairos.app.capturing import capture_policy
 from kairos.app.packages import open_version
-from kairos.app.pieces import Piece, guarded
+from kairos.app.pieces import Piece, guarded, kinds_of, said
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import NotFound, UsageError
 from kairos.models.frame_rows import read_frame, why_refused
+from kairos.models.outputs import width_of
 from kairos.models.package import Package
 from kairos.models.ports import Runner
 from kairos.pipeline.diff.files import Format, TableFiles
-from kairos.values import Digest, Json, VersionRef
+from kairos.values import Digest, Json, VersionRef, plain
 
 __all__ = ["ADDED", "Scored", "score", "version_of"]
 
-ADDED = ("prediction", "prediction_id", "prediction_action", "prediction_refused", "model_version")
-"""Columns that the output has beside those of the input. The last but one only where rows may be refused."""
+ADDED = ("prediction_id", "prediction_action", "prediction_refused", "model_version")
+"""Columns of the output beside the input's and the predictions; the third only where rows may be refused."""
 
 _PIECE_ROWS = 65_536
 _AHEAD = 4
@@ -61,6 +62,11 @@ class Scored:
     """Of the table's files."""
     output: Digest
     is_captured: bool
+
+    def fact(self) -> dict[str, Json]:
+        """What the ledger keeps of it; its subject is the version."""
+        told: dict[str, Json] = plain(self)
+        return {"captured" if name == "is_captured" else name: told[name] for name in told if name != "version"}
 
 
 def version_of(project: Project, name: str) -> VersionRef:
@@ -145,21 +151,8 @@ def score(
         output=digest,
         is_captured=captures,
     )
-    project.tell("batch.scored", subject=str(ref), body=_fact(scored))
+    project.tell("batch.scored", subject=str(ref), body=scored.fact())
     return scored
-
-
-def _fact(scored: Scored) -> dict[str, Json]:
-    return {
-        "job": scored.job,
-        "package": scored.package,
-        "rows": scored.rows,
-        "refused": scored.refused,
-        "actions": dict(scored.actions),
-        "inputs": list(scored.inputs),
-        "output": scored.output,
-        "captured": scored.is_captured,
-    }
 
 
 class _Job:
@@ -184,10 +177,10 @@ class _Job:
         texts = {each.name for each in self.package.spec.signature.columns if each.kind in ("category", "text")}
         self._table = replace(table, texts=frozenset(texts.intersection(table.schema().names())))
         self._schema = self._table.schema()
-        self._copied = _copied(self._schema, columns, self._added)
+        self._outputs = self.package.spec.signature.outputs
+        self._copied = _copied(self._schema, columns, [*kinds_of(self._outputs), *self._added])
         self._runner: Runner = self.package.runner()
-        # What is compiled is safe from several threads, and lets others run; of anything else that is not known.
-        self._threads = max(os.cpu_count() or 1, 1) if self.package.answering == "compiled" else 1
+        self._threads = max(os.cpu_count() or 1, 1)
 
     @property
     def _added(self) -> list[str]:
@@ -196,7 +189,7 @@ class _Job:
     def write(self, job: str, place: Path, log: BatchLog | None, on_rows: Callable[[int], None]) -> None:
         """Writes the whole output; a piece is predicted while others are read and written."""
         schema: dict[str, Any] = {name: self._schema[name] for name in self._copied}
-        schema |= {name: pl.Float64 if name == "prediction" else pl.String for name in self._added}
+        schema |= {**kinds_of(self._outputs), **dict.fromkeys(self._added, pl.String)}
 
         def pieces(*_: Any) -> Iterator[pl.DataFrame]:
             for piece in self._pieces(log):
@@ -238,13 +231,14 @@ class _Job:
         if read.refused and not self._skips:
             row, name = min(read.refused.items())
             raise why_refused(signature, frame, row, name, first_row=first)
-        raws = np.full(frame.height, np.nan)
+        width = (width_of(self._outputs),) if self._outputs else ()
+        raws = np.full((frame.height, *width), np.nan)
         if len(read.accepted):
             raws[read.accepted] = self._runner.predict(read.columns)
         refusals: list[str | None] = [None] * frame.height
         for row, name in read.refused.items():
             refusals[row] = name
-        outputs, violations, actions = guarded(self.model.output, raws, read.accepted)
+        outputs, violations, actions = guarded(self.model.output, self._outputs, raws, read.accepted)
         piece = Piece(
             frame=frame,
             first_row=first,
@@ -266,13 +260,14 @@ class _Job:
     def _rows(self, job: str, piece: Piece) -> pl.DataFrame:
         first, count = piece.first_row, piece.frame.height
         added: dict[str, Any] = {
-            "prediction": pl.Series(piece.outputs).fill_nan(None),
             "prediction_id": pl.Series([id_of(job, row) for row in range(first, first + count)]),
             "prediction_action": pl.Series(piece.actions, dtype=pl.String),
             "prediction_refused": pl.Series(piece.refusals, dtype=pl.String),
             "model_version": pl.lit(str(self._ref)),
         }
-        return piece.frame.select(self._copied).with_columns(**{name: added[name] for name in self._added})
+        return piece.frame.select(self._copied).with_columns(
+            **said(self._outputs, piece.outputs), **{name: added[name] for name in self._added}
+        )
 
 
 def _copied(schema: pl.Schema, columns: Sequence[str] | None, added: Sequence[str]) -> list[str]:
