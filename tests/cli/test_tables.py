@@ -171,7 +171,7 @@ def test_leaks_of_a_run_and_how_one_is_accepted(tmp_path: Path, type_in: Type) -
     assert told["needless"] == ["times"]
     toml.write_text(toml.read_text().replace('accept = ["target:casual+registered", "times"]', 'apart = ["season"]'))
     assert "certain   apart:season" in type_in(root, "data", "leaks").out
-    assert "There is no run" in type_in(root, "data", "leaks", "--run", "r0").err
+    assert "There is no run" in type_in(root, "data", "leaks", "--run", "rx").err
     assert "no model 'deman'" in type_in(root, "data", "leaks", "deman").err
     assert (
         "split.train" in type_in(root, "data", "diff", "split.train", "split.holdout").out

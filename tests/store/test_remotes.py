@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_what_kairos_adds_dvc_reads(
     was = Config(str(dvc), validate=False)
     add_remote(dvc, name, url, is_default=is_default, folder=dvc.parent)
     now, ours = Config(str(dvc), validate=False), read_remotes(dvc)
-    assert ours.get(name).url.rstrip("/") == now["remote"][name.lower()]["url"].rstrip("/")
+    assert os.path.normpath(ours.get(name).url) == os.path.normpath(now["remote"][name.lower()]["url"])
     assert now["core"].get("remote") == (name.lower() if is_default else was["core"].get("remote"))
     assert now["core"].get("no_scm") == was["core"].get("no_scm")
     assert {key: value for key, value in now["remote"].items() if key != name.lower()} == was["remote"]

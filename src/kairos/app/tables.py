@@ -134,7 +134,8 @@ def _of_last_run(project: Project, name: str) -> TableFiles:
     found = [run for run in runs(project.ledger) if name in run.outputs]
     if not found:
         known = sorted({output for run in runs(project.ledger) for output in run.outputs})
-        raise NotFound(f"There is no {name!r}.", accepted=_ACCEPTED, hint=did_you_mean(name, known))
+        hint = did_you_mean(name, known) or "An artifact is there when a run has made it. Type: kairos run"
+        raise NotFound(f"There is no {name!r}.", accepted=_ACCEPTED, hint=hint)
     return _made(project, found[-1], name, f"{name}@{found[-1].run}")
 
 
