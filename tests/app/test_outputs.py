@@ -6,17 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from kairos.app.judging import judge
+from kairos.app.labelling import take_labels
 from kairos.app.losses import fresh_rows, simple_answers, truth_on
 from kairos.app.packages import holdout_table, open_stored
+from kairos.app.serving import make_server
 from kairos.app.training import train
+from kairos.app.watching import Watch
+from kairos.errors import UsageError
 from kairos.gates.losses import loss_named
-from kairos.models.score import score_table
+from kairos.models.score import named_answers, score_table
 from kairos.pipeline.engine.local import LocalEngine
+from kairos.serving.app import make_app
 from kairos.values import Window
 from tests.app.worlds import PIPELINE, SETTINGS, Stock, World
+from tests.serving.toys import Client
 
 Make = Callable[[str, str], World]
 
@@ -97,3 +104,31 @@ def test_a_class_that_only_one_of_two_knows_is_a_truth_for_both(make: Make) -> N
     judged = judge(world.project, new)
     assert (judged.decision.verdict, judged.against) == ("pass", old)
     assert judged.evidence.metrics["log_loss"].champion > 5.0
+
+
+def test_what_is_live_answers_in_names_is_watched_and_takes_no_labels_yet(make: Make, tmp_path: Path) -> None:
+    """The server gives what a table of answers gives; a label is refused in words, and not joined to half an answer."""
+    settings = SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "log_loss"')
+    world = make(settings, CLASSES)
+    project = world.project
+    [version] = train(project, window=WEEKS).versions
+    judge(project, version)
+    world.put(version, "live")
+    state = world.model().version(version.number)
+    package = open_stored(project.store, state.package, allow_pickle=False)
+    rows = pl.DataFrame({"temperature": [1.0, 12.0, 23.0]})
+    with Client(make_app(make_server(project))) as client:
+        given = client.post("/predict/demand", json=rows.to_dicts()).json()["predictions"]
+        label = {"prediction_id": given[0]["prediction_id"], "value": 1}
+        refused = client.post("/labels", json={"labels": [label]})
+    named = named_answers(package, score_table(package, rows))
+    assert [row["prediction"] for row in given] == [
+        dict(zip(named, each, strict=True)) for each in zip(*named.values(), strict=True)
+    ]
+    assert refused.status_code == 422
+    assert "those of more than one number are not taken yet" in refused.text
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"prediction_id,value\n{given[0]['prediction_id']},1\n")
+    with pytest.raises(UsageError, match="not taken yet"):
+        take_labels(project, labels)
+    assert not [each for each in Watch(project, project.settings.model("demand")).look() if each.level == "alarm"]

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.facts import run_entry
-from kairos.app.losses import answers_on, fresh_rows
+from kairos.app.losses import answers_on, fresh_rows, truth_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.plainly import plain_words
 from kairos.app.project import Project
@@ -21,6 +21,8 @@ from kairos.app.upstream import events_of
 from kairos.errors import KairosError, NotFound
 from kairos.gates.losses import loss_named
 from kairos.ledger import Entry
+from kairos.models.goals import lead_truth
+from kairos.models.outputs import leads
 from kairos.monitor.causes.cause import Causes
 from kairos.monitor.causes.decide import find_causes
 from kairos.monitor.causes.evidence import CauseEvidence, Rows, Symptom
@@ -182,8 +184,8 @@ def _beside_holdout(
             "id": [f"{number:09}" for number in range(len(table))],
             "at": [day_start(0)] * len(table),
             "answered": [True] * len(table),
-            "output": answers_on(table, package, model),
-            "label": table[package.spec.target].cast(pl.Float64),
+            "output": leads(package.spec.signature.outputs, answers_on(table, package, model)),
+            "label": lead_truth(truth_on(table, package), package.spec.signature.outputs),
             **inputs,
         }
     )

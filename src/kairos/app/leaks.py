@@ -50,6 +50,7 @@ def look_for_leaks(project: Project, name: str | None = None, *, run: str | None
     model = _model(project, name)
     node = Graph.from_module(load_module(pipeline_source(project), keep=False)).node(model.step)
     target = model.target or node.spec.target
+    targets = model.targets or node.spec.targets or (() if target is None else (target,))
     known = runs(project.ledger) if run is None else [find_run(project.ledger, run)]
     made = [
         one for one in known if model.holdout in one.outputs and all(n in one.outputs for n in node.inputs.values())
@@ -61,7 +62,7 @@ def look_for_leaks(project: Project, name: str | None = None, *, run: str | None
             hint="Type: kairos run",
         )
     chosen = made[-1]
-    found, train = _found(project, model, chosen, dict(node.inputs), target, node.spec.drop)
+    found, train = _found(project, model, chosen, dict(node.inputs), targets, node.spec.drop)
     names = {finding.name for finding in found}
     return LeakReport(
         model=model.name,
@@ -75,15 +76,21 @@ def look_for_leaks(project: Project, name: str | None = None, *, run: str | None
 
 
 def _found(
-    project: Project, model: ModelSettings, run: RunRecord, inputs: dict[str, str], target: str, drop: tuple[str, ...]
+    project: Project,
+    model: ModelSettings,
+    run: RunRecord,
+    inputs: dict[str, str],
+    targets: tuple[str, ...],
+    drop: tuple[str, ...],
 ) -> tuple[list[LeakFinding], str]:
+    target = targets[0]
     tables = {parameter: read_table(project.store, run.outputs[name]) for parameter, name in inputs.items()}
     with_target = [parameter for parameter, table in tables.items() if target in table.columns]
     if not with_target:
         raise DataRefused(f"No input of the step {model.step!r} has the target {target!r}.", given=", ".join(inputs))
     parameter = "train" if "train" in with_target else with_target[0]
     table = tables[parameter]
-    outside = {target, model.time, model.entity, *model.drop, *drop}
+    outside = {target, *targets, model.time, model.entity, *model.drop, *drop}
     found = find_leaks(
         table,
         read_table(project.store, run.outputs[model.holdout]),

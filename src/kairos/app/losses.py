@@ -15,7 +15,8 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused, SettingsError, did_you_mean
 from kairos.gates.losses import loss_named
-from kairos.models.goals import truth_of
+from kairos.models.goals import lead_truth, truth_of
+from kairos.models.outputs import leads
 from kairos.models.package import Package
 from kairos.models.score import score_table
 from kairos.monitor.holdout import HoldoutRows
@@ -30,6 +31,7 @@ __all__ = [
     "holdout_losses",
     "holdout_rows",
     "known_rows",
+    "losses_on",
     "moments",
     "simple_answers",
     "truth_on",
@@ -71,15 +73,15 @@ def holdout_losses(project: Project, model: ModelSettings, package: Package, run
 
 
 def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
-    """The same rows with what the package says about them, after the output guard, and what was true."""
+    """The same rows with what the package says about them, after the output guard, and what was true; the leads."""
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     days = np.arange(len(rows))  # without a time, each row is on its own
     if model.time is not None and model.time in rows.columns:
         days = rows.select(moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
     return HoldoutRows(
         table=rows,
-        prediction=answers_on(rows, package, model),
-        label=truth_on(rows, package).astype(np.float64),
+        prediction=leads(package.spec.signature.outputs, answers_on(rows, package, model)),
+        label=lead_truth(truth_on(rows, package), package.spec.signature.outputs),
         days=days.astype(np.int64),
     )
 
@@ -139,6 +141,11 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
 def known_rows(table: pl.DataFrame, package: Package) -> pl.DataFrame:
     """The rows with a known truth, seen or not."""
     return table.drop_nulls(list(package.spec.goals))
+
+
+def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
+    """The loss of each row, after the output guard: what a user would have suffered."""
+    return loss_named(model.gate.loss)(truth_on(rows, package), answers_on(rows, package, model))
 
 
 def truth_on(rows: pl.DataFrame, package: Package) -> NDArray[Any]:

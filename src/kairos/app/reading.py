@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.finishing import model_options
-from kairos.app.losses import answers_on, moments
+from kairos.app.losses import known_rows, losses_on, moments
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -27,7 +27,6 @@ from kairos.delivery.retrain.slope import risk_slope
 from kairos.delivery.retrain.windows import TrainingWindow, choose_window, windows_to_try
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import KairosError
-from kairos.gates.losses import loss_named
 from kairos.ledger import Entry
 from kairos.models.learn import Learn
 from kairos.models.measure import LOSSES, MeasureModel, read_losses, sums_by_day
@@ -211,14 +210,14 @@ def _champion_sums(
 ) -> tuple[float, ...]:
     """The champion's losses on each of the last days of which it has seen no row."""
     assert model.time is not None
-    rows = rows.filter(pl.col(package.spec.target).is_not_null())
+    rows = known_rows(rows, package)
     at = moments(model.time, rows.schema[model.time])
     rows = rows.filter(at >= block.start, at < block.end)
     seen = np.datetime64("0001-01-01", "us")
     if package.spec.train_until is not None:
         seen = np.datetime64(package.spec.train_until.replace(tzinfo=None), "us")
     times = rows.select(at).to_series().dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    losses = loss_named(model.gate.loss)(rows[package.spec.target].to_numpy(), answers_on(rows, package, model))
+    losses = losses_on(rows, package, model)
     found = sums_by_day(times, losses, block)
     known = sums_by_day(times[times <= seen], losses[times <= seen], block)["days"]
     first = max(known, default=-1) + 1

@@ -27,6 +27,8 @@ def settings_now(project: Project, model: str) -> dict[str, Json]:
     whole = {"format": _FORMAT, **plain(project.settings.model(model))}
     if not whole["targets"]:
         del whole["targets"]  # so that settings which never named several are told as they always were
+    if not whole["output"]["each"]:
+        del whole["output"]["each"]
     return {"settings": project.store.put_bytes(canonical_json(whole)), "serving": serving_now(project, model)}
 
 

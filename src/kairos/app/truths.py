@@ -6,15 +6,18 @@ from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import KairosError
+from kairos.gates.loss_names import CHANCE_LOSSES
 from kairos.models.signature import Signature
-from kairos.models.truths import CHANCE, Truths
+from kairos.models.truths import CHANCE, NOTHING, Truths
 
 __all__ = ["live_truths", "truths_by"]
 
 
 def truths_by(model: ModelSettings, signature: Signature) -> Truths:
     """What the labels of a version can be: 0 or 1 where chances are judged, else as the version has learnt it."""
-    return CHANCE if model.gate.loss == "log_loss" else signature.output.truths
+    if signature.outputs:
+        return NOTHING
+    return CHANCE if model.gate.loss in CHANCE_LOSSES else signature.output.truths
 
 
 def live_truths(project: Project, model: ModelSettings) -> list[Truths]:
@@ -22,7 +25,7 @@ def live_truths(project: Project, model: ModelSettings) -> list[Truths]:
 
     Before anything is live, and where a package cannot be read, by the loss that the model is judged by.
     """
-    by_loss = [CHANCE if model.gate.loss == "log_loss" else Truths()]
+    by_loss = [CHANCE if model.gate.loss in CHANCE_LOSSES else Truths()]
     route = next((route for route in project.state().routes() if route.model == model.name), None)
     if route is None:
         return by_loss

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.facts import run_entry
-from kairos.app.losses import holdout_rows
+from kairos.app.losses import holdout_rows, losses_on
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -215,7 +215,7 @@ class Watch:
                 judged = open_version(self._project, measured.package, self._model)
             run = run_entry(self._project, measured.run).body
             rows = holdout_rows(self._project, self._model, judged, run)
-            losses = loss_named(self._model.gate.loss)(rows.label, rows.prediction)
+            losses = losses_on(rows.table, judged, self._model)
             self._references[version.ref] = (package.profile, loss_reference(losses), rows)
         return self._references[version.ref]
 

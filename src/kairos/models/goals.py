@@ -13,7 +13,7 @@ from kairos.gates.loss_names import CHANCE_LOSSES, pinball_quantiles
 from kairos.models.frames import FrameColumn, read_column
 from kairos.models.outputs import ClassName, Output, check_outputs
 
-__all__ = ["MOST_CLASSES", "Goal", "read_goal", "truth_of"]
+__all__ = ["MOST_CLASSES", "Goal", "lead_truth", "read_goal", "truth_of"]
 
 MOST_CLASSES = 100
 """Most classes that a model tells apart by their chances."""
@@ -86,6 +86,23 @@ def truth_of(table: Any, targets: Sequence[str], outputs: Sequence[Output]) -> n
     if outputs and outputs[0].kind == "class":
         return outputs[0].codes(read_column(table, targets[0]).values.tolist())
     return np.asarray(table[targets[0]].to_numpy())
+
+
+def lead_truth(truth: np.ndarray[Any, Any], outputs: Sequence[Output]) -> np.ndarray[Any, Any]:
+    """What ``truth_of`` gave as one number a row, as ``leads`` has answers; NaN for a class that is not known.
+
+    Args:
+        truth: Shape (n,) or (n, targets).
+        outputs: Of the model.
+    """
+    if truth.ndim == 2:
+        return np.asarray(truth[:, 0], dtype=np.float64)
+    if not outputs or outputs[0].kind != "class":
+        return truth.astype(np.float64)
+    first = outputs[0]
+    numbers = np.arange(len(first.classes)) if first.has_text else np.array(first.classes)
+    places = truth.astype(np.int64)
+    return np.where(places >= 0, numbers[np.maximum(places, 0)].astype(np.float64), np.nan)
 
 
 def _named_classes(column: FrameColumn, loss: str | None, step: str) -> Goal:

@@ -18,8 +18,10 @@ import numpy as np
 
 from kairos.errors import DataRefused, PackageError
 from kairos.gates.losses import loss_named
+from kairos.models.asked import method_of, target_names, tells_classes
 from kairos.models.finish import ModelOptions
-from kairos.models.frames import frame_kind, read_column, read_moments, select
+from kairos.models.frames import frame_kind, read_moments, select
+from kairos.models.goals import truth_of
 from kairos.models.learn import Learn, join_tables, row_weights, takes_weights, with_truth, younger
 from kairos.models.outputs import answers_a_row
 from kairos.models.ports import FinishRequest
@@ -79,26 +81,39 @@ class MeasureModel:
         goal, time = self.options.target or request.target, self.options.time
         assert goal is not None
         assert time is not None
-        table = training_table(request.inputs, goal, step=request.step)
+        table, targets = training_table(request.inputs, goal, step=request.step), self._targets(request)
         keys = [key for key in (time, self.options.entity) if key is not None]
         drop = [d for d in dict.fromkeys((*request.drop, *self.options.drop)) if d not in keys]
-        data = training_data(table, request.returned, step=request.step, target=goal, keys=keys, drop=drop)
+        data = training_data(
+            table,
+            request.returned,
+            step=request.step,
+            target=goal,
+            keys=keys,
+            drop=drop,
+            targets=targets,
+            loss=self.options.loss,
+        )
         half = self.learn.half_life_days
         if half is not None and not takes_weights(request.returned):
             raise PackageError("The estimator cannot be told how much each row counts.")
         weights = None if half is None else row_weights(table, time, half, step=request.step)
         estimator = fit(request.returned, data, seed=request.seed, weights=weights)
         rows = _within(_history(self.learn, request.given, request.also, goal, request.step), time, self.block)
-        method = "predict_proba" if self.options.loss == "log_loss" else "predict"
+        method = method_of(request.returned, data, self.options.loss, step=request.step)
         raw = getattr(estimator, method)(select(rows, list(data.columns)))
-        answers = answers_a_row(np.asarray(raw), len(rows))
-        if self.clip:
+        answers = answers_a_row(np.asarray(raw), len(rows), data.outputs)
+        if self.clip and not tells_classes(data):
             answers = np.clip(answers, self.options.lower, self.options.upper)
-        losses = loss_named(self.options.loss)(read_column(rows, goal).values.astype(np.float64), answers)
+        losses = loss_named(self.options.loss)(truth_of(rows, targets, data.outputs), answers)
         folder = request.workdir / "losses"
         folder.mkdir()
         (folder / LOSSES).write_text(json.dumps(sums_by_day(read_moments(rows, time), losses, self.block)))
         return folder
+
+    def _targets(self, request: FinishRequest) -> tuple[str, ...]:
+        _, several = target_names(self.options, request)
+        return several or target_names(self.options, request)[:1]
 
     def facts(self, step: str) -> Json:
         """Everything that it was told."""

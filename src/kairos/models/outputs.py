@@ -23,6 +23,7 @@ __all__ = [
     "among",
     "answers_a_row",
     "check_outputs",
+    "lead_of",
     "leads",
     "named",
     "told_row",
@@ -134,6 +135,16 @@ def leads(outputs: Sequence[Output], answers: np.ndarray[Any, Any]) -> np.ndarra
     else:
         found = own[:, (own.shape[1] - 1) // 2].astype(np.float64)
     return np.where(np.isfinite(answers).all(axis=1), found, np.nan)
+
+
+def lead_of(outputs: Sequence[Output], numbers: Sequence[float]) -> float:
+    """The lead of one answer whose numbers are finite, as ``leads`` has it."""
+    first = outputs[0]
+    own = numbers[: len(first.names)]
+    if first.kind != "class":
+        return own[(len(own) - 1) // 2]
+    place = max(range(len(own)), key=own.__getitem__)
+    return float(place) if first.has_text else float(first.classes[place])
 
 
 def answers_a_row(answer: np.ndarray[Any, Any], rows: int, outputs: Sequence[Output] = ()) -> np.ndarray[Any, Any]:

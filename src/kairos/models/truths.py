@@ -11,7 +11,7 @@ import numpy as np
 
 from kairos.values import Json
 
-__all__ = ["CHANCE", "Truths", "truths_of"]
+__all__ = ["CHANCE", "NOTHING", "Truths", "truths_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class Truths:
             return f"{', '.join(names)} or {last}" if names else last
         if self.lower is None:
             return "a finite number"
+        if math.isinf(self.lower):
+            return "no label: those of more than one number are not taken yet"
         return f"more than {self.lower:g}" if self.is_open else f"{self.lower:g} or more"
 
     @classmethod
@@ -59,6 +61,9 @@ class Truths:
 
 
 _MOST_TOLD = 20
+
+NOTHING = Truths(lower=math.inf, is_open=True)
+"""No label can be: of a model of several outputs labels are not taken yet."""
 
 CHANCE = Truths(classes=(0.0, 1.0))
 """What the log loss is defined for."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence, Set
 from typing import cast
 
 from kairos.errors import NotFound, Unavailable
+from kairos.models.outputs import told_row
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
+from kairos.serving.guard import Said
 from kairos.serving.outcomes import Outcome, Outcomes, Reply, Request, each_row
-from kairos.serving.rows import Answers, Intake
+from kairos.serving.rows import Answers, Intake, Told
 
 __all__ = ["answers_of", "intake_of", "named", "only"]
 
@@ -48,7 +50,7 @@ def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
         return [
             Answers(
                 model=model,
-                outputs=cast("Sequence[float]", whole.outputs[span.start : span.stop]),
+                outputs=_told(whole.version, whole.outputs[span.start : span.stop]),
                 ids=ids[span.start : span.stop],
                 versions=[number] * len(span),
                 actions=whole.actions[span.start : span.stop],
@@ -62,6 +64,14 @@ def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
     if len(answers) < len(ids):  # rows are withheld for another row's sake, which is the one to be told
         usable |= {each.row for each in every if each.output is not None}
     return [_answers(request, span, answers, usable, captured=reply.captured) for span in request.spans]
+
+
+def _told(version: LoadedVersion, said: Sequence[Said | None]) -> Sequence[Told]:
+    """What versions gave, none of which is ``None``, with names where they are several numbers."""
+    outputs = version.signature.outputs
+    if not outputs:
+        return cast("Sequence[float]", said)
+    return [told_row(outputs, cast("tuple[float, ...]", each)) for each in said]
 
 
 def _whole(request: Request, reply: Reply) -> Outcomes | None:
@@ -82,7 +92,7 @@ def _answers(
         return Unavailable("No version gave an answer that may leave.", row=lost, hint="See the server's log.")
     return Answers(
         model=request.route.model,
-        outputs=[outcome.output for outcome in given if outcome.output is not None],
+        outputs=[_told(outcome.version, [outcome.output])[0] for outcome in given],
         ids=request.ids[span.start : span.stop],
         versions=[outcome.version.ref.number for outcome in given],
         actions=[outcome.action for outcome in given],

@@ -11,6 +11,7 @@ from kairos.clock import Clock, ReplayClock
 from kairos.errors import KairosError
 from kairos.serving.cutoff import TimedOut
 from kairos.serving.deployment import LoadedVersion, Role
+from kairos.serving.guard import Said
 from kairos.serving.outcomes import Outcomes, Request
 from kairos.serving.rows import told_rows
 
@@ -45,7 +46,7 @@ def _predict(
     version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock, *, answers: bool
 ) -> Outcomes:
     start_s = clock.elapsed_s()
-    raws: Sequence[float | None]
+    raws: Sequence[Said | None]
     error: str | None = None
     try:
         raws = _call(version, role, request, rows, clock)
@@ -57,7 +58,7 @@ def _predict(
     return Outcomes.of(version, role, rows, raws, error=error, latency_us=latency_us, answers=answers)
 
 
-def _call(version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock) -> Sequence[float]:
+def _call(version: LoadedVersion, role: Role, request: Request, rows: Sequence[int], clock: Clock) -> Sequence[Said]:
     """What the version gives. If it may hang and another one can answer, it is given up after its timeout."""
     columns, timeout = _columns(version, request, rows), version.policy.timeout
     is_alone = role == "champion" and request.route.previous is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal, TypeVar, cast
@@ -12,8 +13,11 @@ from msgspec.structs import replace
 
 from kairos.clock import Clock
 from kairos.errors import StoreError
+from kairos.models.outputs import Output, lead_of, told_row
 from kairos.models.signature import Signature
 from kairos.serving.calling import predict
+from kairos.serving.deployment import LoadedVersion
+from kairos.serving.guard import Said
 from kairos.serving.guarding import judge
 from kairos.serving.layers import Layer
 from kairos.serving.outcomes import Outcomes, Owed, Reply, Request
@@ -112,8 +116,9 @@ def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
         versions=_all([[each.version.ref.number] * len(each) for each in outcomes]),
         roles=_all([[each.role] * len(each) for each in outcomes]),
         answered=_all([each.answered for each in outcomes]),
-        raws=_all([each.raws for each in outcomes]),
-        outputs=_all([each.outputs for each in outcomes]),
+        raws=_all([_leads(each.version, each.raws) for each in outcomes]),
+        outputs=_all([_leads(each.version, each.outputs) for each in outcomes]),
+        told=_told_outputs(outcomes),
         violations=_all([each.violations for each in outcomes]),
         actions=_all([each.actions for each in outcomes]),
         errors=_all([[each.error] * len(each) for each in outcomes]),
@@ -134,6 +139,34 @@ def _told(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> 
             kind: Literal["number", "whole"] = "whole" if column.kind == "integer" else "number"
             told[column.name] = Packed(kind=kind, data=values.astype("<f8", copy=False).tobytes())
     return told
+
+
+def _leads(version: LoadedVersion, said: Sequence[Said | None]) -> Sequence[float | None]:
+    """One number for each answer; of several that are not all finite NaN."""
+    outputs = version.signature.outputs
+    if not outputs:
+        return cast("Sequence[float | None]", said)
+    return [_lead(outputs, cast("tuple[float, ...] | None", each)) for each in said]
+
+
+def _lead(outputs: Sequence[Output], numbers: tuple[float, ...] | None) -> float | None:
+    if numbers is None:
+        return None
+    return lead_of(outputs, numbers) if math.isfinite(sum(numbers)) else math.nan
+
+
+def _told_outputs(outcomes: Sequence[Outcomes]) -> dict[str, list[Scalar]]:
+    """What may leave of versions with several outputs, by name; nothing of one that gives one number."""
+    names = {name for each in outcomes for output in each.version.signature.outputs for name, _ in output.fields}
+    if not names:
+        return {}
+    found: dict[str, list[Scalar]] = {name: [] for name in sorted(names)}
+    for each in outcomes:
+        for said in each.outputs:
+            told = told_row(each.version.signature.outputs, said) if isinstance(said, tuple) else {}
+            for name, values in found.items():
+                values.append(told.get(name))
+    return found
 
 
 def _told_keys(keys: list[str | None], entities: Sequence[str | None]) -> list[str | None]:

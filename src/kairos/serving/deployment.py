@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
+from kairos.models.outputs import answers_a_row
 from kairos.models.signature import Column, Signature
 from kairos.models.truths import Truths
 from kairos.serving.cutoff import CutOff
 from kairos.serving.faults import Faults
+from kairos.serving.guard import Said
 from kairos.serving.ports import Loader, ModelPolicy, PolicySource, Runner
 from kairos.serving.rows import Intake
 from kairos.store.counts import Comparison
@@ -63,13 +65,15 @@ class LoadedVersion:
         object.__setattr__(self, "intake", intake)
         object.__setattr__(self, "is_bounded", getattr(self.runner, "is_bounded", False))
 
-    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> list[float]:
-        """One number a row.
+    def predict(self, columns: Mapping[str, np.ndarray[Any, Any]], rows: int) -> Sequence[Said]:
+        """One number a row, or those of all outputs.
 
         Raises:
-            PackageError: the runner gave something else than one number a row.
+            PackageError: the runner gave something else.
         """
         raw = np.asarray(self.runner.predict(columns))
+        if self.signature.outputs:
+            return list(map(tuple, answers_a_row(raw, rows, self.signature.outputs).tolist()))
         if raw.shape != (rows,) or raw.dtype.kind not in "fiub":
             raise PackageError(
                 f"{self.ref} did not give one number a row.",

@@ -204,6 +204,7 @@ def _told(server: ModelServer) -> list[Told]:
                 model=name,
                 version=champion.ref.number,
                 columns=columns,
+                outputs=champion.signature.outputs,
                 entity=champion.entity,
                 time=champion.time,
             )

@@ -71,9 +71,13 @@ def judge(given: Outcomes) -> Outcomes:
         actions: list[GuardAction | None] = ["fallback" if answers else None for answers in given.answered]
         return replace(given, actions=actions)
     guard, raws = given.version.policy.guard, given.raws
-    if guard.lets_all(raws):
+    outputs = given.version.signature.outputs
+    if outputs:
+        judged = [guard.judge_all(raw, outputs) for raw in raws if isinstance(raw, tuple)]
+    elif guard.lets_all(raws):
         return replace(given, outputs=raws)
-    judged = [guard.judge(raw) for raw in raws if raw is not None]
+    else:
+        judged = [guard.judge(raw) for raw in raws if isinstance(raw, float)]
     return replace(
         given,
         outputs=[each.output for each in judged],

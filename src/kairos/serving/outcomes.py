@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
-from kairos.serving.guard import GuardAction
+from kairos.serving.guard import GuardAction, Said
 from kairos.store.spool import Commit
 
 __all__ = ["Outcome", "Outcomes", "Owed", "Reply", "Request", "each_row"]
@@ -40,8 +40,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     version: LoadedVersion
     role: Role
-    raw: float | None
-    output: float | None
+    raw: Said | None
+    output: Said | None
     answered: bool
     violation: str | None
     action: GuardAction | None
@@ -56,7 +56,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     role: Role
     rows: Sequence[int]
     """Positions in the request, ascending."""
-    raws: Sequence[float | None]
+    raws: Sequence[Said | None]
     """The version's own outputs; all ``None`` if it failed."""
     error: str | None
     """Name of the error, without its message: that may hold a user's data."""
@@ -64,7 +64,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Of the call."""
     answered: Sequence[bool]
     """Whether this is what the user gets."""
-    outputs: Sequence[float | None]
+    outputs: Sequence[Said | None]
     """What may leave; set by the guard."""
     violations: Sequence[str | None]
     actions: Sequence[GuardAction | None]
@@ -75,7 +75,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         version: LoadedVersion,
         role: Role,
         rows: Sequence[int],
-        raws: Sequence[float | None],
+        raws: Sequence[Said | None],
         *,
         error: str | None,
         latency_us: int,

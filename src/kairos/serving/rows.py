@@ -1,4 +1,4 @@
-"""What every protocol is parsed into, and what every protocol writes: columns in, one number a row out."""
+"""What every protocol is parsed into and writes: columns in; one number a row out, or several with names."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from kairos.errors import KairosError
+from kairos.models.outputs import ClassName
 from kairos.models.signature import Column, Signature
 from kairos.serving.guard import GuardAction
 from kairos.values import Json
@@ -23,6 +24,7 @@ __all__ = [
     "Infer",
     "Intake",
     "Rows",
+    "Told",
     "Written",
     "join",
     "take",
@@ -67,11 +69,16 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the codec must remember to write the answer; nobody else reads it."""
 
 
+Told = float | dict[str, ClassName]
+"""What a client is told of a row."""
+
+
 class Answers(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What came of the rows of one request; every sequence has one item a row."""
 
     model: str
-    outputs: Sequence[float]
+    outputs: Sequence[Told]
+    """A number; or of several outputs what each says, by name."""
     ids: Sequence[str]
     """Prediction ids."""
     versions: Sequence[int]

@@ -96,7 +96,9 @@ class _Standing:
         route = deployment.route(request.path_params["model"])
         hidden = route.champion.policy.capture.pseudonymise
         columns = [asdict(column.told(is_hidden=column.name in hidden)) for column in route.champion.signature.columns]
-        return json_response({**_model_body(deployment, route.model), "columns": plain(columns)})
+        body = {**_model_body(deployment, route.model), "columns": plain(columns)}
+        outputs = route.champion.signature.outputs
+        return json_response({**body, "outputs": plain(outputs)} if outputs else body)
 
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics`` for Prometheus."""

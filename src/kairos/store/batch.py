@@ -75,6 +75,8 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     actions: list[str | None]
     errors: list[str | None]
     latencies_us: list[int]
+    told: dict[str, list[Scalar]] = {}
+    """What left of an answer of several outputs, by name."""
 
     def __post_init__(self) -> None:
         check_moment("predictions", self.model, self.at)
@@ -92,7 +94,7 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
         asked: tuple[Sized, ...] = (self.keys, self.abouts, *self.inputs.values())
         given: tuple[Sized, ...] = (
             self.versions, self.roles, self.answered, self.raws, self.outputs, self.violations, self.actions,
-            self.errors, self.latencies_us,
+            self.errors, self.latencies_us, *self.told.values(),
         )  # fmt: skip
         if any(len(each.data) % 8 for each in self.inputs.values() if isinstance(each, Packed)):
             raise UsageError("Numbers are not whole.", given=self.model)
@@ -137,4 +139,5 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
                 error=self.errors[at],
                 latency_us=self.latencies_us[at],
                 about=self.abouts[row],
+                told={name: values[at] for name, values in self.told.items() if values[at] is not None},
             )

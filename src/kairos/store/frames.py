@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from kairos.store.batch import Predictions
-from kairos.store.records import INPUT_PREFIX, EntityLabel, Label, Prediction
+from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX, EntityLabel, Label, Prediction
 
 __all__ = [
     "ENTITY_LABEL_SCHEMA",
@@ -44,7 +44,7 @@ PREDICTION_SCHEMA: dict[str, Any] = {
     "latency_us": pl.Int64,
     "about": _MOMENT,
 }
-"""Columns of every table of predictions; the inputs follow, as ``in.<name>``."""
+"""Columns of every table of predictions; inputs follow as ``in.<name>``, several outputs as ``output.<name>``."""
 
 LABEL_SCHEMA: dict[str, Any] = {"prediction_id": pl.String, "value": pl.Float64, "at": _MOMENT}
 """Columns of every table of labels."""
@@ -97,11 +97,13 @@ def entity_label_frame(labels: Sequence[EntityLabel]) -> pl.DataFrame:
 def predictions_of(frame: pl.DataFrame) -> list[Prediction]:
     """The rows of a table as predictions. An input that the row did not have reads as ``None``."""
     names = [column for column in frame.columns if column.startswith(INPUT_PREFIX)]
-    own = [field.name for field in fields(Prediction) if field.name != "inputs"]
+    told = [column for column in frame.columns if column.startswith(OUTPUT_PREFIX)]
+    own = [field.name for field in fields(Prediction) if field.name not in ("inputs", "told")]
     return [
         Prediction(
             **{name: row[name] for name in own},
             inputs={name.removeprefix(INPUT_PREFIX): row[name] for name in names},
+            told={name.removeprefix(OUTPUT_PREFIX): row[name] for name in told if row[name] is not None},
         )
         for row in frame.iter_rows(named=True)
     ]
@@ -113,7 +115,7 @@ class _Columns:
     def __init__(self) -> None:
         self._count = 0
         self._base: dict[str, list[Any]] = {name: [] for name in PREDICTION_SCHEMA}
-        self._inputs: dict[str, list[Any]] = {}
+        self._own: dict[str, list[Any]] = {}
 
     def add(self, row: Prediction) -> None:
         """Adds a row."""
@@ -122,7 +124,9 @@ class _Columns:
         self._base["at"][-1] = _ticks(row.at)
         self._base["about"][-1] = None if row.about is None else _ticks(row.about)
         for name, value in row.inputs.items():
-            self._input(name).append(value)
+            self._more(INPUT_PREFIX + name).append(value)
+        for name, value in row.told.items():
+            self._more(OUTPUT_PREFIX + name).append(value)
         self._count += 1
 
     def add_all(self, rows: Predictions) -> None:
@@ -148,7 +152,9 @@ class _Columns:
         for name, values in rows.unpacked().items():
             found = _of(values, asked)
             if name not in rows.sparse or found.count(None) < len(found):
-                self._input(name).extend(found)
+                self._more(INPUT_PREFIX + name).extend(found)
+        for name, values in rows.told.items():
+            self._more(OUTPUT_PREFIX + name).extend(values)
         self._count += count
 
     def frame(self) -> pl.DataFrame:
@@ -156,11 +162,11 @@ class _Columns:
         ticks = {"at": pl.Int64, "about": pl.Int64}
         frame = pl.DataFrame(self._base, schema={**PREDICTION_SCHEMA, **ticks})
         moments = [pl.col(name).cast(PREDICTION_SCHEMA[name]) for name in ticks]
-        return frame.with_columns(*moments, *(_input_column(name, self._input(name)) for name in sorted(self._inputs)))
+        return frame.with_columns(*moments, *(_own_column(name, self._more(name)) for name in sorted(self._own)))
 
-    def _input(self, name: str) -> list[Any]:
-        """An input's values in all rows so far; rows that do not have it have none."""
-        column = self._inputs.setdefault(name, [])
+    def _more(self, name: str) -> list[Any]:
+        """The values of a column of the model's own in all rows so far; rows that do not have it have none."""
+        column = self._own.setdefault(name, [])
         column += [None] * (self._count - len(column))
         return column
 
@@ -181,9 +187,8 @@ def _are_stored(values: list[Any]) -> bool:
     return bool(min(known) >= -(2**63) and max(known) < 2**63)
 
 
-def _input_column(name: str, values: list[Any]) -> pl.Series:
+def _own_column(column: str, values: list[Any]) -> pl.Series:
     kinds = set(map(type, values)) - {type(None)}
-    column = INPUT_PREFIX + name
     if not kinds:
         return pl.Series(column, values, dtype=pl.Null)
     if kinds == {bool}:

@@ -5,7 +5,7 @@ A truth names the prediction that it is about, or, where nobody keeps prediction
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -15,6 +15,7 @@ from kairos.values import MODEL_NAMES, is_model_name
 __all__ = [
     "DROPPED",
     "INPUT_PREFIX",
+    "OUTPUT_PREFIX",
     "EntityLabel",
     "Label",
     "Prediction",
@@ -26,6 +27,8 @@ DROPPED = ""
 """A key that says only that there was one."""
 
 INPUT_PREFIX = "in."
+
+OUTPUT_PREFIX = "output."
 """What the name of an input's column starts with."""
 
 
@@ -64,6 +67,8 @@ class Prediction:
     """Time the version took, in microseconds."""
     about: datetime | None = None
     """The time that the prediction is about, such as the hour forecast, aware; ``None`` if the request named none."""
+    told: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    """What left of an answer of several outputs, by name; ``raw`` and ``output`` are then its lead."""
 
     def __post_init__(self) -> None:
         check_moment("prediction", self.id, self.at)

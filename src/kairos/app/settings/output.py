@@ -14,17 +14,22 @@ __all__ = ["read_output"]
 
 def read_output(reader: Reader) -> OutputGuard:
     """What may leave the server."""
-    ends = reader.numbers("range")
-    if ends is not None and len(ends) != 2:
-        raise SettingsError(f"{reader.name('range')} needs two ends.", given=list(ends), accepted="[lowest, highest]")
-    action = reader.choice("on_violation", ("clip", "flag", "fallback", "refuse"), "flag" if ends is None else "clip")
+    ends, own = reader.numbers("range"), reader.table("ranges")
+    lower, upper = _range(reader.name("range"), ends)
+    each = tuple((name, *_range(own.name(name), own.numbers(name))) for name in own.names())
+    usual = "flag" if ends is None and not each else "clip"
+    action = reader.choice("on_violation", ("clip", "flag", "fallback", "refuse"), usual)
     reader.done()
-    lower, upper = ends if ends is not None else (-math.inf, math.inf)
     try:
-        return OutputGuard(
-            lower=None if math.isinf(lower) else lower,
-            upper=None if math.isinf(upper) else upper,
-            on_violation=cast("GuardAction", action),
-        )
+        return OutputGuard(lower=lower, upper=upper, on_violation=cast("GuardAction", action), each=each)
     except UsageError as error:
-        raise SettingsError(f"{reader.name('range')}: {error.what}", given=list(ends or ())) from error
+        raise SettingsError(f"{reader.name('range')}: {error.what}", given=error.given) from error
+
+
+def _range(name: str, ends: tuple[float, ...] | None) -> tuple[float | None, float | None]:
+    if ends is None:
+        return None, None
+    if len(ends) != 2:
+        raise SettingsError(f"{name} needs two ends.", given=list(ends), accepted="[lowest, highest]")
+    lower, upper = ends
+    return None if math.isinf(lower) else lower, None if math.isinf(upper) else upper

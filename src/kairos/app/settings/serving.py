@@ -25,7 +25,10 @@ class ServingSettings:
 
     def plain(self) -> Json:
         """The settings as the ledger holds them."""
-        return plain(self)
+        told: dict[str, Json] = plain(self)
+        if not self.output.each:
+            del told["output"]["each"]  # so that it is told as it was before there could be several outputs
+        return told
 
     @classmethod
     def from_plain(cls, value: Json) -> ServingSettings:
@@ -34,7 +37,7 @@ class ServingSettings:
         privacy = dict(fields["privacy"])
         keep = privacy["keep"]
         return cls(
-            output=OutputGuard(**fields["output"]),
+            output=OutputGuard(**{**fields["output"], "each": tuple(map(tuple, fields["output"].get("each", ())))}),
             privacy=PrivacySettings(
                 keep=None if keep is None else tuple(keep),
                 pseudonymise=tuple(privacy["pseudonymise"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ import msgspec
 import numpy as np
 
 from kairos.errors import InputRefused, KairosError, UsageError, did_you_mean
+from kairos.models.outputs import ClassName
 from kairos.models.signature import Signature
 from kairos.serving.body import read_json, read_name, refuse
 from kairos.serving.protocols.tensors import DATATYPE_OF_KIND, Tensor, from_bytes, from_json, rows_of, to_bytes
-from kairos.serving.rows import Answers, Intake, Rows, Written
+from kairos.serving.rows import Answers, Intake, Rows, Told, Written
 from kairos.serving.wire_errors import message_of
 from kairos.values import Json
 
@@ -26,15 +28,19 @@ __all__ = [
     "read_parameters",
     "read_wanted",
     "refusal_text",
+    "tells",
 ]
 
 HEADER_LENGTH = "inference-header-content-length"
 """How many bytes of a body are JSON; binary tensors follow."""
 
 OUTPUTS: Mapping[str, str] = {"prediction": "FP64", "prediction_id": "BYTES", "version": "INT64", "guard": "BYTES"}
-"""What every model gives, with its data type; ``guard`` is empty where an output was left as it was."""
+"""What every model gives, with its data type; ``guard`` is empty where an output was left as it was.
+
+One of several outputs gives ``prediction.NAME`` for each of their names in place of ``prediction``."""
 
 _ENCODER = msgspec.json.Encoder()
+_PREDICTION = "prediction."
 _PARTS = ("id", "parameters", "inputs", "outputs")
 _IGNORED = ("model_name", "model_version")  # KServe's client repeats in the body what the path says
 
@@ -44,6 +50,7 @@ class Wanted:
     """One output that a request asks for."""
 
     name: str
+    datatype: str
     is_binary: bool = False
 
 
@@ -71,7 +78,7 @@ class Inference:
             times=rows.times,
             request_id=None if not request_id else read_name("id", request_id, None),
             parameters=parameters,
-            form=read_wanted(request.get("outputs"), parameters),
+            form=read_wanted(request.get("outputs"), parameters, tells(intake.signature)),
         )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:
@@ -79,7 +86,7 @@ class Inference:
         assert isinstance(rows.form, tuple)
         told: list[Json] = []
         binary: list[bytes] = []
-        for wanted, tensor in zip(rows.form, outputs_of(answers, [each.name for each in rows.form]), strict=True):
+        for wanted, tensor in zip(rows.form, outputs_of(answers, rows.form), strict=True):
             output = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
             if wanted.is_binary:
                 binary.append(to_bytes(tensor))
@@ -161,7 +168,16 @@ def _inputs(inputs: Json, binary: bytes) -> list[Tensor]:
     return tensors
 
 
-def read_wanted(outputs: Json, parameters: Mapping[str, Json]) -> tuple[Wanted, ...]:
+def tells(signature: Signature) -> Mapping[str, str]:
+    """The names of what a model gives, with their data types."""
+    if not signature.outputs:
+        return OUTPUTS
+    fields = [field for output in signature.outputs for field in output.fields]
+    own = {_PREDICTION + name: "BYTES" if is_text else "FP64" for name, is_text in fields}
+    return own | {name: datatype for name, datatype in OUTPUTS.items() if name != "prediction"}
+
+
+def read_wanted(outputs: Json, parameters: Mapping[str, Json], known: Mapping[str, str]) -> tuple[Wanted, ...]:
     """Which outputs a request asks for; all if it does not say.
 
     Raises:
@@ -169,30 +185,34 @@ def read_wanted(outputs: Json, parameters: Mapping[str, Json]) -> tuple[Wanted, 
     """
     is_binary = parameters.get("binary_data_output") is True
     if outputs is None or outputs == []:
-        return tuple(Wanted(name=name, is_binary=is_binary) for name in OUTPUTS)
+        return tuple(Wanted(name=name, datatype=kind, is_binary=is_binary) for name, kind in known.items())
     if not isinstance(outputs, list) or not all(isinstance(item, dict) for item in outputs):
         raise refuse("The outputs are no list of tensors.", field="outputs", accepted='[{"name": "prediction"}]')
     found = []
     for item in outputs:
         name = item.get("name")
-        check_output(name)
+        check_output(name, known)
         wish = read_parameters(item.get("parameters"), repr(name)).get("binary_data", is_binary)
-        found.append(Wanted(name=name, is_binary=wish is True))
+        found.append(Wanted(name=name, datatype=known[name], is_binary=wish is True))
     if len({wanted.name for wanted in found}) < len(found):
         raise refuse("An output is asked for more than once.", field="outputs", accepted="each output once")
     return tuple(found)
 
 
-def check_output(name: Json) -> None:
-    """Refuses the name of an output that no model gives."""
-    if not isinstance(name, str) or name not in OUTPUTS:
+def check_output(name: Json, known: Mapping[str, str]) -> None:
+    """Refuses the name of an output that the model does not give."""
+    if not isinstance(name, str) or name not in known:
         given = repr(name[:40]) if isinstance(name, str) else type(name).__name__
-        hint = did_you_mean(name, OUTPUTS) if isinstance(name, str) else None
-        raise refuse("There is no such output.", field="outputs", given=given, accepted=", ".join(OUTPUTS), hint=hint)
+        hint = did_you_mean(name, known) if isinstance(name, str) else None
+        accepted = ", ".join(list(known)[:50])
+        raise refuse("There is no such output.", field="outputs", given=given, accepted=accepted, hint=hint)
 
 
-def outputs_of(answers: Answers, names: Sequence[str]) -> list[Tensor]:
-    """The outputs of that name, each of shape [rows]."""
+def outputs_of(answers: Answers, wanted: Sequence[Wanted]) -> list[Tensor]:
+    """The outputs of that name, each of shape [rows]. What a row does not have is NaN, or no text.
+
+    Rows of one request may be answered by versions of other outputs.
+    """
     values: dict[str, Sequence[Any]] = {
         "prediction": answers.outputs,
         "prediction_id": answers.ids,
@@ -200,15 +220,21 @@ def outputs_of(answers: Answers, names: Sequence[str]) -> list[Tensor]:
         "guard": [action or "" for action in answers.actions],
     }
     dtypes = {"FP64": np.float64, "INT64": np.int64, "BYTES": np.object_}
-    return [
-        Tensor(
-            name=name,
-            datatype=OUTPUTS[name],
-            shape=(len(values[name]),),
-            values=np.array(values[name], dtype=dtypes[OUTPUTS[name]]),
-        )
-        for name in names
-    ]
+    found = []
+    for each in wanted:
+        column = values.get(each.name)
+        if column is None or (each.name == "prediction" and any(isinstance(one, dict) for one in column)):
+            name, nothing = each.name.removeprefix(_PREDICTION), "" if each.datatype == "BYTES" else math.nan
+            column = [_of_row(told, name, nothing) for told in answers.outputs]
+        array: np.ndarray[Any, Any] = np.array(column, dtype=dtypes[each.datatype])
+        found.append(Tensor(name=each.name, datatype=each.datatype, shape=(len(array),), values=array))
+    return found
+
+
+def _of_row(told: Told, name: str, nothing: float | str) -> ClassName:
+    if isinstance(told, dict):
+        return told.get(name, nothing)
+    return told if name == "prediction" else nothing
 
 
 def metadata(model: str, versions: Sequence[int], intake: Intake) -> Json:
@@ -218,7 +244,9 @@ def metadata(model: str, versions: Sequence[int], intake: Intake) -> Json:
         "versions": [str(number) for number in versions],
         "platform": "kairos",
         "inputs": [*_columns(intake.signature), *_about(intake)],
-        "outputs": [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()],
+        "outputs": [
+            {"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in tells(intake.signature).items()
+        ],
     }
 
 

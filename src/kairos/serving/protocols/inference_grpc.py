@@ -9,7 +9,7 @@ import numpy as np
 
 from kairos.errors import KairosError
 from kairos.serving.body import read_name, refuse
-from kairos.serving.protocols.inference import outputs_of, read_parameters, read_wanted, refusal_text
+from kairos.serving.protocols.inference import outputs_of, read_parameters, read_wanted, refusal_text, tells
 from kairos.serving.protocols.messages import message
 from kairos.serving.protocols.tensors import DATATYPES, Tensor, from_bytes, read_shape, rows_of, to_bytes, wrong_count
 from kairos.serving.rows import Answers, Intake, Rows, Written
@@ -49,7 +49,7 @@ class InferenceMessage:
             times=rows.times,
             request_id=read_name("id", request.id, None) if request.id else None,
             parameters=parameters,
-            form=tuple(wanted.name for wanted in read_wanted(outputs, {})),
+            form=read_wanted(outputs, {}, tells(intake.signature)),
         )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kairos.models.outputs import Output
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column, ColumnKind
 from kairos.serving.body import LONGEST_NAME, MOST_ROWS, WHOLE_NAMES
 from kairos.values import Json
@@ -46,6 +47,7 @@ class Told:
     """As ``Column.told`` gives them."""
     entity: str | None
     time: str | None
+    outputs: Sequence[Output] = ()
 
 
 def document(models: Sequence[Told], *, version: str) -> dict[str, Json]:
@@ -60,12 +62,14 @@ def document(models: Sequence[Told], *, version: str) -> dict[str, Json]:
     for told in models:
         row = {"$ref": f"#/components/schemas/{_pointer(told.model)}"}
         schemas[told.model] = _row_schema(told)
+        if told.outputs:
+            schemas[_prediction_name(told)] = _prediction_of(told.outputs)
         paths[f"/predict/{told.model}"] = {
             "post": {
                 "operationId": f"predict_{told.model}",
                 "summary": f"Predictions of {told.model!r}, whose version {told.version} is live.",
                 "requestBody": {"required": True, "content": _json(_request_schema(row))},
-                "responses": _responses(),
+                "responses": _responses(_prediction_name(told)),
             }
         }
     info = {"title": "Kairos", "version": version, "description": "The models that are live."}
@@ -118,9 +122,24 @@ def _request_schema(row: Json) -> Json:
     return {"anyOf": [row, rows, envelope]}
 
 
-def _responses() -> Json:
+def _prediction_name(told: Told) -> str:
+    return f"{told.model}.prediction" if told.outputs else "Prediction"  # no model has a dot in its name
+
+
+def _prediction_of(outputs: Sequence[Output]) -> Json:
+    fields: dict[str, Json] = {
+        name: {"type": "string" if is_text else "number"} for each in outputs for name, is_text in each.fields
+    }
+    for each in outputs:
+        if each.kind == "class":
+            fields[each.name] = {"enum": list(each.classes)}
+    own = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {**_PREDICTION, "properties": {**_PREDICTION["properties"], "prediction": own}}
+
+
+def _responses(prediction: str) -> Json:
     error = _json({"$ref": "#/components/schemas/Error"})
-    one = {"$ref": "#/components/schemas/Prediction"}
+    one = {"$ref": f"#/components/schemas/{_pointer(prediction)}"}
     several = {"type": "object", "properties": {"predictions": {"type": "array", "items": one}}}
     refusals = {
         "400": "It cannot be read.",

@@ -14,7 +14,7 @@ import msgspec
 from kairos.errors import KairosError, UsageError
 from kairos.serving.body import read_json, read_predict
 from kairos.serving.protocols.typed_rows import TypedRows
-from kairos.serving.rows import Answers, Intake, Rows, Written
+from kairos.serving.rows import Answers, Intake, Rows, Told, Written
 from kairos.serving.wire_errors import error_of
 
 __all__ = ["Plain", "read_carefully", "read_quickly"]
@@ -26,7 +26,7 @@ _JSON = {"content-type": "application/json"}
 class _Row(msgspec.Struct, omit_defaults=True, gc=False):
     """What a client is told of one row."""
 
-    prediction: float
+    prediction: Told
     prediction_id: str
     model: str
     version: int
