@@ -26,15 +26,19 @@ _EXIT: dict[Verdict | None, int] = {"pass": 0, "fail": 3, "hold": 4, None: 4}
 
 
 def models(args: Namespace) -> int:
-    """Lists versions, the newest first; of one version, what it takes; after ``sign`` and ``verify``, its signature."""
+    """Lists versions, the newest first; of one version, what it takes; after a verb, what that does with it."""
     if args.model in ("sign", "verify") and args.version:
         from kairos.cli.signing import sign, verify
 
         return (sign if args.model == "sign" else verify)(args)
+    if args.model == "card" and args.version:
+        from kairos.cli.carding import card
+
+        return card(args)
     if args.version or args.key or args.output:
         raise UsageError(
-            "A key, and two names, are for signatures.",
-            accepted="kairos models sign MODEL@N, kairos models verify MODEL@N",
+            "Keys, files and two names are for signatures and cards.",
+            accepted="kairos models sign MODEL@N, kairos models verify MODEL@N, kairos models card MODEL@N",
         )
     with open_project(args) as project:
         if args.model and "@" in args.model:

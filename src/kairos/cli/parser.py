@@ -107,11 +107,11 @@ def _running(commands: Commands) -> None:
 
 
 def _delivering(commands: Commands) -> None:
-    models = _command(commands, "models", "delivering:models", "list the versions and where they stand; sign them")
+    models = _command(commands, "models", "delivering:models", "list versions; sign, verify or describe one")
     models.add_argument("model", metavar="MODEL[@N]", nargs="?", help="only this one; of a version, what it takes")
-    models.add_argument("version", metavar="MODEL@N", nargs="?", help="after `sign` or `verify`: the package of it")
+    models.add_argument("version", metavar="MODEL@N", nargs="?", help="after `sign`, `verify` or `card`")
     models.add_argument("--key", metavar="FILE", type=Path, help="private key to sign with, or public one to verify by")
-    models.add_argument("-o", dest="output", metavar="FILE", type=Path, help="write the signature to this file as well")
+    models.add_argument("-o", dest="output", metavar="FILE", type=Path, help="where a signature or card goes")
     gate = _command(commands, "gate", "delivering:gate", "judge a version against the live one on fresh data")
     which = gate.add_mutually_exclusive_group(required=True)
     which.add_argument("version", metavar="MODEL[@N]", nargs="?")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from kairos.app.place import SETTINGS_FILE
+from kairos.app.settings.card import read_card
 from kairos.app.settings.control import read_control
 from kairos.app.settings.data_checks import read_data_checks
 from kairos.app.settings.delivery import read_delivery
@@ -129,6 +130,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         output=output,
         privacy=read_privacy(reader.table("privacy")),
         leaks=read_leaks(reader.table("leaks")),
+        card=read_card(reader.table("card")),
     )
     reader.done()
     return model

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from kairos.app.settings.card import CardSettings
 from kairos.app.settings.leaks import LeakSettings
 from kairos.delivery.control import ControlPolicy
 from kairos.delivery.retrain.policy import RetrainPolicy
@@ -61,6 +62,7 @@ class ModelSettings:
     output: OutputGuard
     privacy: PrivacySettings
     leaks: LeakSettings = field(default_factory=LeakSettings)
+    card: CardSettings = field(default_factory=CardSettings)
     targets: tuple[str, ...] = ()
     """All targets, if the settings name several."""
 
