@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from lightgbm import LGBMRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +25,10 @@ from tests.models.trainings import LEAKS, finish, hours, one_hot, seasons, to_pa
 GOLDEN = Path(__file__).parents[1] / "golden/network"
 NUMBERS = hours().drop("hour", *LEAKS)
 FULL = NUMBERS.drop_nulls()
+WORDS = FULL.with_columns(
+    users=pl.when(pl.col("users") < 60).then(pl.lit("few")).when(pl.col("users") > 120).then(pl.lit("many"))
+    .otherwise(pl.lit("some"))
+)  # fmt: skip
 BUSY = FULL.with_columns(users=(pl.col("users") > 80).cast(pl.Int64))
 
 
@@ -67,6 +71,8 @@ KINDS: dict[str, Kind] = {
     "chances": Kind(returned=HistGradientBoostingClassifier(max_iter=9, random_state=0), table=BUSY, loss="log_loss"),
     "forest": Kind(returned=RandomForestRegressor(9, random_state=0, n_jobs=2), table=FULL),
     "line": Kind(returned=make_pipeline(StandardScaler(), LogisticRegression()), table=BUSY, loss="log_loss"),
+    "classes": Kind(returned=make_pipeline(StandardScaler(), LogisticRegression()), table=WORDS, loss="log_loss"),
+    "more classes": Kind(returned=LGBMClassifier(n_estimators=3, verbose=-1), table=WORDS, loss="brier"),
     "polars": Kind(returned=one_hot(), table=seasons()),
     "pandas": Kind(returned=one_hot(), table=to_pandas(seasons())),
     "lightgbm": Kind(returned=LGBMRegressor(n_estimators=9, verbose=-1), table=NUMBERS, nullable=("weather",)),
@@ -98,5 +104,7 @@ def expected(kind: str, folder: Path) -> np.ndarray[Any, Any]:
     """What the model itself, asked by its own means, answers to the rows it was trained on."""
     case, model = KINDS[kind], _made(kind, folder)[1]
     frame = case.table[[name for name in case.table.columns if name != "users"]]
+    if kind in ("classes", "more classes"):
+        return np.asarray(model.predict_proba(frame), dtype=np.float64)
     answers = model.predict_proba(frame)[:, 1] if case.loss == "log_loss" else model.predict(frame)
     return np.asarray(answers, dtype=np.float64)

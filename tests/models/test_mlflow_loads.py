@@ -24,6 +24,11 @@ BUSY = seasons().select("hour_of_day", "temperature", users=(pl.col("users") > 8
 CASES: dict[str, tuple[Any, ModelOptions, Any]] = {
     "trees": (HistGradientBoostingRegressor(max_iter=5), OPTIONS, hours()),
     "pipeline": (one_hot(), OPTIONS, to_pandas(seasons())),
+    "classes": (
+        HistGradientBoostingClassifier(max_iter=3),
+        ModelOptions(loss="log_loss"),
+        seasons().select("hour_of_day", "temperature", users=pl.when(pl.col("users") > 80).then(1).otherwise(3)),
+    ),
     "classifier": (HistGradientBoostingClassifier(max_iter=5), ModelOptions(loss="log_loss"), BUSY),
 }
 

@@ -76,6 +76,28 @@ def test_the_weights_are_read_by_their_own_names(tmp_path: Path) -> None:
     assert (file.weights["0.weight"].dtype, file.weights["0.weight"].shape) == ("F32", (32, 4))
 
 
+@pytest.mark.parametrize("loss", ["log_loss", "pinball:0.1,0.5,0.9"])
+def test_a_network_gives_a_number_for_each_class_or_quantile(tmp_path: Path, loss: str) -> None:
+    """In both forms, of which the proof is about all numbers; chances that do not add up to 1 are refused."""
+    words = pl.when(pl.col("users") < 50).then(pl.lit("a")).when(pl.col("users") < 90).then(pl.lit("b"))
+    table = TABLE if loss != "log_loss" else TABLE.with_columns(users=words.otherwise(pl.lit("c")))
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    options = ModelOptions(time="hour", loss=loss)
+    if loss == "log_loss":
+        with pytest.raises(PackageError, match=r"what is no chance.*Softmax"):
+            finish(tmp_path / "no", network, options, train=table)
+        network = torch.nn.Sequential(network, torch.nn.Softmax(dim=1))
+    package = finished(tmp_path / "yes", network, options, train=table)
+    assert package.compilation.is_proven, package.compilation.why
+    expected = own_answers(network, package, table).reshape(-1, 3)
+    columns = score_columns(package, table)
+    for runner in (package.native_runner(), package.compiled_runner()):
+        np.testing.assert_allclose(runner.predict(columns), expected, rtol=0.0, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(PackageError, match="has to give 3 numbers a row"):
+        finish(tmp_path / "two", Doing(lambda self, m: m[:, :2]), options, train=table)
+
+
 def test_chances_of_two_classes(tmp_path: Path) -> None:
     """The network ends in the chance of the class 1; what is no chance is refused, with what to type."""
     package = finished(tmp_path / "yes", torch.nn.Sequential(made("layers"), torch.nn.Sigmoid()), CHANCES, train=BUSY)

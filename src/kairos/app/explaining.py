@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kairos.app.facts import run_entry
@@ -44,6 +44,8 @@ class Arm:
     violation: str | None
     action: str | None
     error: str | None
+    told: dict[str, Json] = field(default_factory=dict)
+    """What left of several outputs, by name; ``raw`` and ``output`` are then their lead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
             violation=row.violation,
             action=row.action,
             error=row.error,
+            told=dict(row.told),
         )
         for row in sorted(rows, key=lambda row: (not row.answered, row.version))
     )

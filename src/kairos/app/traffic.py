@@ -123,7 +123,7 @@ class Traffic:
             )
         self._rows = {m.name: TimedRows.of(rows, m.time) for m in self._models if m.time is not None}
         self._waiting = {model.name: _Waiting() for model in self._models}
-        self._inputs: dict[Digest, tuple[str, tuple[str, ...]]] = {}
+        self._inputs: dict[Digest, tuple[str | None, tuple[str, ...]]] = {}
         self._controller = Controller(project)
         self._told = project.ledger.head()
 
@@ -168,16 +168,19 @@ class Traffic:
             if entity is not None:
                 body["entity"] = entity
             answer = self._server.call("POST", f"/predict/{model.name}", body, at=moment)
-            label = {"prediction_id": answer["prediction_id"], "value": row[target]}
-            waiting.append((moment + self._project.settings.label_delay, label))
+            if target is not None:
+                label = {"prediction_id": answer["prediction_id"], "value": row[target]}
+                waiting.append((moment + self._project.settings.label_delay, label))
 
     def _label(self, model: ModelSettings, now: datetime) -> None:
         labels = self._waiting[model.name].due(now)
         if labels:
             self._server.call("POST", "/labels", {"labels": labels}, at=now)
 
-    def _columns(self, model: ModelSettings, package: Digest) -> tuple[str, tuple[str, ...]]:
+    def _columns(self, model: ModelSettings, package: Digest) -> tuple[str | None, tuple[str, ...]]:
+        """The target, unless labels of it are not taken, and the inputs."""
         if package not in self._inputs:
             spec = open_version(self._project, package, model).spec
-            self._inputs[package] = (spec.target, spec.signature.names)
+            target = None if spec.signature.outputs else spec.target
+            self._inputs[package] = (target, spec.signature.names)
         return self._inputs[package]

@@ -26,7 +26,7 @@ from kairos.store.rolling import rolling
 from kairos.values import Digest, Json, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
-    from kairos.app.explaining import Explanation, Moment
+    from kairos.app.explaining import Arm, Explanation, Moment
     from kairos.app.project import Project
     from kairos.app.settings.values import CaptureMode
     from kairos.serving.workers import Seat
@@ -137,12 +137,20 @@ def explain(args: Namespace) -> int:
 def _tell_answer(found: Explanation) -> None:
     arm = found.arms[0]
     guard = f" ({arm.action}: the model said {arm.raw:g})" if arm.action and arm.raw is not None else ""
-    say(f"prediction   {found.prediction} at {moment(found.at)}: {_number(arm.output)}{guard}")
+    say(f"prediction   {found.prediction} at {moment(found.at)}: {_said(arm)}{guard}")
     if found.label is not None:
         say(f"truth        {found.label:g}")
     say(f"model        {found.version}, as {arm.role}")
     for other in found.arms[1:]:
-        say(f"beside it    {other.version}, as {other.role}: {_number(other.output)}")
+        say(f"beside it    {other.version}, as {other.role}: {_said(other)}")
+
+
+def _said(arm: Arm) -> str:
+    """What left: a number, or several by name."""
+    told = ", ".join(
+        f"{name} {each:g}" if isinstance(each, float) else f"{name} {each}" for name, each in arm.told.items()
+    )
+    return told or _number(arm.output)
 
 
 def _tell_origin(found: Explanation) -> None:

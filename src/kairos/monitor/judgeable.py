@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kairos.errors import UsageError
+from kairos.errors import ShapeMismatch, UsageError
 
 __all__ = ["LossOf", "judgeable", "proper"]
 
@@ -22,13 +22,13 @@ def judgeable(loss_of: LossOf, truth: NDArray[Any], prediction: NDArray[Any]) ->
     Rows are halved until the ones that the loss refuses are found, so a few among many cost little.
 
     Args:
-        loss_of: Raises ``UsageError`` where one row is not for it.
+        loss_of: Raises ``UsageError`` where one row is not for it, ``ShapeMismatch`` if it takes more numbers a row.
         truth: Shape (n,).
         prediction: Shape (n,).
     """
     try:
         loss_of(truth, prediction)
-    except UsageError:
+    except (UsageError, ShapeMismatch):
         if len(truth) <= 1:
             return np.zeros(len(truth), dtype=np.bool_)
         half = len(truth) // 2

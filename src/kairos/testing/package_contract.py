@@ -38,13 +38,14 @@ class PackageContract:
         for load in forms:
             answers = load().predict(columns)
             assert answers.dtype == np.float64
-            np.testing.assert_allclose(answers, np.ravel(expected), rtol=0.0, atol=self.tolerance * largest)
+            wanted = np.reshape(expected, answers.shape)
+            np.testing.assert_allclose(answers, wanted, rtol=0.0, atol=self.tolerance * largest)
 
     def test_its_example_is_answered(self, folder: Path) -> None:
         """A row of medians, which the signature accepts."""
         package = self._opened(folder)
         answer = package.runner().predict(package.spec.signature.parse_rows([package.example]))
-        assert answer.shape == (1,)
+        assert answer.shape[0] == 1
         assert np.isfinite(answer).all()
 
     def test_a_changed_file_is_refused_by_name(self, folder: Path, tmp_path: Path) -> None:

@@ -48,16 +48,18 @@ class RunnerContract:
         """To the rows that it was trained on."""
         if expected is None:
             pytest.skip("The fixture 'expected' does not say what the model answers.")
-        self._same(runner.predict(columns), np.ravel(expected))
+        self._same(runner.predict(columns), _paired(expected, _count(columns)))
 
-    def test_it_gives_one_number_a_row(self, runner: Runner, columns: Columns) -> None:
-        """Shape (n,), float64; of no rows, of one, and of many."""
+    def test_it_gives_one_number_a_row_or_as_many_for_each(self, runner: Runner, columns: Columns) -> None:
+        """Shape (n,), or (n, numbers) of several outputs, float64; of no rows, of one, and of many."""
+        numbers = runner.predict(columns).shape[1:]
+        assert len(numbers) <= 1
         rows = _count(columns)
         assert rows >= 10
         places = np.arange(_MANY) % rows
         for wanted in (np.arange(rows), places[:0], places[:1], places):
             answer = runner.predict(_taken(columns, wanted))
-            assert answer.shape == wanted.shape
+            assert answer.shape == (*wanted.shape, *numbers)
             assert answer.dtype == np.float64
 
     def test_a_row_is_answered_the_same_whoever_is_beside_it(self, runner: Runner, columns: Columns) -> None:
@@ -119,6 +121,11 @@ class RunnerContract:
     def _same(self, answers: Array, others: Array) -> None:
         largest = float(np.max(np.abs(others), initial=0.0, where=np.isfinite(others)))
         np.testing.assert_allclose(answers, others, rtol=0.0, atol=self.tolerance * largest)
+
+
+def _paired(expected: Array, rows: int) -> Array:
+    """One number a row, or a row of them; a single column is one number a row."""
+    return np.ravel(expected) if np.size(expected) == rows else np.asarray(expected)
 
 
 def _count(columns: Columns) -> int:
