@@ -202,11 +202,11 @@ def test_the_whole_holdout_is_compared(tmp_path: Path) -> None:
 def compiled_with(package: Package, table: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Compilation:
     """Compiles a package's estimator anew, its trees read wrongly as told."""
     estimator, spec = package.estimator(), package.spec
-    found = read_ensemble(estimator)
+    found = read_ensemble(estimator, spec.signature)
     assert found is not None
     if changed.pop("turn_missing", False):
         changed["trees"] = tuple(replace(tree, missing_left=~tree.missing_left.astype(bool)) for tree in found.trees)
-    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: replace(found, **changed))
+    monkeypatch.setattr(graph, "read_ensemble", lambda estimator, signature: replace(found, **changed))
     columns = score_columns(package, table)
     compilation, _ = compile_model(
         estimator, package.native_runner(), signature=spec.signature, form=spec.form, method=spec.method,
@@ -300,7 +300,7 @@ def test_trees_of_catboost_are_read_as_it_reads_them(monkeypatch: pytest.MonkeyP
     """Its JSON and its answers lie in the tree, thresholds and the numbers beside them among the rows."""
     golden = json.loads((Path(__file__).parents[1] / "golden/catboost_trees.json").read_text())
     ensemble = catboost_trees(golden["model"])
-    monkeypatch.setattr(graph, "read_ensemble", lambda estimator: ensemble)
+    monkeypatch.setattr(graph, "read_ensemble", lambda estimator, signature: ensemble)
     columns = tuple(Column(name=name, kind="number", nullable=True) for name in "abc")
     signature = Signature(columns=columns, output=OutputSpec())
     data = graph.convert(Ridge(), signature, layout="matrix", method="predict")

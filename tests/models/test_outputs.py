@@ -11,12 +11,18 @@ import pandas as pd
 import polars as pl
 import pytest
 from lightgbm import LGBMClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from kairos.errors import DataRefused, PackageError
@@ -36,6 +42,7 @@ WORDS = TABLE.with_columns(
     .otherwise(pl.lit("many"))
 )  # fmt: skip
 NUMBERED = WORDS.with_columns(users=pl.col("users").replace_strict({"few": 1, "some": 2, "many": 4}))
+HOLES = WORDS.with_columns(temperature=pl.when(pl.col("hour_of_day") != 3).then(pl.col("temperature")))
 TWO = WORDS.with_columns(users=pl.col("users").replace("some", "many"))
 STEPS = TABLE.with_columns(h1=pl.col("users"), h2=pl.col("users") * 2.0 + pl.col("temperature")).drop("users")
 
@@ -88,16 +95,33 @@ def _columns(package: Package, table: pl.DataFrame) -> dict[str, Any]:
     return score_columns(package, table)
 
 
-def test_what_a_logistic_regression_of_classes_says_is_compiled(tmp_path: Path) -> None:
-    """And several targets of a linear one; the proof is about all numbers."""
-    for folder, package in (
-        ("classes", packaged(tmp_path / "classes", CLASSIFIERS["logistic"](), WORDS, "log_loss")),
-        ("two", packaged(tmp_path / "two", CLASSIFIERS["boosting"](), TWO, "log_loss")),
-        ("targets", of_steps(tmp_path / "targets", LinearRegression())),
-    ):
-        assert package.answering == "compiled", (folder, package.compilation.why)
-        wide = package.compiled_runner().predict(_columns(package, STEPS.with_columns(users=1)))
-        assert wide.shape == (len(STEPS), 3 if folder == "classes" else 2)
+COMPILED: dict[str, tuple[Any, pl.DataFrame | None, float]] = {
+    "line of classes": (make_pipeline(StandardScaler(), LogisticRegression()), WORDS, 1e-12),
+    "boosting": (HistGradientBoostingClassifier(max_iter=5, random_state=0), HOLES, 1e-12),
+    "scaled boosting": (
+        make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5, random_state=0)), WORDS, 1e-12
+    ),
+    "two classes": (HistGradientBoostingClassifier(max_iter=5, random_state=0), TWO, 1e-12),
+    "forest": (RandomForestClassifier(5, random_state=0), WORDS, 1e-12),
+    "tree": (DecisionTreeClassifier(max_depth=4), WORDS, 1e-12),
+    "lightgbm": (LGBMClassifier(n_estimators=5, verbose=-1, random_state=0), HOLES, 1e-12),
+    "xgboost": (XGBClassifier(n_estimators=5), HOLES, 1e-6),
+    "lines": (LinearRegression(), None, 1e-12),
+    "forest of targets": (RandomForestRegressor(5, random_state=0), None, 1e-12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COMPILED)
+def test_the_compiled_form_gives_all_numbers(tmp_path: Path, kind: str) -> None:
+    """The proof is about all of them; a row at a threshold, or without a value, goes the same way."""
+    returned, table, tolerance = COMPILED[kind]
+    package = of_steps(tmp_path, returned) if table is None else packaged(tmp_path, returned, table, "log_loss")
+    assert package.answering == "compiled", package.compilation.why
+    columns = _columns(package, STEPS if table is None else table)
+    native, compiled = (runner.predict(columns) for runner in (package.native_runner(), package.compiled_runner()))
+    np.testing.assert_allclose(compiled, native, rtol=0.0, atol=tolerance * np.abs(native).max())
+    assert package.compilation.proof is not None
+    assert package.compilation.proof.made_rows > 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from kairos.models.compiling.categories import SetColumns
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, Tree
 
-__all__ = ["catboost_trees", "read_booster"]
+__all__ = ["catboost_trees", "lightgbm_tree", "read_booster"]
 
 _IDENTITY = {
     "regression", "regression_l1", "huber", "fair", "quantile", "mape",
@@ -63,7 +63,7 @@ def _lightgbm(booster: Any, best: int | None) -> Ensemble:
         raise NotCompiled("Its answers are squared, which is not compiled.")
     settings = dict(option.split(":") for option in options if ":" in option)
     sets = _lightgbm_sets(model)
-    trees = tuple(_lightgbm_tree(each["tree_structure"], sets) for each in model["tree_info"])
+    trees = tuple(lightgbm_tree(each["tree_structure"], sets) for each in model["tree_info"])
     link = _link(objective)
     factor = float(settings.get("sigmoid", 1.0)) if link == "sigmoid" else 1.0
     return Ensemble(
@@ -127,7 +127,12 @@ def _without_sets(node: dict[str, Any], sets: _Sets | None) -> dict[str, Any]:
     return {**node, "split_feature": column, **asks}
 
 
-def _lightgbm_tree(root: dict[str, Any], sets: _Sets | None) -> Tree:
+def lightgbm_tree(root: dict[str, Any], sets: _Sets | None) -> Tree:
+    """Returns one tree of LightGBM, as it dumps it.
+
+    Raises:
+        NotCompiled: it is of a kind that is not written.
+    """
     walked = _walk(root)
     place = {id(node): index for index, node in enumerate(walked)}
     nodes = [_without_sets(node, sets) for node in walked]
@@ -157,7 +162,12 @@ def _missing_left(node: dict[str, Any]) -> bool:
     return bool(node["default_left"])
 
 
-def _xgboost(estimator: Any) -> Ensemble:
+def xgboost_parts(estimator: Any) -> tuple[dict[str, Any], dict[str, Any], int | None]:
+    """Returns what XGBoost saves of a learner and of its trees, and how many rounds of them count; ``None``: all.
+
+    Raises:
+        NotCompiled: it has no trees, or takes a number for a missing value.
+    """
     booster = estimator.get_booster()
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
     gradient = learner["gradient_booster"]
@@ -165,15 +175,19 @@ def _xgboost(estimator: Any) -> Ensemble:
         raise NotCompiled(f"Its booster {gradient['name']!r} is not compiled.")
     if estimator.missing is not None and not math.isnan(estimator.missing):
         raise NotCompiled(f"It takes {estimator.missing!r} for a missing value, which is not compiled.")
+    best = getattr(booster, "best_iteration", None) if booster.attr("best_iteration") else None
+    return learner, gradient, None if best is None else best + 1
+
+
+def _xgboost(estimator: Any) -> Ensemble:
+    learner, gradient, rounds = xgboost_parts(estimator)
     param = learner["learner_model_param"]
     if int(param["num_class"]) > 2 or int(param.get("num_target", 1)) != 1:
         raise NotCompiled("It tells more than two classes apart, or has several outputs.")
     link = _link(learner["objective"]["name"])
-    trees = tuple(_xgboost_tree(tree) for tree in gradient["model"]["trees"])
-    best = getattr(booster, "best_iteration", None) if booster.attr("best_iteration") else None
-    if best is not None:
-        per_round = int(gradient["model"]["gbtree_model_param"].get("num_parallel_tree", 1))
-        trees = trees[: (best + 1) * per_round]
+    trees = tuple(xgboost_tree(tree) for tree in gradient["model"]["trees"])
+    if rounds is not None:
+        trees = trees[: rounds * int(gradient["model"]["gbtree_model_param"].get("num_parallel_tree", 1))]
     start = np.float32(float(param["base_score"].strip("[]")))
     if link == "sigmoid":
         start = -np.log(np.float32(1.0) / start - np.float32(1.0))
@@ -182,7 +196,12 @@ def _xgboost(estimator: Any) -> Ensemble:
     return Ensemble(trees=trees, start=float(start), below="<", precision="float32", link=link)
 
 
-def _xgboost_tree(tree: dict[str, Any]) -> Tree:
+def xgboost_tree(tree: dict[str, Any]) -> Tree:
+    """Returns one tree of XGBoost, as it saves it.
+
+    Raises:
+        NotCompiled: it is of a kind that is not written.
+    """
     if any(tree["split_type"]):
         raise NotCompiled("Its trees ask about sets of categories, which are not compiled.")
     left = np.array(tree["left_children"])

@@ -17,7 +17,7 @@ from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Coding, Tree
 from kairos.models.signature import Signature
 
-__all__ = ["CODED", "SetColumns", "code_nodes", "histogram_trees"]
+__all__ = ["CODED", "SetColumns", "code_nodes", "histogram_trees", "plain_tree"]
 
 Array = np.ndarray[Any, Any]
 CODED = "coded"
@@ -80,6 +80,11 @@ def histogram_trees(estimator: Any) -> tuple[tuple[Tree, ...], Coding | None]:
         columns = {node: sets.column(category, codes) for node, (category, codes) in asked.items()}
         trees.append(_tree(predictor.nodes, columns, len(known)))
     return tuple(trees), sets.coding(missing=np.nan)
+
+
+def plain_tree(nodes: Array) -> Tree:
+    """Returns one tree of a ``HistGradientBoosting*`` that asks about no categories."""
+    return _tree(nodes, {}, 0)
 
 
 def _questions(predictor: Any) -> dict[int, tuple[int, frozenset[int]]]:

@@ -33,6 +33,8 @@ from kairos.models.compiling.categories import CODED, code_nodes
 from kairos.models.compiling.forests import read_forest
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Coding, Ensemble, Link, ensemble_nodes
+from kairos.models.compiling.wide import all_trees, read_wide, wide_nodes
+from kairos.models.outputs import width_of
 from kairos.models.signature import Signature
 from kairos.models.spec import Method
 
@@ -54,13 +56,18 @@ _LINEAR: dict[type, Link] = {
 }
 
 
-def read_ensemble(estimator: Any) -> Ensemble | None:
+def read_ensemble(estimator: Any, signature: Signature) -> Ensemble | None:
     """Returns the trees of an estimator, or of the last step of a pipeline; ``None`` if it is none of trees.
+
+    Of a model of more numbers than one chance and its rest they are those of all numbers.
 
     Raises:
         NotCompiled: its trees are of a kind that is not written.
     """
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if is_wide(signature):
+        wide = read_wide(last)
+        return None if wide is None else all_trees(wide)
     found = read_forest(last)
     return read_booster(last) if found is None else found
 
@@ -80,7 +87,8 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
     is_class = method == "predict" and is_classifier(estimator)
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     before = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator.steps) > 1 else None
-    ensemble = read_ensemble(estimator)
+    wide = read_wide(last) if is_wide(signature) else None
+    ensemble = read_ensemble(estimator, signature)
     if ensemble is None and type(last) not in _LINEAR:
         if is_class:
             raise NotCompiled("It answers with a class, and is neither of trees nor a logistic regression.")
@@ -100,6 +108,8 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
         model.graph.node.append(helper.make_node("Cast", [source], ["features"], to=TensorProto.DOUBLE))
         source = "features"
     target = "score" if is_class else _ANSWER
+    if wide is not None:
+        return _sealed(model, _ANSWER, wide_nodes(wide, source, _ANSWER), width=width_of(signature.outputs))
     if ensemble is None:
         nodes = _linear(last, source, target, link="identity" if is_class else _LINEAR[type(last)])
     else:
@@ -108,6 +118,12 @@ def convert(estimator: Any, signature: Signature, *, layout: Layout, method: Met
         is_share = ensemble is not None and ensemble.link != "sigmoid"
         nodes += _class_nodes(last, target, cut=0.5 if is_share else 0.0)
     return _sealed(model, _ANSWER, nodes, width=1 if ensemble is not None else _width(last))
+
+
+def is_wide(signature: Signature) -> bool:
+    """Whether more has to be written than one number: of two classes the second's chance tells the first's."""
+    first = signature.outputs[:1]
+    return bool(first) and not (first[0].kind == "class" and len(first[0].classes) == 2)
 
 
 def _score(ensemble: Ensemble) -> Ensemble:

@@ -67,7 +67,7 @@ def compile_model(
 
     try:
         is_foreign = isinstance(estimator, Foreign)
-        ensemble = None if is_foreign else read_ensemble(estimator)
+        ensemble = None if is_foreign else read_ensemble(estimator, signature)
         if is_foreign:
             data = estimator.compiled()
         else:
