@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from hypothesis import settings
@@ -9,6 +10,9 @@ from hypothesis import settings
 # How long one example takes says how busy the machine is; a test that hangs is stopped by its timeout.
 settings.register_profile("kairos", deadline=None)
 settings.load_profile("kairos")
+
+# Commands that tests type wait for the experiment record, so that nothing goes on when their folders are removed.
+os.environ.setdefault("KAIROS_RECORD", "wait")
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

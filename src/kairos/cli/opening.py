@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -70,8 +71,10 @@ def _may_write(project: Project) -> bool:
 class _Recorded:
     """An experiment record that may not be needed."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, waits: bool) -> None:
         self._project = project
+        self.waits = waits
+        self.is_needed = False
         self.record: Record | None = None
         self._is_tried = False
 
@@ -81,7 +84,8 @@ class _Recorded:
         Raises:
             SettingsError: its address cannot be used.
         """
-        if self._is_tried:
+        self.is_needed = True
+        if self._is_tried or not self.waits:
             return
         self._is_tried = True
         from kairos.app.recording import Record
@@ -98,7 +102,9 @@ class _Recorded:
 def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Recorded]:
     """Brings the experiment record up to the ledger at the end; its failure is told, and undoes nothing.
 
-    The recorder gets ready meanwhile, which takes it seconds. If the block raises, the next command tells the record.
+    A process beside this one does it, for which nobody waits. With ``KAIROS_RECORD=wait`` this one does, for a machine
+    that is gone after the command: the recorder gets ready meanwhile, which takes it seconds. If the block raises, the
+    next command tells the record.
 
     Args:
         project: Whose.
@@ -108,7 +114,11 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
     Raises:
         SettingsError: the address of the record cannot be used; raised before the block.
     """
-    recorded = _Recorded(project)
+    recorded = _Recorded(project, waits=os.environ.get("KAIROS_RECORD") == "wait")
+    if not recorded.waits:
+        with _followed(project, recorded, unless_reused=unless_reused):
+            yield recorded
+        return
     if not unless_reused or project.settings.tracking is not None:
         recorded.open()
     try:
@@ -122,6 +132,21 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
             recorded.record.close()
         except (KairosError, OSError) as error:
             _note(error)
+
+
+@contextmanager
+def _followed(project: Project, recorded: _Recorded, *, unless_reused: bool) -> Iterator[None]:
+    from kairos.app.following import Probe, check_address, lag, start
+
+    check_address(project)
+    probe = Probe(project.settings.tracking)
+    yield
+    if unless_reused and not recorded.is_needed:
+        return
+    trouble = probe.trouble or lag(project)
+    start(project)
+    if trouble is not None:
+        print(f"note: the experiment record lags behind the ledger, and is told later: {trouble}", file=sys.stderr)
 
 
 def _note(error: Exception) -> None:

@@ -23,7 +23,7 @@ from kairos.errors import AdapterMissing, SettingsError
 from kairos.experiments import Recorder
 from kairos.values import without_secrets
 
-__all__ = ["open_recorder"]
+__all__ = ["check_address", "open_recorder"]
 
 _NEEDED = ("mlflow", "sqlalchemy", "alembic")
 
@@ -51,11 +51,16 @@ def open_recorder(folder: Path, *, name: str, url: str | None = None) -> Recorde
             hint="Type: pip install mlflow-skinny sqlalchemy alembic",
         )
     if url is not None:
-        _check_address(url)
+        check_address(url)
     return BackgroundRecorder(project=name, folder=folder.absolute(), uri=url)
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
+    """Refuses what is not the address of a server, or would show a password.
+
+    Raises:
+        SettingsError: it is not, or would.
+    """
     if "@" in url:
         raise SettingsError(
             "The address of the MLflow server holds a password, which would end up in logs.",

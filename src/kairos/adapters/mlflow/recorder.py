@@ -21,9 +21,14 @@ __all__ = ["BackgroundRecorder"]
 
 _DEFAULTS = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # MLflow's own seven wait for four minutes a call
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-_ALWAYS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_ALWAYS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # A run whose making was not answered may be there: who asks again without looking makes a second one.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+}
 
 
 class BackgroundRecorder:
