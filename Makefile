@@ -7,19 +7,20 @@ CLIENTS := .venv-clients
 REMOTES := .venv-remotes
 TORCH := .venv-torch
 ORIGINS := .venv-origins
+TRACKING := .venv-tracking
 # Which PyTorch, and from where: an index of builds without graphics cards saves 6 GB where PyPI has others. Its own is
 # make torch TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
 TORCH_VERSION ?= 2.13.0
 TORCH_FROM ?=
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles clients remotes torch origins check bench clean
+.PHONY: help setup demo test test-all oracles clients remotes torch origins tracking check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 300 MB, .venv-torch, 1.7 GB, and .venv-origins, 1.3 GB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 300 MB, .venv-torch, 1.7 GB, .venv-origins, 1.3 GB, and .venv-tracking, 20 MB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -95,10 +96,18 @@ $(ORIGINS)/.done: requirements/run.lock requirements/origins.lock pyproject.toml
 
 origins: $(ORIGINS)/.done
 
-# Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks` and `origins` (norecursedirs in pyproject.toml).
-# Named here, they are collected; the last three in environments that have their engines.
-test-all: test oracles clients remotes torch origins
-	$(BIN)/python -m pytest tests/oracles tests/clients tests/environments
+# What takes an MLflow server to PostgreSQL; the server itself is that of the development environment.
+$(TRACKING)/.done: requirements/tracking.lock | $(BIN)/uv
+	test -x $(TRACKING)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(TRACKING)
+	$(BIN)/uv pip sync --quiet --python $(TRACKING)/bin/python --require-hashes requirements/tracking.lock
+	touch $@
+
+tracking: $(TRACKING)/.done
+
+# Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks`, `origins` and `tracking` (norecursedirs in pyproject.toml).
+# Named here, they are collected; remotes, networks and origins in environments that have their engines.
+test-all: test oracles clients remotes torch origins tracking
+	$(BIN)/python -m pytest tests/oracles tests/clients tests/environments tests/tracking
 	$(REMOTES)/bin/python -m pytest tests/remotes
 	$(TORCH)/bin/python -m pytest tests/networks
 	$(ORIGINS)/bin/python -m pytest tests/origins
@@ -107,4 +116,4 @@ bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) $(ORIGINS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) $(ORIGINS) $(TRACKING) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ BENCHMARKS = (
     "data.versions",
     "pipeline.nothing_changed",
     "pipeline.many_steps",
+    "experiments.recording",
     "serving.one_row",
     "serving.five_models",
     "serving.forms",

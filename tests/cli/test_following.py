@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kairos.app import following
+from kairos.app.beside import lag
 from kairos.app.project import Project
 from kairos.app.recording import Record
 from kairos.cli import main
@@ -96,13 +97,13 @@ def test_a_server_that_is_down_holds_up_no_command_and_is_told(root: Path) -> No
             time.sleep(0.1)
     with Project(root) as project:
         assert Record.is_behind(project)
-        assert "MLflow did not take run" in str(following.lag(project))
+        assert "MLflow did not take run" in str(lag(project))
     (root / "kairos.toml").write_text('[project]\nname = "one"\n')  # an address at which somebody is
     kairos(root, "run", "--window", "2011-01-01..2011-01-31", "-p", "rows.many=4")
     wait_until_told(root)
     assert len(recorded(root)) == 2
     with Project(root) as project:
-        assert following.lag(project) is None
+        assert lag(project) is None
 
 
 def test_only_one_process_tells(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,9 +147,9 @@ def test_what_went_wrong_is_kept_until_it_is_told(root: Path, monkeypatch: pytes
         project.home.mkdir()
         with pytest.raises(AdapterError):
             following.follow(project)
-        assert following.lag(project) == "down"
+        assert lag(project) == "down"
         (project.home / "following.json").write_text("{")
-        assert following.lag(project) is None
+        assert lag(project) is None
 
 
 def test_an_address_that_cannot_be_used_is_refused_before_anything_runs(

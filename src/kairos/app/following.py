@@ -9,70 +9,24 @@ command.
 from __future__ import annotations
 
 import fcntl
-import importlib
 import json
 import os
-import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from kairos.app.beside import LOCK, TROUBLE
 from kairos.app.project import Project
 from kairos.app.recording import Record
 from kairos.errors import KairosError
 from kairos.store.files import write_atomically
-from kairos.store.locks import is_held
 
-__all__ = ["Probe", "check_address", "follow", "lag", "main", "start"]
+__all__ = ["follow", "main"]
 
-_LOCK = "following.lock"
-"""Held by the process that tells."""
-_TROUBLE = "following.json"
-"""Why the record lags, as of the last time that it was told; gone when it does not."""
-_PATIENCE_S = 2.0
 _TRIES = 5
 """A look at whether the lock is held is in its way for a moment."""
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-
-
-class Probe:
-    """Whether a server can be reached, found out beside whatever else there is to do.
-
-    Args:
-        url: Its address; ``None``: there is none to ask.
-    """
-
-    def __init__(self, url: str | None) -> None:
-        self.trouble: str | None = None
-        """What is wrong, as soon as that is known."""
-        if url is not None and not any(name in os.environ for name in _PROXIES):  # who asks by way of another one
-            threading.Thread(target=self._ask, args=(url,), name="kairos-probe", daemon=True).start()
-
-    def _ask(self, url: str) -> None:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE_S).close()
-        except OSError as error:
-            self.trouble = f"{url} does not answer: {error}"
-
-
-def start(project: Project) -> None:
-    """Starts a process that tells the record what it lacks, unless one is at it; returns in milliseconds."""
-    if is_held(project.home / _LOCK):
-        return  # it looks once more after it has let go
-    subprocess.Popen(
-        [sys.executable, "-P", "-m", "kairos.app.following", str(project.root), str(project.home)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C, and the end of a terminal, are for the caller
-    )
 
 
 def follow(project: Project) -> None:
@@ -89,27 +43,9 @@ def follow(project: Project) -> None:
                 with Record(project):
                     pass
             except (KairosError, OSError) as error:
-                write_atomically(project.home / _TROUBLE, json.dumps({"trouble": str(error)}).encode())
+                write_atomically(project.home / TROUBLE, json.dumps({"trouble": str(error)}).encode())
                 raise
-            (project.home / _TROUBLE).unlink(missing_ok=True)
-
-
-def lag(project: Project) -> str | None:
-    """Why the record lags behind the ledger, as far as that is known; ``None``: it does not, or is being told."""
-    try:
-        return str(json.loads((project.home / _TROUBLE).read_bytes())["trouble"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def check_address(project: Project) -> None:
-    """Refuses an address of a server that cannot be used, before anything runs.
-
-    Raises:
-        SettingsError: it cannot.
-    """
-    if project.settings.tracking is not None:
-        importlib.import_module("kairos.adapters.mlflow").check_address(project.settings.tracking)
+            (project.home / TROUBLE).unlink(missing_ok=True)
 
 
 def main(root: str, home: str) -> int:
@@ -125,7 +61,7 @@ def main(root: str, home: str) -> int:
 @contextmanager
 def _alone(home: Path) -> Iterator[bool]:
     """Whether this process is the only one that tells; it is as long as the block lasts."""
-    lock = os.open(home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         yield _is_taken(lock)
     finally:

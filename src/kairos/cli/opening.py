@@ -15,6 +15,7 @@ from kairos.errors import KairosError, SettingsError, StoreError
 from kairos.ledger.sqlite import may_write
 
 if TYPE_CHECKING:
+    from kairos.app.beside import Probe
     from kairos.app.recording import Record
 
 __all__ = ["open_project", "recorded"]
@@ -136,14 +137,18 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
 
 @contextmanager
 def _followed(project: Project, recorded: _Recorded, *, unless_reused: bool) -> Iterator[None]:
-    from kairos.app.following import Probe, check_address, lag, start
+    probe: Probe | None = None
+    if project.settings.tracking is not None:
+        from kairos.app.beside import Probe, check_address
 
-    check_address(project)
-    probe = Probe(project.settings.tracking)
+        check_address(project)
+        probe = Probe(project.settings.tracking)
     yield
     if unless_reused and not recorded.is_needed:
         return
-    trouble = probe.trouble or lag(project)
+    from kairos.app.beside import lag, start
+
+    trouble = (probe and probe.trouble) or lag(project)
     start(project)
     if trouble is not None:
         print(f"note: the experiment record lags behind the ledger, and is told later: {trouble}", file=sys.stderr)
