@@ -9,15 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kairos.app.explaining import explain
 from kairos.app.judging import judge
 from kairos.app.labelling import take_labels
-from kairos.app.losses import fresh_rows, simple_answers, truth_on
+from kairos.app.losses import fresh_rows, losses_on, simple_answers, truth_on
 from kairos.app.packages import holdout_table, open_stored
+from kairos.app.quality import quality_of
 from kairos.app.serving import make_server
 from kairos.app.training import train
 from kairos.app.watching import Watch
 from kairos.errors import UsageError
 from kairos.gates.losses import loss_named
+from kairos.models.package import Package
 from kairos.models.score import named_answers, score_table
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.serving.app import make_app
@@ -131,4 +134,36 @@ def test_what_is_live_answers_in_names_is_watched_and_takes_no_labels_yet(make: 
     labels.write_text(f"prediction_id,value\n{given[0]['prediction_id']},1\n")
     with pytest.raises(UsageError, match="not taken yet"):
         take_labels(project, labels)
-    assert not [each for each in Watch(project, project.settings.model("demand")).look() if each.level == "alarm"]
+    model = project.settings.model("demand")
+    watch = Watch(project, model)
+    assert not [each for each in watch.look() if each.level == "alarm"]
+    seen = quality_of(project, model, world.model().version(version.number), watch)
+    assert not seen.days
+    assert seen.usual == pytest.approx(losses_on(_held(world, package), package, model).mean())
+    assert explain(project, given[0]["prediction_id"]).arms[0].told["users"] in ("few", "some", "many")
+
+
+def _held(world: World, package: Package) -> pl.DataFrame:
+    """The rows that the last run held out."""
+    run = world.facts("run.finished")[-1].body
+    model = world.project.settings.model("demand")
+    return fresh_rows(holdout_table(world.project, model, run), model, [package])
+
+
+def test_several_targets_that_are_live_are_watched(make: Make) -> None:
+    """By the lead, and by the mean loss over the targets that was measured on the rows held out."""
+    world = make(SETTINGS.replace('target = "users"', 'target = ["users", "later"]'), TARGETS)
+    project, model = world.project, world.project.settings.model("demand")
+    [version] = train(project, window=WEEKS).versions
+    judge(project, version)
+    world.put(version, "live")
+    with Client(make_app(make_server(project))) as client:
+        rows = [{"temperature": float(at % 24)} for at in range(50)]
+        given = client.post("/predict/demand", json=rows).json()["predictions"]
+    assert given[0]["prediction"].keys() == {"users", "later"}
+    watch, state = Watch(project, model), world.model().version(version.number)
+    watch.look()
+    package = open_stored(project.store, state.package, allow_pickle=False)
+    assert quality_of(project, model, state, watch).usual == pytest.approx(
+        losses_on(_held(world, package), package, model).mean()
+    )

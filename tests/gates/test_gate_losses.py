@@ -166,5 +166,7 @@ def test_losses_of_several_numbers_are_one_number_a_row() -> None:
             LOSSES[name](bad, chances[:2])
     with pytest.raises(ShapeMismatch):
         loss_named("pinball:0.1,0.9")(y[:, 0], p[:, 0])
+    for name in (*LOSSES, "pinball:0.1,0.9"):
+        assert loss_named(name)(np.empty(0), np.empty(0)).shape == (0,), name
     with pytest.raises(SettingsError, match="ascending"):
         loss_named("pinball:0.9,0.1")

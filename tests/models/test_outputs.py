@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,13 @@ from kairos.errors import DataRefused, PackageError
 from kairos.gates.losses import loss_named
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.goals import truth_of
+from kairos.models.learn import Learn
+from kairos.models.measure import LOSSES, MeasureModel, read_losses
 from kairos.models.outputs import Output, among, answers_a_row, leads, told_row
 from kairos.models.package import Package, open_package
 from kairos.models.score import named_answers, score_table
 from kairos.models.spec import PackageSpec
+from kairos.values import Window
 from tests.models.trainings import LEAKS, Request, finish, hours
 
 FEATURES = ["hour_of_day", "temperature", "holiday"]
@@ -228,3 +233,33 @@ def test_one_number_stands_for_an_answer_where_only_one_can_be_shown() -> None:
     assert among(names, ("b", "z", "a"), chances[1:2]).tolist() == [[0.9, 0.0, 0.1]]
     with pytest.raises(PackageError, match=r"2 numbers a row.*k\.a, k\.b"):
         answers_a_row(np.ones((4, 3)), 4, [names])
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "absolute_error"])
+def test_what_a_step_would_have_lost_is_measured_over_all_numbers(tmp_path: Path, loss: str) -> None:
+    """As it is of one number: trained on what was known, judged on a block of days after it."""
+    when = hours().select("hour")
+    is_class = loss == "log_loss"
+    table = pl.concat([when, WORDS if is_class else STEPS], how="horizontal")
+    targets = ("users",) if is_class else ("h1", "h2")
+    until = datetime(2011, 1, 11, tzinfo=UTC)
+    options = ModelOptions(
+        target=targets[0], targets=targets if len(targets) > 1 else (), time="hour", loss=loss, lower=0.0
+    )
+    block = Window(until, until + timedelta(days=3))
+    measure = MeasureModel(
+        step="demand", options=options, learn=Learn(), block=block, known_until=until, clip=not is_class
+    )
+    estimator: Any = CLASSIFIERS["logistic"]() if is_class else LinearRegression()
+    given = {"train": table}
+    known = dict(measure.prepare("demand", targets[0], given, {}))
+    request = Request(returned=estimator, inputs=known, given=given, workdir=tmp_path, target=targets[0])
+    found = read_losses((measure(replace(request, targets=options.targets)) / LOSSES).read_bytes())
+    rows = table.filter(pl.col("hour") >= until, pl.col("hour") < block.end)
+    answers = (
+        estimator.predict_proba(rows[FEATURES]) if is_class else np.clip(estimator.predict(rows[FEATURES]), 0, None)
+    )
+    outputs = (Output(name="users", kind="class", classes=("few", "many", "some")),) if is_class else ()
+    losses = loss_named(loss)(truth_of(rows, targets, outputs), answers)
+    assert (found["days"], found["rows"]) == ([0, 1, 2], [24, 24, 24])
+    assert sum(found["losses"]) == pytest.approx(losses.sum())

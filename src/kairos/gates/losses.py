@@ -102,6 +102,8 @@ def pinballs(
     >>> pinballs(np.array([10.0]), np.array([[8.0, 12.0]]), quantiles=(0.1, 0.9)).round(3).tolist()
     [0.2]
     """
+    if np.size(truth) == np.size(prediction) == 0:
+        return np.empty(0)  # of no rows nobody knows how many numbers each has
     if np.shape(prediction) != (*np.shape(truth), len(quantiles)):
         shapes = f"{np.shape(truth)} and {np.shape(prediction)}"
         raise ShapeMismatch("Truth and predictions are not paired.", given=shapes, accepted="one for each quantile")
