@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from kairos.app import scoring
 from kairos.app.packages import open_stored
@@ -17,11 +17,11 @@ from kairos.app.project import Project
 from kairos.app.scoring import score, version_of
 from kairos.cli import main
 from kairos.errors import InputRefused, NotFound, UsageError
-from kairos.models.finish import ModelOptions
+from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.score import named_answers, score_table
 from kairos.pipeline.diff.files import TableFiles, format_of
 from kairos.values import VersionRef
-from tests.models.trainings import finish, one_hot, seasons
+from tests.models.trainings import Request, finish, one_hot, seasons
 
 SETTINGS = """
 [project]
@@ -204,3 +204,22 @@ def test_classes_and_their_chances_are_columns(project: Project) -> None:
         assert told[7] is None
         assert told[:7] + told[8:] == values[:7] + values[8:]
     assert sorted(expected) == ["users", "users.cat", "users.dog", "users.eel"]
+
+
+def test_several_numbers_are_guarded_as_the_server_does(project: Project) -> None:
+    """A range of one of them, clipped in the rows where it is odd and nowhere else."""
+    train = seasons().with_columns(other=pl.col("users") * 2.0).drop("season")
+    both = ("users", "other")
+    request = Request(returned=LinearRegression(), inputs={"train": train}, workdir=project.root / "both", targets=both)
+    body = {"package": project.store.put_folder(FinishModel()(request)), "run": "r1", "origin": "manual", "reasons": []}
+    project.tell("version.registered", subject="demand@2", body=body)
+    settings = (project.root / "kairos.toml").read_text()
+    ranged = "[model.demand.output.ranges]\nother = [100, 200]\n"
+    (project.root / "kairos.toml").write_text(settings.replace("range = [20, 120]\n", "") + ranged)
+    place = project.root / "out.parquet"
+    done = score(Project(project.root), VersionRef("demand", 2), table(project, rows()), place)
+    found = pl.read_parquet(place)
+    raws = score_table(open_stored(project.store, done.package), rows())
+    assert np.array_equal(found["prediction.users"].to_numpy(), raws[:, 0])
+    assert np.array_equal(found["prediction.other"].to_numpy(), np.clip(raws[:, 1], 100, 200))
+    assert done.actions == {"clip": int(((raws[:, 1] < 100) | (raws[:, 1] > 200)).sum())}

@@ -35,11 +35,11 @@ class Piece:
 
 
 def guarded(
-    guard: OutputGuard, outputs: Sequence[Output], raws: Array, asked: Array
+    guard: OutputGuard, outputs: tuple[Output, ...], raws: Array, asked: Array
 ) -> tuple[Array, list[str | None], list[str | None]]:
     """What may leave of each answer, why not all may, and what is done about it; rows that were not asked have none.
 
-    Of several numbers a row each has to be finite, and in range unless it is a chance; one violation decides.
+    It is the same guard as the server's; rows in which nothing is odd are not judged one by one.
 
     Args:
         guard: The model's.
@@ -50,31 +50,22 @@ def guarded(
     kept = raws.copy()
     violations: list[str | None] = [None] * len(raws)
     actions: list[str | None] = [None] * len(raws)
-    table, ranged = (kept, _ranged(outputs)) if outputs else (kept[:, None], np.array([True]))
-    for row in asked[_odd(guard, table[asked], ranged)].tolist():
-        judged = [guard.judge(float(number)) for number in table[row, ranged]]
-        if not np.isfinite(table[row]).all():
-            judged.append(guard.judge(np.nan))
-        worst = next((each for each in judged if each.output is None), None)
-        worst = worst or next(each for each in judged if each.violation is not None)
-        table[row, ranged] = [each.output for each in judged[: ranged.sum()]]
-        if worst.output is None:
-            table[row] = np.nan
-        violations[row], actions[row] = worst.violation, worst.action
+    table = kept if outputs else kept[:, None]
+    for row in asked[_odd(guard, outputs, table[asked])].tolist():
+        judged = guard.judge_all(tuple(table[row].tolist()), outputs) if outputs else guard.judge(float(kept[row]))
+        kept[row] = np.nan if judged.output is None else judged.output
+        violations[row], actions[row] = judged.violation, judged.action
     return kept, violations, actions
 
 
-def _ranged(outputs: Sequence[Output]) -> Array:
-    """Which numbers a range is for: all but chances."""
-    return np.array([each.kind != "class" for each in outputs for _ in each.names])
-
-
-def _odd(guard: OutputGuard, given: Array, ranged: Array) -> Array:
+def _odd(guard: OutputGuard, outputs: tuple[Output, ...], given: Array) -> Array:
+    """The rows that the guard may find something in."""
     odd = np.logical_not(np.isfinite(given).all(axis=1))
-    if guard.lower is not None:
-        odd |= (given[:, ranged] < guard.lower).any(axis=1)
-    if guard.upper is not None:
-        odd |= (given[:, ranged] > guard.upper).any(axis=1)
+    for at, (lower, upper) in enumerate(guard.ranges(outputs)):
+        if lower is not None:
+            odd |= given[:, at] < lower
+        if upper is not None:
+            odd |= given[:, at] > upper
     return odd
 
 

@@ -94,6 +94,10 @@ class OutputGuard:
         left = None if worst.output is None else tuple(cast("float", one.output) for one in judged)
         return Judged(output=left, violation=worst.violation, action=worst.action)
 
+    def ranges(self, outputs: tuple[Output, ...]) -> tuple[Range, ...]:
+        """The lowest and highest value that may leave of each number, in order; of a single one without outputs."""
+        return _ranges(self, outputs) if outputs else ((self.lower, self.upper),)
+
     def _judge(self, raw: float, lower: float | None, upper: float | None) -> Judged:
         if not math.isfinite(raw):
             action: GuardAction = "refuse" if self.on_violation == "refuse" else "fallback"
