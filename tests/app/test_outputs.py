@@ -13,8 +13,10 @@ from kairos.app.explaining import explain
 from kairos.app.judging import judge
 from kairos.app.labelling import take_labels
 from kairos.app.losses import fresh_rows, losses_on, simple_answers, truth_on
+from kairos.app.measuring import answers_alike
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.quality import quality_of
+from kairos.app.refitting import _evidence
 from kairos.app.serving import make_server
 from kairos.app.training import train
 from kairos.app.watching import Watch
@@ -24,7 +26,7 @@ from kairos.models.package import Package
 from kairos.models.score import named_answers, score_table
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.serving.app import make_app
-from kairos.values import Window
+from kairos.values import Json, Window
 from tests.app.worlds import PIPELINE, SETTINGS, Stock, World
 from tests.serving.toys import Client
 
@@ -107,6 +109,20 @@ def test_a_class_that_only_one_of_two_knows_is_a_truth_for_both(make: Make) -> N
     judged = judge(world.project, new)
     assert (judged.decision.verdict, judged.against) == ("pass", old)
     assert judged.evidence.metrics["log_loss"].champion > 5.0
+    project, model = world.project, world.project.settings.model("demand")
+    states = [world.model().version(ref.number) for ref in (new, old)]
+    packages = [open_stored(project.store, state.package) for state in states]
+    assert answers_alike(project, model, states[0].package, states[1].package, _run(world), 0.01) is None
+    told = _evidence(project, model, world.model(), *states)
+    run = world.facts("run.finished")[0].body
+    rows = fresh_rows(holdout_table(project, model, run), model, packages[1:])
+    assert told.own == pytest.approx(losses_on(rows, packages[0], model).mean())
+    assert told.twins == pytest.approx(losses_on(rows, packages[1], model).mean())
+    assert told.own < 1.0 < 5.0 < told.twins
+
+
+def _run(world: World) -> Json:
+    return world.facts("run.finished")[-1].body
 
 
 def test_what_is_live_answers_in_names_is_watched_and_takes_no_labels_yet(make: Make, tmp_path: Path) -> None:

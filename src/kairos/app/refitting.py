@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 
 from kairos.app.facts import run_entry
-from kairos.app.losses import answers_on, fresh_rows, known_rows, truth_on
+from kairos.app.losses import fresh_rows, known_rows, losses_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source, train
 from kairos.delivery.state import ModelState, VersionState
 from kairos.errors import KairosError
-from kairos.gates.losses import loss_named
 from kairos.gates.refit import RefitEvidence, decide_refit
 from kairos.models.learn import Learn
 from kairos.pipeline.code_state import code_state
@@ -128,8 +127,7 @@ def _evidence(
     new, old = (open_version(project, one.package, model) for one in (version, twin))
     run = run_entry(project, twin.run).body
     rows = fresh_rows(holdout_table(project, model, run), model, [old])
-    loss, truth = loss_named(model.gate.loss), truth_on(rows, old)
-    own, twins = (loss(truth, answers_on(rows, package, model)) for package in (new, old))
+    own, twins = (losses_on(rows, package, model) for package in (new, old))  # each told in its own classes
     [*_, gate] = project.ledger.read(kinds=["gate.decided"], subject=str(twin.ref))
     until, before = new.spec.train_until, old.spec.train_until
     newest = (until - before).total_seconds() / 86400 if until is not None and before is not None else 0.0
