@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,9 +34,9 @@ class _State:
 
     address: Any = None
     logging: Mapping[str, Any] = field(default_factory=dict)
-    """Libraries whose calls are logged by themselves (``autolog``), with what was asked for."""
+    """Libraries of which it was said whether their calls are logged by themselves (``autolog``), with what was said."""
     waiting: Mapping[str, Any] = field(default_factory=dict)
-    """Libraries of which the same will hold once they are loaded."""
+    """What is to be done once a library is loaded."""
 
 
 _base = [_State()]
@@ -84,19 +84,32 @@ def begin_anew() -> bool:
         mlflow.set_tracking_uri(base.address)
     if (state.logging, state.waiting) == (base.logging, base.waiting):
         return False
-    mlflow.autolog(disable=True, silent=True)
-    note_base()
-    return bool(base.logging or base.waiting)
+    _put_back(vars(sys.modules["mlflow.utils.autologging_utils"])["AUTOLOGGING_INTEGRATIONS"], base.logging, empty=dict)
+    _put_back(vars(sys.modules["mlflow.utils.import_hooks"])["_post_import_hooks"], base.waiting, empty=None)
+    # What waited for a library that the step loaded has been done, and undone now: loaded anew, the modules ask again.
+    return any(name in sys.modules for name in base.waiting)
 
 
 def _state() -> _State:
-    """Read where MLflow keeps it: it has no public way to ask for it."""
+    """Read where MLflow keeps it: it has no public way to ask for it, nor to put it back."""
     service = sys.modules.get("mlflow.tracking._tracking_service.utils")
     switches = sys.modules.get("mlflow.utils.autologging_utils")
     hooks = sys.modules.get("mlflow.utils.import_hooks")
     configs = getattr(switches, "AUTOLOGGING_INTEGRATIONS", {})
+    waiting = getattr(hooks, "_post_import_hooks", {})
     return _State(
         address=getattr(service, "_tracking_uri", None),
-        logging={name: dict(config) for name, config in configs.items() if config and not config.get("disable", False)},
-        waiting={name: [*map(id, each)] for name, each in getattr(hooks, "_post_import_hooks", {}).items() if each},
+        logging={name: dict(config) for name, config in configs.items() if config},
+        waiting={name: list(each) for name, each in waiting.items() if each},
     )
+
+
+def _put_back(now: dict[str, Any], before: Mapping[str, Any], *, empty: Callable[[], Any] | None) -> None:
+    """Makes a table of MLflow what it was; what was not in it then is empty, or gone, as at first."""
+    for name in list(now):
+        if name in before:
+            now[name] = before[name].copy()
+        elif empty is not None:
+            now[name] = empty()
+        else:
+            del now[name]
