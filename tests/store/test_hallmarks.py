@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kairos.errors import BlobDamaged
-from kairos.store import Store, checkouts
+from kairos.store import Store, blobs
 from kairos.store.files import Link
 from kairos.store.hallmarks import TRUSTED_S, has_hallmark, holds_bytes
 from kairos.values import Digest
@@ -45,7 +45,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(digest)
         return holds_bytes(path, digest)
 
-    monkeypatch.setattr(checkouts, "holds_bytes", noted)
+    monkeypatch.setattr(blobs, "holds_bytes", noted)
     return found
 
 
