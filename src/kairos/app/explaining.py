@@ -14,7 +14,7 @@ from kairos.ledger import Entry
 from kairos.store.records import Prediction
 from kairos.values import Digest, Json, VersionRef
 
-__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "explain", "live_at"]
+__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "answer_of", "explain", "live_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,6 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         NotFound: no such prediction is in the log.
     """
     rows = _find(project, prediction_id)
-    if not rows:
-        raise NotFound(
-            f"There is no prediction {prediction_id!r} in the log.",
-            accepted="the prediction_id of an answer that was captured",
-        )
     arms = tuple(
         Arm(
             version=VersionRef(row.model, row.version),
@@ -111,7 +106,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         )
         for row in sorted(rows, key=lambda row: (not row.answered, row.version))
     )
-    row, version = next((r for r in rows if r.answered), rows[0]), arms[0].version
+    row, version = _answered(rows), arms[0].version
     state = project.state().model(version.model).version(version.number)
     run = run_entry(project, state.run)
     gates = [_moment(e) for e in project.ledger.read(until=row.at, kinds=["gate.decided"], subject=str(version))]
@@ -138,12 +133,30 @@ def explain(project: Project, prediction_id: str) -> Explanation:
     )
 
 
+def answer_of(project: Project, prediction_id: str) -> Prediction:
+    """The answer that the user got, as it was written down.
+
+    Raises:
+        NotFound: no such prediction is in the log.
+    """
+    return _answered(_find(project, prediction_id))
+
+
+def _answered(rows: list[Prediction]) -> Prediction:
+    return next((row for row in rows if row.answered), rows[0])
+
+
 def _find(project: Project, prediction_id: str) -> list[Prediction]:
     from kairos.app.batches import find_batch_prediction, is_batch_id
 
-    if is_batch_id(prediction_id):
-        return find_batch_prediction(project, prediction_id)
-    return project.predictions.find(prediction_id)
+    is_batch = is_batch_id(prediction_id)
+    rows = find_batch_prediction(project, prediction_id) if is_batch else project.predictions.find(prediction_id)
+    if not rows:
+        raise NotFound(
+            f"There is no prediction {prediction_id!r} in the log.",
+            accepted="the prediction_id of an answer that was captured",
+        )
+    return rows
 
 
 def _form(project: Project, package: Digest) -> str:

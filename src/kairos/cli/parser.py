@@ -178,6 +178,7 @@ def _serving(commands: Commands) -> None:
     labels.add_argument("--model", help="which model labels by entity and time are about")
     explain = _command(commands, "explain", "serving:explain", "where an answer came from")
     explain.add_argument("prediction", metavar="PREDICTION_ID")
+    explain.add_argument("--why", action="store_true", help="what each input contributed, against training")
     why = _command(commands, "why", "why:why", "what changed first when a model got worse")
     why.add_argument("model")
     when = why.add_mutually_exclusive_group()
