@@ -86,8 +86,10 @@ def begin_anew() -> bool:
         return False
     _put_back(vars(sys.modules["mlflow.utils.autologging_utils"])["AUTOLOGGING_INTEGRATIONS"], base.logging, empty=dict)
     _put_back(vars(sys.modules["mlflow.utils.import_hooks"])["_post_import_hooks"], base.waiting, empty=None)
-    # What waited for a library that the step loaded has been done, and undone now: loaded anew, the modules ask again.
-    return any(name in sys.modules for name in base.waiting)
+    # What waited for a library that the step loaded is done and undone now, and what it switched off is taken apart:
+    # loaded anew, the modules ask for it again.
+    is_off = any(state.logging.get(name) != config for name, config in base.logging.items())
+    return is_off or any(name in sys.modules for name in base.waiting)
 
 
 def _state() -> _State:
