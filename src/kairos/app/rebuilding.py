@@ -258,9 +258,11 @@ def body_of(project: Project, run_id: str) -> Json:
     """The body of a finished run's fact.
 
     Raises:
-        PipelineError: it failed.
+        PipelineError: it failed, or was imported.
     """
     entry = list(project.ledger.read(kinds=RUN_KINDS, subject=run_id))[-1]
+    if entry.kind == "run.imported":
+        raise PipelineError(f"The run {run_id} was imported, so its steps are not this project's.")
     if entry.kind == "run.failed":
         raise PipelineError(f"The run {run_id} failed, so there is nothing to compare with.", hint="Type: kairos runs")
     return unplain(entry.body)

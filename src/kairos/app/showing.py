@@ -9,7 +9,7 @@ from typing import Any
 
 from kairos.app.project import Project
 from kairos.errors import NotFound
-from kairos.experiments.runs import RUN_KINDS, find_run
+from kairos.experiments.runs import RUN_KINDS, find_run, run_end, run_record, run_status
 from kairos.pipeline.progress import Told, read_progress
 from kairos.pipeline.typed import untyped
 from kairos.values import Json, VersionRef, parse_moment, unplain
@@ -30,6 +30,7 @@ class ShownStep:
     why: Sequence[str] = ()
     """Why it ran."""
     params: Mapping[str, Any] = field(default_factory=dict)
+    """Its own, and those that its code logged."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     """Artifacts and files with their digests."""
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -91,9 +92,9 @@ def _of_fact(project: Project, run: str, told: Told | None) -> ShownRun:
     times = {} if told is None else told.steps
     return ShownRun(
         run=run,
-        status="finished" if entry.kind == "run.finished" else "failed",
+        status=run_status(entry),
         started_at=parse_moment(body["started_at"]),
-        ended_at=entry.at,
+        ended_at=run_end(entry),
         window=body["window"],
         actor=entry.actor,
         steps=[_step(step, times.get(step["step"], {})) for step in body["steps"]],
@@ -102,7 +103,7 @@ def _of_fact(project: Project, run: str, told: Told | None) -> ShownRun:
         libraries=body["libraries"],
         models=body["models"],
         versions=[each.subject for each in made if each.body.get("run") == run],
-        metrics=body.get("metrics", {}),
+        metrics=run_record(entry).metrics,
         failure=body["failure"],
         pid=None if told is None else told.pid,
         host=None if told is None else told.host,
@@ -116,7 +117,10 @@ def _step(step: Json, times: Mapping[str, Json]) -> ShownStep:
         elapsed_s=times.get("elapsed_s"),
         tries=times.get("tries"),
         why=times.get("why", ()),
-        params={name: untyped(value) for name, value in step["params"].items()},
+        params={
+            **step.get("logged", {}).get("params", {}),
+            **{name: untyped(value) for name, value in step["params"].items()},
+        },
         inputs=step["inputs"],
         outputs={output["name"]: output["digest"] for output in step["outputs"]},
     )

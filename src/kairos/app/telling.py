@@ -78,6 +78,11 @@ def _failed_run(body: Json) -> str:
     return "; ".join(f"stopped at {failure['step']}: {failure['message']}" for failure in failures)
 
 
+def _imported_run(body: Json) -> str:
+    source = body["from"]
+    return f"imported from {source['library']}: {source['experiment']} {source['id']}, {source['status']}"
+
+
 def _read(body: Json) -> str:
     if "failure" in body:
         return f"of {_days(body['window'])} none could be taken: {body['failure']}"
@@ -145,6 +150,7 @@ _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
         "run.finished": ("run", _run),
         "reading.taken": ("reading", _read),
         "run.failed": ("run", _failed_run),
+        "run.imported": ("run", _imported_run),
         "version.registered": ("version", _registered),
         "gate.decided": ("gate", _gated),
         "stage.changed": ("stage", _moved),

@@ -24,6 +24,7 @@ __all__ = ["open_project", "recorded"]
 _WRITES = frozenset(
     {
         "running:run",
+        "importing:sacred",
         "rebuilding:rebuild",
         "delivering:gate",
         "delivering:deploy",

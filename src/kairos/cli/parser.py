@@ -87,6 +87,13 @@ def _running(commands: Commands) -> None:
     diff.add_argument("second", metavar="RUN|MODEL@N")
 
 
+def _importing(commands: Commands) -> None:
+    imports = command(commands, "import", "importing:sacred", "take over runs that another library kept")
+    kinds = imports.add_subparsers(metavar="LIBRARY", required=True)
+    sacred = command(kinds, "sacred", "importing:sacred", "what a FileStorageObserver left", is_action=True)
+    sacred.add_argument("folders", metavar="FOLDER", type=Path, nargs="+", help="of the observer, or of one run")
+
+
 def _delivering(commands: Commands) -> None:
     models = command(commands, "models", "delivering:models", "list versions; sign, verify or describe one")
     models.add_argument("model", metavar="MODEL[@N]", nargs="?", help="only this one; of a version, what it takes")
@@ -204,6 +211,7 @@ def _looking_back(commands: Commands) -> None:
 _KINDS: dict[Callable[[Commands], None], tuple[str, ...]] = {
     _starting: ("init", "demo"),
     _running: ("run", "runs", "show", "rebuild", "diff"),
+    _importing: ("import",),
     _delivering: ("models", "gate", "deploy", "rollback", "approve", "freeze", "unfreeze", "status", "live"),
     _serving: ("serve", "up", "predict", "watch", "labels", "explain", "why"),
     add_data: ("data",),

@@ -37,7 +37,8 @@ def show(args: Namespace) -> int:
 
 def _head(run: ShownRun) -> Iterator[str]:
     by = f" by {run.actor}" if run.actor else f" by pid {run.pid} on {run.host}"
-    yield f"run {run.run} {run.status}{by}, window {run.window}"
+    window = f", window {run.window}" if run.window else ""  # one that was imported has none
+    yield f"run {run.run} {run.status}{by}{window}"
     if run.status == "running":
         ended = "still running"
     elif run.status == "dead":

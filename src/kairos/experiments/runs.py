@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from kairos.errors import LedgerError, NotFound, UsageError, did_you_mean
-from kairos.experiments.ports import CodeRecord, RunRecord, StepRecord
+from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, StepRecord
 from kairos.ledger import Entry, Ledger
 from kairos.pipeline.logged import told_apart
 from kairos.pipeline.typed import untyped
 from kairos.values import Digest, Json, parse_moment, unplain
 
-__all__ = ["RUN_KINDS", "find_run", "run_record", "runs"]
+__all__ = ["RUN_KINDS", "find_run", "run_end", "run_record", "run_status", "runs"]
 
-RUN_KINDS = ("run.finished", "run.failed")
+RUN_KINDS = ("run.finished", "run.failed", "run.imported")
 """The facts that tell of a run."""
 
 
@@ -45,6 +46,17 @@ def find_run(ledger: Ledger, name: str) -> RunRecord:
     return known[found[0]]
 
 
+def run_status(entry: Entry) -> RunStatus:
+    """How the run of a fact ended."""
+    is_done = entry.body["status"] == "finished" if entry.kind == "run.imported" else entry.kind == "run.finished"
+    return "finished" if is_done else "failed"
+
+
+def run_end(entry: Entry) -> datetime:
+    """When the run of a fact ended: when the ledger learned of it, but for one that was imported later."""
+    return parse_moment(entry.body["ended_at"]) if entry.kind == "run.imported" else entry.at
+
+
 def run_record(entry: Entry) -> RunRecord:
     """Reads the fact of a run; its body is a run result's plain form, with ``metrics`` beside it.
 
@@ -62,9 +74,9 @@ def run_record(entry: Entry) -> RunRecord:
         measured = body.get("measured") or {}
         return RunRecord(
             run=entry.subject,
-            status="finished" if entry.kind == "run.finished" else "failed",
+            status=run_status(entry),
             started_at=parse_moment(body["started_at"]),
-            ended_at=entry.at,
+            ended_at=run_end(entry),
             window=body["window"],
             actor=entry.actor,
             models=tuple(sorted(body.get("models") or ())),
