@@ -14,7 +14,7 @@ from kairos.ledger import Entry
 from kairos.store.records import Prediction
 from kairos.values import Digest, Json, VersionRef
 
-__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "answer_of", "explain", "live_at"]
+__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "answer_of", "explain", "live_at", "recalibration_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         form=_form(project, state.package),
         origin=state.origin,
         base=None if state.base is None else VersionRef(version.model, state.base),
-        recalibration=_recalibration(project, version),
+        recalibration=recalibration_of(project, version),
         run=state.run,
         window=run.body["window"],
         run_at=run.at,
@@ -168,7 +168,8 @@ def _form(project: Project, package: Digest) -> str:
         return f"unknown: {error.what}"
 
 
-def _recalibration(project: Project, version: VersionRef) -> Json:
+def recalibration_of(project: Project, version: VersionRef) -> Json:
+    """How a version puts another one's answers right, as it was registered; ``None`` of any other version."""
     [registered, *_] = project.ledger.read(kinds=["version.registered"], subject=str(version))
     return registered.body.get("recalibration")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.result import RunResult, StepEvent
 from kairos.pipeline.run import run
 from kairos.pipeline.typed import untyped
-from kairos.values import Digest, Json, VersionRef, Window, unplain
+from kairos.values import Digest, Json, VersionRef, Window, plain, unplain
 
 __all__ = ["Diverged", "Rebuilt", "body_of", "rebuild", "run_of"]
 
@@ -59,7 +59,15 @@ class Rebuilt:
     """Those whose version is another one: then, and now; ``None`` where it is not installed."""
     folder: Path
     """Where the code of then is."""
+    packages: Mapping[str, Digest] = field(default_factory=dict)
+    """Step to the package that it made now."""
     diverged: Diverged | None = None
+
+    def plain(self) -> dict[str, Json]:
+        """A JSON object."""
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self) if each.name != "folder"} | {
+            "folder": str(self.folder)
+        }
 
 
 def run_of(project: Project, name: str) -> str:
@@ -166,6 +174,7 @@ class _Again:
             taken=tuple(given),
             distributions=distributions,
             folder=self._folder,
+            packages={name: each.digest for name in likeness for each in after[name] if each.kind == "package"},
             diverged=diverged,
         )
 

@@ -54,7 +54,7 @@ def open_project(args: Namespace) -> Project:
     """
     project = Project(find_root(args.folder))
     writes = args.execute in _WRITES or getattr(args, "file", None) is not None  # labels from a file
-    writes = writes or getattr(args, "fetch", False)
+    writes = writes or getattr(args, "fetch", False) or getattr(args, "rebuild", False)
     if writes and getattr(args, "home", None) is None and not _may_write(project):
         raise StoreError(
             "This command writes, and the project's folder may only be read by you; nothing was done.",

@@ -167,6 +167,7 @@ def _serving(commands: Commands) -> None:
     explain = command(commands, "explain", "serving:explain", "where an answer came from")
     explain.add_argument("prediction", metavar="PREDICTION_ID")
     explain.add_argument("--why", action="store_true", help="what each input contributed, against training")
+    explain.add_argument("--rebuild", action="store_true", help="make the model again: does it answer the same?")
     why = command(commands, "why", "why:why", "what changed first when a model got worse")
     why.add_argument("model")
     when = why.add_mutually_exclusive_group()

@@ -31,7 +31,7 @@ def rebuild(args: Namespace) -> int:
         with RunScreen(why=False, quiet=args.json) as screen:
             found = make_again(project, args.run, tolerance=args.tolerance, on_event=screen.note)
         if args.json:
-            show_json(found)
+            show_json(found.plain())
         else:
             _tell(found, args.tolerance)
     return 1 if found.answer == "diverged" else 0

@@ -121,20 +121,20 @@ def _tell_arrivals(args: Namespace, project: Project) -> int:
 
 
 def explain(args: Namespace) -> int:
-    """Prints the chain behind one answer."""
+    """Prints the chain behind one answer; 1 if the model was made again and answers something else."""
     from kairos.app.explaining import explain as look_up
-    from kairos.cli.answers import asked_more, tell_more
+    from kairos.cli.answers import asked_more, exit_code, tell_more
 
     with open_project(args) as project:
         found = look_up(project, args.prediction)
         more = asked_more(args, project)
         if args.json:
             show_json({**plain(found), "deployed": plain(found.deployed), **plain(more)})
-            return 0
+            return exit_code(more)
         _tell_answer(found)
         _tell_origin(found)
         tell_more(more)
-    return 0
+    return exit_code(more)
 
 
 def _tell_answer(found: Explanation) -> None:
