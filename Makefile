@@ -8,19 +8,20 @@ REMOTES := .venv-remotes
 TORCH := .venv-torch
 ORIGINS := .venv-origins
 TRACKING := .venv-tracking
+SACRED := .venv-sacred
 # Which PyTorch, and from where: an index of builds without graphics cards saves 6 GB where PyPI has others. Its own is
 # make torch TORCH_FROM="--index-url https://download.pytorch.org/whl/cpu"
 TORCH_VERSION ?= 2.13.0
 TORCH_FROM ?=
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help setup demo test test-all oracles clients remotes torch origins tracking check bench clean
+.PHONY: help setup demo test test-all oracles clients remotes torch origins tracking sacred check bench clean
 
 help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 300 MB, .venv-torch, 1.7 GB, .venv-origins, 1.3 GB, and .venv-tracking, 20 MB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 300 MB, .venv-torch, 1.7 GB, .venv-origins, 1.3 GB, .venv-tracking, 20 MB, and .venv-sacred, 1 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -104,16 +105,26 @@ $(TRACKING)/.done: requirements/tracking.lock | $(BIN)/uv
 
 tracking: $(TRACKING)/.done
 
-# Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks`, `origins` and `tracking` (norecursedirs in pyproject.toml).
-# Named here, they are collected; remotes, networks and origins in environments that have their engines.
-test-all: test oracles clients remotes torch origins tracking
+# Sacred, with the release of setuptools that it needs.
+$(SACRED)/.done: requirements/run.lock requirements/sacred.lock pyproject.toml | $(BIN)/uv
+	test -x $(SACRED)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(SACRED)
+	$(BIN)/uv pip install --quiet --python $(SACRED)/bin/python --require-hashes -r requirements/run.lock -r requirements/sacred.lock
+	$(BIN)/uv pip install --quiet --python $(SACRED)/bin/python --no-deps -e .
+	touch $@
+
+sacred: $(SACRED)/.done
+
+# Not in `make test`: folders named `oracles`, `clients`, `remotes`, `networks`, `origins`, `tracking` and `sacred` (norecursedirs in pyproject.toml).
+# Named here, they are collected; remotes, networks, origins and sacred in environments that have their engines.
+test-all: test oracles clients remotes torch origins tracking sacred
 	$(BIN)/python -m pytest tests/oracles tests/clients tests/environments tests/tracking
 	$(REMOTES)/bin/python -m pytest tests/remotes
 	$(TORCH)/bin/python -m pytest tests/networks
 	$(ORIGINS)/bin/python -m pytest tests/origins
+	$(SACRED)/bin/python -m pytest tests/sacred
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) $(ORIGINS) $(TRACKING) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ORACLES) $(CLIENTS) $(REMOTES) $(TORCH) $(ORIGINS) $(TRACKING) $(SACRED) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -77,6 +77,14 @@ def test_what_origins_are_tried_with_is_listed_and_is_pinned() -> None:
     assert set(names(asked)) <= locked
 
 
+def test_what_sacred_is_tried_with_is_listed_and_is_pinned() -> None:
+    """``sacred.in``, the page and the lock name the same ones."""
+    asked = [line for line in (ROOT / "requirements/sacred.in").read_text().splitlines() if line and line[0] != "#"]
+    assert list(rows("Sacred")) == names(asked)
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements/sacred.lock").read_text(), re.MULTILINE))
+    assert set(names(asked)) <= locked
+
+
 def test_locks_have_a_hash_for_every_line_and_no_address() -> None:
     """Whoever serves the files, they are the same bytes."""
     for lock in (ROOT / "requirements").glob("*.lock"):
@@ -90,7 +98,7 @@ def test_locks_have_a_hash_for_every_line_and_no_address() -> None:
 
 def test_every_line_has_a_reason_and_a_licence() -> None:
     """Neither cell is empty."""
-    for heading in ("At run time", "For developing", "Second opinions", "Clients", "Networks", "Origins"):
+    for heading in ("At run time", "For developing", "Second opinions", "Clients", "Networks", "Origins", "Sacred"):
         for name, (reason, licence) in rows(heading).items():
             assert reason, name
             assert licence, name

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kairos.adapters.sacred import SacredRun, Unreadable, read_folder
+from kairos.adapters.sacred import SacredRun, Unreadable, read_export, read_folder
 from kairos.app.project import Project
 from kairos.pipeline.logged import Logged
 from kairos.values import Digest, Json, canonical_json
@@ -35,25 +35,37 @@ class Imported:
     """What could not be read of it."""
 
 
-def import_sacred(project: Project, folders: Iterable[Path]) -> Iterator[Imported]:
-    """Imports what a ``FileStorageObserver`` left, one run after the other; a run that is known changes nothing.
+def import_sacred(project: Project, places: Iterable[Path]) -> Iterator[Imported]:
+    """Imports what an observer of Sacred left, one run after the other; a run that is known changes nothing.
 
     A run is known by its experiment, its id there, its start and all that is kept of it: one that went on since it was
     imported is another run here.
 
     Args:
         project: Whose record.
-        folders: Of an observer, or of one run.
+        places: Folders of a ``FileStorageObserver``, or of one run of it; and files that ``mongoexport`` wrote, which
+            are read together.
 
     Raises:
         NotFound: there is no run in a folder; those before it are imported.
+        UsageError: the files tell of no run.
     """
-    for folder in folders:
-        for found in read_folder(folder):
+    project.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=project.home) as desk:
+        for found in _read(list(places), Path(desk)):
             if isinstance(found, Unreadable):
                 yield Imported(where=found.where, problems=(found.why,))
             else:
                 yield _import(project, found)
+
+
+def _read(places: Sequence[Path], desk: Path) -> Iterator[SacredRun | Unreadable]:
+    files = [place for place in places if place.is_file()]
+    for place in places:
+        if place not in files:
+            yield from read_folder(place)
+    if files:
+        yield from read_export(files, desk)
 
 
 def _import(project: Project, found: SacredRun) -> Imported:
@@ -79,7 +91,6 @@ def _import(project: Project, found: SacredRun) -> Imported:
 def _keep_files(project: Project, found: SacredRun, problems: list[str]) -> Digest | None:
     if not found.files:
         return None
-    project.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=project.home) as folder:
         for name, path in found.files.items():
             target = Path(folder, name)

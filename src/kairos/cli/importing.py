@@ -17,7 +17,7 @@ def sacred(args: Namespace) -> int:
 
     with open_project(args) as project, recorded(project):
         done = []
-        for one in import_sacred(project, args.folders):
+        for one in import_sacred(project, args.places):
             done.append(one)
             if args.json:
                 continue

@@ -90,8 +90,9 @@ def _running(commands: Commands) -> None:
 def _importing(commands: Commands) -> None:
     imports = command(commands, "import", "importing:sacred", "take over runs that another library kept")
     kinds = imports.add_subparsers(metavar="LIBRARY", required=True)
-    sacred = command(kinds, "sacred", "importing:sacred", "what a FileStorageObserver left", is_action=True)
-    sacred.add_argument("folders", metavar="FOLDER", type=Path, nargs="+", help="of the observer, or of one run")
+    sacred = command(kinds, "sacred", "importing:sacred", "what an observer of Sacred left", is_action=True)
+    places = "the folder of a FileStorageObserver or of one run, or what mongoexport wrote of each collection"
+    sacred.add_argument("places", metavar="FOLDER|FILE.json", type=Path, nargs="+", help=places)
 
 
 def _delivering(commands: Commands) -> None:
