@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from kairos.app.contributing import why_answer
 from kairos.app.controller import Controller
 from kairos.app.explaining import explain
 from kairos.app.judging import judge
@@ -166,6 +167,9 @@ def test_a_level_that_moved_is_recalibrated_and_goes_live(town: Town, capsys: py
     assert (told.origin, told.base) == ("recalibration", VersionRef("demand", 1))
     assert main(["-C", str(town.root), "models"]) == 0
     assert "recalibration of demand@1" in capsys.readouterr().out
+    why = why_answer(town.project, told.prediction)
+    assert why.base is not None
+    assert why.base + sum(one.contribution for one in why.inputs) == pytest.approx(told.arms[0].raw)
     assert main(["-C", str(town.root), "explain", told.prediction]) == 0
     assert "recalibrated demand@1: level +1" in capsys.readouterr().out
 

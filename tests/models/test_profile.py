@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kairos.errors import PackageError
 from kairos.models.profile import ColumnProfile, Profile
+from kairos.models.signature import ColumnKind
 from kairos.values import canonical_json, plain
 
 
@@ -70,3 +71,17 @@ def test_what_is_no_profile_is_a_package_error() -> None:
     """A profile of another format names what is missing."""
     with pytest.raises(PackageError, match="rows"):
         Profile.from_plain(plain({}))
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_of_two_hundred_columns_it_is_small(kind: ColumnKind) -> None:
+    """Under 200 kB, of numbers without a tie and of categories of many levels."""
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(200, 2000))
+    words = np.char.add("level_", random.integers(0, 200, (200, 2000)).astype(str)).astype(object)
+    columns = {f"feature_{i}": (kind, (numbers if kind == "number" else words)[i]) for i in range(200)}
+    shares = dict.fromkeys(columns, 1 / 3)
+    profile = Profile.fit(
+        columns, target=numbers[0], prediction=numbers[1], prediction_on="holdout", importances=shares
+    )
+    assert 80_000 < len(canonical_json(profile)) < 200_000
