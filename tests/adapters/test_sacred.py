@@ -112,8 +112,11 @@ def test_a_run_that_cannot_be_told_is_named(folder: Path) -> None:
     (folder / "3" / "run.json").write_text('{"status": "QUEUED"}')
     (folder / "4").mkdir()
     (folder / "4" / "config.json").write_text("{}")
+    (folder / "5").mkdir()
+    odd = json.loads((folder / "2" / "run.json").read_text()) | {"artifacts": 5}
+    (folder / "5" / "run.json").write_text(json.dumps(odd))
     left = {Path(one.where).name: one.why for one in read_folder(folder) if isinstance(one, Unreadable)}
-    assert set(left) == {"1", "3", "4"}
+    assert set(left) == {"1", "3", "4", "5"}
     assert "QUEUED" in left["3"]
     assert set(read(folder)) == {"2"}
     with pytest.raises(NotFound, match="no run of Sacred"):

@@ -87,11 +87,11 @@ def test_without_the_other_collections_runs_are_imported_and_what_is_missing_is_
 def test_what_cannot_be_read_is_named(files: list[Path], desk: Path, tmp_path: Path) -> None:
     """A line that is cut off, an entry of something else; files without a run are an error."""
     with files[0].open("a") as file:
-        file.write('{"made": "elsewhere"}\n{"_id": 3, "expe')
+        file.write('{"_id": 4, "start_time": "2026-01-01", "artifacts": [5]}\n{"made": "elsewhere"}\n{"_id": 3, "expe')
     found = list(read_export(files, desk))
     left = [one for one in found if isinstance(one, Unreadable)]
-    assert [one.where.rpartition(", ")[2] for one in left] == ["line 3", "line 4"]
-    assert len(found) == 4
+    assert [one.where.rpartition(", ")[2] for one in left] == ["line 4", "line 5", "run 4"]
+    assert len(found) == 5
     with pytest.raises(UsageError, match="No run of Sacred"):
         list(read_export(files[1:], desk))
     with pytest.raises(NotFound, match="cannot be read"):

@@ -48,6 +48,14 @@ def _order(folder: Path) -> tuple[int, str]:
 
 
 def _read(folder: Path) -> SacredRun | Unreadable:
+    """A run; one whose files say something else than Sacred writes is named, and no other suffers from it."""
+    try:
+        return _read_run(folder)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return Unreadable(str(folder), f"its files are not as Sacred writes them ({type(error).__name__}: {error})")
+
+
+def _read_run(folder: Path) -> SacredRun | Unreadable:
     problems: list[str] = []
     document = _json(folder, "run.json", problems, is_expected=True)
     if not isinstance(document, dict):

@@ -62,7 +62,12 @@ def read_export(files: Sequence[Path], desk: Path) -> Iterator[SacredRun | Unrea
     for number, (where, entry) in enumerate(sorted(export.runs, key=lambda run: str(run[1].get("start_time"))), 1):
         folder = desk / str(number)
         folder.mkdir()
-        _lay_out(export, entry, folder)
+        try:
+            _lay_out(export, entry, folder)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"it is not as Sacred writes it ({type(error).__name__}: {error})"
+            yield Unreadable(f"{where}, run {entry.get('_id')}", why)
+            continue
         for found in read_folder(folder):
             yield replace(found, where=f"{where}, run {entry.get('_id')}")
 
@@ -79,7 +84,10 @@ def _take(export: _Export, file: Path) -> None:
         if not isinstance(entry, dict):
             export.unreadable.append(Unreadable(where, "it is no object"))
         elif {"files_id", "n", "data"} <= entry.keys():
-            export.chunks.setdefault(str(entry["files_id"]), {})[int(entry["n"])] = _bytes(entry["data"])
+            try:
+                export.chunks.setdefault(str(entry["files_id"]), {})[int(entry["n"])] = _bytes(entry["data"])
+            except (KeyError, TypeError, ValueError) as error:
+                export.unreadable.append(Unreadable(where, f"its bytes cannot be read ({error})"))
         elif {"chunkSize", "length"} <= entry.keys():
             export.stored[str(entry["_id"])] = entry
         elif {"run_id", "name", "values"} <= entry.keys():
