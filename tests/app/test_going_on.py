@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,9 +83,10 @@ def test_a_trial_that_a_person_began_during_a_training_goes_on(world: World, mon
     world.live(260.0)
     hers = world.passed(205.0)
 
-    def train(*args: object, **kwargs: object) -> None:
+    def train(*args: object, **kwargs: object) -> SimpleNamespace:
         deploy(world.project, hers, to=CANARY, override="my trial")
         world.register(200.0, origin="finding")
+        return SimpleNamespace(data_checks=())
 
     monkeypatch.setattr("kairos.app.retraining.train", train)
     find_harm(world, VersionRef("demand", 1))

@@ -93,6 +93,7 @@ class _Lane:
         self._gpus: tuple[str, ...] = ()
         """What the worker was started with."""
         self._is_fresh = True
+        self._is_up = False
         self._thread = threading.Thread(target=self._run, name="kairos-lane", daemon=True)
         self._is_stopped = False
         self._starting = threading.Lock()
@@ -139,6 +140,9 @@ class _Lane:
         assert worker.stdout is not None
         try:
             write_message(worker.stdin, data)
+            if not self._is_up:  # what its start takes is none of the step's time
+                read_message(worker.stdout)
+                self._is_up = True
             _watch(worker, task)
             answer: Any = pickle.loads(read_message(worker.stdout))  # from our own child
         except (EOFError, OSError):
@@ -166,7 +170,7 @@ class _Lane:
                     env={**os.environ, **ONE_THREAD, **cards, "PYTHONHASHSEED": "0", "TMPDIR": self._desk},
                     process_group=0,
                 )
-                self._gpus, self._is_fresh = granted.gpus, True
+                self._gpus, self._is_fresh, self._is_up = granted.gpus, True, False
             return self._worker
 
     def _bury(self) -> None:

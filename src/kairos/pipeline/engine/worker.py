@@ -156,6 +156,7 @@ def main() -> None:
     os.dup2(2, 1)
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks, waiting), daemon=True).start()
+    write_message(outcomes, b"up")
     while True:
         outcome = _outcome(waiting.get())
         sys.stdout.flush()
