@@ -14,6 +14,7 @@ BENCHMARKS = (
     "pipeline.nothing_changed",
     "pipeline.many_steps",
     "experiments.recording",
+    "experiments.runs",
     "serving.one_row",
     "serving.five_models",
     "serving.forms",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kairos.errors import LedgerError, NotFound, UsageError
-from kairos.experiments import CodeRecord, RunRecord, StepRecord, compare, find_run, run_record, runs
+from kairos.experiments import CodeRecord, RunIndex, RunRecord, StepRecord, compare, find_run, run_record, runs
 from kairos.experiments.compare import Change
 from kairos.ledger import Entry, SqliteLedger
 from kairos.values import Digest, Json
@@ -159,23 +159,27 @@ def test_a_fact_that_is_no_run_is_named(ledger: SqliteLedger) -> None:
 
 def test_a_run_is_found_by_the_beginning_of_its_id(ledger: SqliteLedger) -> None:
     """A whole id wins over a longer one that begins so."""
+    index = RunIndex(ledger.path.with_name("runs.db"), ledger)
     for run in ("rab", "rabc", "rabd", "rx12"):
         write(ledger, run)
-    assert find_run(ledger, "rx").run == "rx12"
-    assert find_run(ledger, "rab").run == "rab"
+    assert find_run(index, "rx").run == "rx12"
+    assert find_run(index, "rab").run == "rab"
     with pytest.raises(UsageError, match=r"Several runs begin with 'ra'.*rab, rabc, rabd"):
-        find_run(ledger, "ra")
+        find_run(index, "ra")
+    index.close()
 
 
 def test_an_unknown_run_is_answered_with_the_nearest(ledger: SqliteLedger) -> None:
     """Also when there is no run at all, and when nothing was typed."""
+    index = RunIndex(ledger.path.with_name("runs.db"), ledger)
     with pytest.raises(NotFound, match=r"There is no run 'r1'.*kairos runs"):
-        find_run(ledger, "r1")
+        find_run(index, "r1")
     write(ledger, "r0123456789")
     with pytest.raises(NotFound, match="Did you mean 'r0123456789'"):
-        find_run(ledger, "r0123456798")
+        find_run(index, "r0123456798")
     with pytest.raises(NotFound, match="There is no run ''"):
-        find_run(ledger, "")
+        find_run(index, "")
+    index.close()
 
 
 def test_equal_runs_do_not_differ(ledger: SqliteLedger) -> None:

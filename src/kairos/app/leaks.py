@@ -8,8 +8,9 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source
 from kairos.errors import DataRefused, NotFound, UsageError
+from kairos.experiments.finding import find_run
 from kairos.experiments.ports import RunRecord
-from kairos.experiments.runs import find_run, runs
+from kairos.experiments.runs import runs
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.leaks import LeakFinding, find_leaks
 from kairos.pipeline.project import load_module
@@ -51,7 +52,7 @@ def look_for_leaks(project: Project, name: str | None = None, *, run: str | None
     node = Graph.from_module(load_module(pipeline_source(project), keep=False)).node(model.step)
     target = model.target or node.spec.target
     targets = model.targets or node.spec.targets or (() if target is None else (target,))
-    known = runs(project.ledger) if run is None else [find_run(project.ledger, run)]
+    known = runs(project.ledger) if run is None else [find_run(project.run_index, run)]
     made = [
         one for one in known if model.holdout in one.outputs and all(n in one.outputs for n in node.inputs.values())
     ]

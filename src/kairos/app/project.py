@@ -18,6 +18,7 @@ from kairos.values import Json
 if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
     from kairos.app.settings import Settings
     from kairos.delivery.state import DeliveryState
+    from kairos.experiments.index import RunIndex
     from kairos.pipeline.cache import StepCache
     from kairos.pipeline.engine.local import LocalEngine
     from kairos.store.blobs import Store
@@ -91,6 +92,15 @@ class Project:
         from kairos.store.dvc_config import find_dvc
 
         return find_dvc(self.root)
+
+    @cached_property
+    def run_index(self) -> RunIndex:
+        """What finds runs in the ledger without reading all of them."""
+        from kairos.experiments.index import RunIndex
+
+        index = RunIndex(self.home / "runs.db", self.ledger)
+        self._closers.append(index.close)
+        return index
 
     @cached_property
     def store(self) -> Store:

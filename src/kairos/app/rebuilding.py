@@ -14,7 +14,8 @@ from kairos.app.finishing import finisher
 from kairos.app.project import Project
 from kairos.app.using import uses_store
 from kairos.errors import NotFound, PipelineError
-from kairos.experiments.runs import RUN_KINDS, find_run
+from kairos.experiments.finding import find_run
+from kairos.experiments.runs import RUN_KINDS
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import Known, StepCache
 from kairos.pipeline.engine.local import LocalEngine
@@ -79,7 +80,7 @@ def run_of(project: Project, name: str) -> str:
     if "@" in name:
         ref = VersionRef.parse(name)
         return project.state().model(ref.model).version(ref.number).run
-    return find_run(project.ledger, name).run
+    return find_run(project.run_index, name).run
 
 
 @uses_store

@@ -13,8 +13,9 @@ from types import TracebackType
 
 from kairos.app.project import Project
 from kairos.errors import AdapterMissing
+from kairos.experiments.finding import find_run
 from kairos.experiments.ports import Recorder, VersionRecord
-from kairos.experiments.runs import RUN_KINDS, find_run, run_record
+from kairos.experiments.runs import RUN_KINDS, run_record
 from kairos.ledger import Entry
 from kairos.store.files import write_atomically
 from kairos.values import Digest, VersionRef
@@ -132,7 +133,7 @@ class Record:
         folder = self._project.home / "packages" / str(ref)
         if not folder.exists():
             self._project.store.checkout(package, folder)
-        run = find_run(self._project.ledger, entry.body["run"])
+        run = find_run(self._project.run_index, entry.body["run"])
         return VersionRecord(
             model=ref.model,
             number=ref.number,

@@ -9,7 +9,8 @@ from typing import Any
 
 from kairos.app.project import Project
 from kairos.errors import NotFound
-from kairos.experiments.runs import RUN_KINDS, find_run, run_end, run_record, run_status
+from kairos.experiments.finding import find_run
+from kairos.experiments.runs import RUN_KINDS, run_end, run_record, run_status
 from kairos.pipeline.progress import Told, read_progress
 from kairos.pipeline.typed import untyped
 from kairos.values import Json, VersionRef, parse_moment, unplain
@@ -74,7 +75,7 @@ def show_run(project: Project, name: str) -> ShownRun:
         ref = VersionRef.parse(name)
         name = project.state().model(ref.model).version(ref.number).run
     try:
-        run = find_run(project.ledger, name).run
+        run = find_run(project.run_index, name).run
     except NotFound:
         started = [
             one for one in told.values() if name and one.name.startswith(name) and one.state in ("running", "dead")

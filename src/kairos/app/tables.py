@@ -9,8 +9,9 @@ from pathlib import Path
 from kairos.app.pointed import Pointed, pointed_at, pointed_now
 from kairos.app.project import Project
 from kairos.errors import BlobDamaged, NotFound, UsageError, did_you_mean
+from kairos.experiments.finding import find_run
 from kairos.experiments.ports import RunRecord
-from kairos.experiments.runs import RUN_KINDS, find_run, runs
+from kairos.experiments.runs import RUN_KINDS, runs
 from kairos.pipeline.diff.files import Format, TableFiles, format_of
 from kairos.store import Store
 from kairos.store.pointer_files import read_pointer
@@ -146,7 +147,7 @@ def _of_run(project: Project, name: str, ref: str, what: str) -> TableFiles | No
         if "@" in ref:
             version = VersionRef.parse(ref)
             run = project.state().model(version.model).version(version.number).run
-        found = find_run(project.ledger, run)
+        found = find_run(project.run_index, run)
     except (NotFound, UsageError):
         return None
     if name not in found.outputs:

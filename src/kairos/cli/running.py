@@ -1,29 +1,23 @@
-"""``run``, ``runs``, ``diff``."""
+"""``run``."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import Namespace
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project, recorded
-from kairos.cli.output import fail, moment, say, show_json, table
+from kairos.cli.output import fail, say, show_json
 from kairos.cli.run_screen import RunScreen, plan_lines
 from kairos.errors import StepFailed, UsageError
-from kairos.values import Json, VersionRef, Window, plain
+from kairos.values import Json, Window
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from kairos.app.project import Project
     from kairos.app.training import Trained
-    from kairos.experiments.ports import RunRecord
-    from kairos.pipeline.progress import Told
     from kairos.pipeline.result import RunResult, StepEvent
 
-__all__ = ["diff", "run", "runs"]
+__all__ = ["run"]
 
 
 def run(args: Namespace) -> int:
@@ -84,86 +78,6 @@ def _tell(trained: Trained, *, as_json: bool) -> None:
         say(f"{ref} came out the same, to the byte; nothing new is registered.")
 
 
-def runs(args: Namespace) -> int:
-    """Lists runs, the latest first: above all those that run now, and in their place those whose process was killed."""
-    from kairos.experiments.runs import runs as read
-    from kairos.pipeline.progress import read_unended
-
-    with open_project(args) as project:
-        recorded = read(project.ledger)
-        known = {one.run for one in recorded}
-        told = [_Listed.of_file(one) for one in read_unended(project.home / "runs") if one.name not in known]
-        over = [one for one in told if one.status == "dead"] + [_Listed.of_fact(one) for one in recorded]
-    over.sort(key=lambda one: one.at, reverse=True)
-    listed = [one for one in reversed(told) if one.status == "running"] + over[: args.count]
-    if args.json:
-        show_json([one.plain for one in listed])
-    elif not listed:
-        say("No run is recorded yet. Type: kairos run")
-    else:
-        table(("run", "status", "at", "window", "by", "metrics"), [one.row for one in listed])
-    return 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """A run as it is listed, whether the ledger or its own file tells of it."""
-
-    status: str
-    at: datetime
-    plain: Json
-    row: tuple[str, ...]
-
-    @classmethod
-    def of_file(cls, one: Told) -> _Listed:
-        row = (one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one))
-        return cls(one.state, one.beat_at, {"run": one.name, "status": one.state, **plain(one)}, row)
-
-    @classmethod
-    def of_fact(cls, one: RunRecord) -> _Listed:
-        row = (one.run, one.status, moment(one.ended_at), one.window, one.actor, _metrics(one))
-        return cls(one.status, one.ended_at, plain(one), row)
-
-
-def _at(told: Told) -> str:
-    if told.has_result:
-        return "before it was recorded"
-    if told.at:
-        return f"at {', '.join(told.at)}"
-    return "between two steps" if told.steps else "before its first step"
-
-
-def diff(args: Namespace) -> int:
-    """Says what differs between two runs."""
-    from kairos.experiments.compare import compare
-
-    with open_project(args) as project:
-        first, second = (_find(project, name) for name in (args.first, args.second))
-        difference = compare(first, second)
-        if args.json:
-            show_json(difference)
-            return 0
-        changes = [(part, change) for part in _PARTS for change in getattr(difference, part)]
-        if not changes:
-            say(f"{first.run} and {second.run} do not differ in params, data, code or metrics.")
-            return 0
-        rows = [(part, c.name, _short(c.before), _short(c.after)) for part, c in changes]
-        table(("", "name", first.run, second.run), rows)
-    return 0
-
-
-_PARTS = ("params", "inputs", "code", "metrics")
-
-
-def _find(project: Project, name: str) -> RunRecord:
-    from kairos.experiments.runs import find_run
-
-    if "@" in name:
-        ref = VersionRef.parse(name)
-        name = project.state().model(ref.model).version(ref.number).run
-    return find_run(project.ledger, name)
-
-
 def _params(given: list[str]) -> dict[str, dict[str, Json]]:
     """``STEP.PARAM=VALUE``; a value that is JSON is read as such, anything else is text."""
     params: dict[str, dict[str, Json]] = {}
@@ -204,12 +118,3 @@ def _report_json(result: RunResult) -> None:
     if result.failure is not None:
         failures = (result.failure, *result.also_failed)
         fail(StepFailed(" ".join(failure.message for failure in failures)), as_json=True)
-
-
-def _metrics(record: RunRecord) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in record.metrics.items() if not name.endswith(".baseline"))
-
-
-def _short(value: object) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from kairos.experiments.compare import Change, RunDifference, compare
+from kairos.experiments.filter import parse_where
+from kairos.experiments.finding import find_run
+from kairos.experiments.index import RunIndex
+from kairos.experiments.listing import ListedRun, list_runs
 from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, StepRecord, VersionRecord
-from kairos.experiments.runs import find_run, run_record, runs
+from kairos.experiments.runs import run_record, runs
 
 __all__ = [
     "Change",
     "CodeRecord",
+    "ListedRun",
     "Recorder",
     "RunDifference",
+    "RunIndex",
     "RunRecord",
     "StepRecord",
     "VersionRecord",
     "compare",
     "find_run",
+    "list_runs",
+    "parse_where",
     "run_record",
     "runs",
 ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from kairos.errors import LedgerError, NotFound, UsageError, did_you_mean
+from kairos.errors import LedgerError
 from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, StepRecord
 from kairos.ledger import Entry, Ledger
 from kairos.pipeline.logged import told_apart
 from kairos.pipeline.typed import untyped
 from kairos.values import Digest, Json, parse_moment, unplain
 
-__all__ = ["RUN_KINDS", "find_run", "run_end", "run_record", "run_status", "runs"]
+__all__ = ["RUN_KINDS", "run_called", "run_end", "run_record", "run_status", "runs"]
 
 RUN_KINDS = ("run.finished", "run.failed", "run.imported")
 """The facts that tell of a run."""
@@ -24,26 +24,10 @@ def runs(ledger: Ledger) -> list[RunRecord]:
     return list(told.values())
 
 
-def find_run(ledger: Ledger, name: str) -> RunRecord:
-    """The run with this id, or the only one whose id begins so.
-
-    Raises:
-        NotFound: no run is called so; the nearest id is suggested.
-        UsageError: several ids begin so.
-    """
-    known = {record.run: record for record in runs(ledger)}
-    if name in known:
-        return known[name]
-    found = [run for run in known if run.startswith(name)] if name else []
-    if not found:
-        raise NotFound(
-            f"There is no run {name!r}.",
-            accepted=", ".join(list(known)[-5:]) or None,
-            hint=did_you_mean(name, known) or "Type: kairos runs",
-        )
-    if len(found) > 1:
-        raise UsageError(f"Several runs begin with {name!r}.", accepted=", ".join(found), hint="Type one more digit.")
-    return known[found[0]]
+def run_called(ledger: Ledger, run: str) -> RunRecord | None:
+    """The run with exactly this id, as it was told last; ``None`` if there is none."""
+    told = list(ledger.read(kinds=RUN_KINDS, subject=run))
+    return run_record(told[-1]) if told else None
 
 
 def run_status(entry: Entry) -> RunStatus:

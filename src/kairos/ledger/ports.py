@@ -100,8 +100,9 @@ class Ledger(Protocol):
         until: datetime | None = None,
         kinds: Collection[str] | None = None,
         subject: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Entry]:
-        """Yields, in order, entries after ``after``, of these kinds, about the subject.
+        """Yields, in order, entries after ``after``, of these kinds, about the subject; the first ``limit`` of them.
 
         With ``until``: those up to the last entry that is not later than it. That is always a prefix, also where the
         clocks of two writers differ.

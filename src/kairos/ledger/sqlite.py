@@ -154,6 +154,7 @@ class SqliteLedger:
         until: datetime | None = None,
         kinds: Collection[str] | None = None,
         subject: str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Entry]:
         """Yields entries in order; those that are written meanwhile are not seen."""
         where: list[str] = ["seq > ?"]
@@ -167,7 +168,8 @@ class SqliteLedger:
         if until is not None:
             where.append("seq <= ?")
             bound.append(self._last_until(until))
-        query = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq"
+        query = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"
+        bound.append(-1 if limit is None else limit)
         for row in self._connection().execute(query, bound).fetchall():
             yield _entry(row)
 

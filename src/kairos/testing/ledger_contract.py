@@ -81,6 +81,8 @@ class LedgerContract:
         assert [entry.seq for entry in ledger.read(kinds={"a", "c"})] == [2]
         assert [entry.seq for entry in ledger.read(kinds=())] == []
         assert [entry.seq for entry in ledger.read(subject="demand@3")] == [3]
+        assert [entry.seq for entry in ledger.read(after=1, limit=1)] == [2]
+        assert [entry.seq for entry in ledger.read(kinds=["b"], limit=5)] == [1, 3]
 
     def test_a_decision_on_old_facts_is_refused(self, open_ledger: Callable[[], Ledger]) -> None:
         """Of two writers that expect the same head, the second writes nothing."""

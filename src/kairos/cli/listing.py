@@ -1,0 +1,125 @@
+"""``runs``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from kairos.cli.opening import open_project
+from kairos.cli.output import moment, say, show_json, table
+from kairos.values import plain
+
+if TYPE_CHECKING:
+    from kairos.app.project import Project
+    from kairos.experiments.listing import ListedRun
+    from kairos.pipeline.progress import Told
+
+__all__ = ["runs"]
+
+_HEAD = ("run", "status", "at", "window", "by", "metrics")
+
+
+def runs(args: Namespace) -> int:
+    """Lists runs, the latest first: above all those that run now, and in their place those whose process was killed.
+
+    With ``--where`` or ``--sort`` only those that the ledger tells of: the others have neither params nor metrics.
+    """
+    from kairos.experiments.filter import parse_where
+    from kairos.experiments.listing import list_runs
+    from kairos.experiments.runs import run_called
+    from kairos.pipeline.progress import read_unended
+
+    columns = [name.strip() for given in args.columns for name in given.split(",") if name.strip()]
+    if args.sort and not columns and not args.json:
+        columns = [*_HEAD[:-1], args.sort] if args.sort not in _HEAD[:-1] else []
+    with open_project(args) as project:
+        where = parse_where(args.where) if args.where else None
+        told = [] if args.where or args.sort or columns else read_unended(project.home / "runs")
+        told = [one for one in told if run_called(project.ledger, one.name) is None]  # recorded, and killed then
+        found = list_runs(
+            project.run_index,
+            where=where,
+            sort=args.sort,
+            descending=args.desc,
+            count=args.count,
+            columns=[name for name in columns if name not in ("at", "metrics")],
+        )
+        _tell_slow(project)
+        if args.json:
+            show_json(
+                [_plain_columns(one, columns) for one in found] if columns else _plain(project, found, told, args)
+            )
+            return 0
+    if columns:
+        table(columns, [[_cell(one, name) for name in columns] for one in found])
+    elif found or told:
+        table(_HEAD, [row for _, row in _merged([(one, _row(one)) for one in found], _unended(told), args)])
+    if not found and not told:
+        say("No run is so." if args.where else "No run is recorded yet. Type: kairos run")
+    return 0
+
+
+def _tell_slow(project: Project) -> None:
+    if project.run_index.took is not None:
+        count, took_s = project.run_index.took
+        print(f"note: {count:,} runs were indexed, once, in {took_s:.1f} s", file=sys.stderr)
+
+
+def _merged(found: list[tuple[ListedRun, Any]], told: list[tuple[Told, Any]], args: Namespace) -> list[tuple[Any, Any]]:
+    """Runs of the ledger with those that it does not know: running ones first, the dead in their place."""
+    running = [pair for pair in reversed(told) if pair[0].state == "running"]
+    over: list[tuple[datetime, tuple[Any, Any]]] = [(one.ended_at, (one, row)) for one, row in found]
+    over += [(one.beat_at, (one, row)) for one, row in told if one.state == "dead"]
+    if len(over) > len(found):  # those of the ledger are in order already
+        over.sort(key=lambda pair: pair[0], reverse=not args.desc)
+    return [*running, *(pair for _, pair in over[: args.count])]
+
+
+def _unended(told: Iterable[Told]) -> list[tuple[Told, tuple[str, ...]]]:
+    return [(one, (one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one))) for one in told]
+
+
+def _at(told: Told) -> str:
+    if told.has_result:
+        return "before it was recorded"
+    if told.at:
+        return f"at {', '.join(told.at)}"
+    return "between two steps" if told.steps else "before its first step"
+
+
+def _row(one: ListedRun) -> tuple[str, ...]:
+    return (one.run, one.status, moment(one.ended_at), one.window, one.actor, _metrics(one.metrics))
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(".baseline"))
+
+
+def _cell(one: ListedRun, name: str) -> str:
+    if name == "at":
+        return moment(one.ended_at)
+    if name == "metrics":
+        return _metrics(one.metrics)
+    if name not in one.columns:
+        return ""
+    value = one.columns[name]
+    if isinstance(value, datetime):
+        return moment(value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _plain_columns(one: ListedRun, columns: Iterable[str]) -> dict[str, Any]:
+    extra = {"at": one.ended_at, "metrics": dict(one.metrics)}
+    return {name: plain(one.columns.get(name, extra.get(name))) for name in columns}
+
+
+def _plain(project: Project, found: list[ListedRun], told: list[Told], args: Namespace) -> list[Any]:
+    """All that is recorded of each, from its fact."""
+    from kairos.experiments.runs import run_called
+
+    full = [(one, plain(run_called(project.ledger, one.run))) for one in found]
+    unended = [(one, {"run": one.name, "status": one.state, **plain(one)}) for one in told]
+    return [shown for _, shown in _merged(full, unended, args)]
