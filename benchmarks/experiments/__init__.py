@@ -1,1 +1,1 @@
-"""The experiment record: what keeping and finding runs costs."""
+"""The experiment record."""

@@ -28,7 +28,9 @@ MARCH = datetime(2012, 3, 3, 12, tzinfo=UTC)
 def fact(
     run: str, *, kind: str = "run.finished", params: Json = None, metrics: Json = None, commit: str = "c1"
 ) -> Fact:
-    steps: list[Json] = [{"step": "split", "params": params or {}, "inputs": {}, "outputs": [], "code": "d"}]
+    steps: list[Json] = [
+        {"status": "ran", "step": "split", "params": params or {}, "inputs": {}, "outputs": [], "code": "d"}
+    ]
     body = {
         "started_at": MARCH.isoformat(),
         "window": "2011-01-01..2011-06-30",

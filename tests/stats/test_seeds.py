@@ -41,9 +41,7 @@ def test_seeds_that_change_nothing_leave_an_exact_difference() -> None:
     assert found.lower == found.difference == found.upper == -0.5
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [({0: 1.0}, {0: 1.0, 1: 2.0}), ({0: 1.0, 1: math.nan}, {0: 1.0, 1: 2.0})]
-)
+@pytest.mark.parametrize(("before", "after"), [({0: 1.0}, {0: 1.0, 1: 2.0}), ({0: 1.0, 1: math.nan}, {0: 1.0, 1: 2.0})])
 def test_too_little_is_refused(before: dict[int, float], after: dict[int, float]) -> None:
     """One seed, or a metric that is no number."""
     with pytest.raises(UsageError):

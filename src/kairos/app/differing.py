@@ -35,7 +35,7 @@ class Side:
         """What it made of a model; ``None``: nothing."""
         if self.version is not None and self.version[0] == model.name:
             return self.version[1]
-        found = self.body["models"].get(model.step)
+        found = (self.body.get("models") or {}).get(model.step)
         return None if found is None else Digest(found)
 
     def holdout(self, model: ModelSettings) -> Digest | None:
@@ -115,7 +115,7 @@ def differ(project: Project, first: str, second: str, *, on: Literal["first", "s
     before, after = _side(project, first), _side(project, second)
     judged: list[Judged] = []
     not_judged: list[NotJudged] = []
-    if before.body["models"] and after.body["models"]:
+    if before.body.get("models") and after.body.get("models"):
         for model in project.settings.models.values():
             for found in _of_model(project, model, before, after, on):
                 judged.append(found) if isinstance(found, Judged) else not_judged.append(found)

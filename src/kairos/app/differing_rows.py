@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -17,10 +17,12 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused
 from kairos.gates.compare import Comparer
+from kairos.gates.policy import GatePolicy
+from kairos.gates.rows import GateRows
 from kairos.models.package import Package
-from kairos.values import Digest
+from kairos.stats.bootstrap import Statistic
 
-__all__ = ["judge_on_rows"]
+__all__ = ["judge_answers", "judge_on_rows"]
 
 
 def judge_on_rows(
@@ -42,31 +44,49 @@ def judge_on_rows(
     packages = [open_stored(project.store, each, allow_pickle=model.allow_pickle) for each in (digests[0], digests[1])]
     host, guest = (after, before) if on == "second" else (before, after)
     rows, total = _rows(project, model, host, guest, packages)
-    alpha = model.gate.alpha
-    policy = replace(model.gate, alpha=alpha / 2, slices=(), protected=(), groups=())
+    policy = replace(model.gate, slices=(), protected=(), groups=())
     digest = host.holdout(model)
     assert digest is not None
     gated = gate_rows(rows, model, policy, challenger=packages[1], champion=packages[0], digest=digest)
-    assert gated.champion is not None
-    judge = Comparer(rows=gated, policy=policy, functions=load_metrics(project.root, policy.own))
     which = f"{len(rows)} of {total} rows" if len(rows) < total else f"{total} rows"
+    functions = load_metrics(project.root, policy.own)
+    yield from judge_answers(
+        model.name, gated, policy, functions, on=f"{which} of {model.holdout} of {host.record.run}"
+    )
+
+
+def judge_answers(
+    model: str, rows: GateRows, policy: GatePolicy, functions: Mapping[str, Statistic], *, on: str
+) -> Iterator[Judged]:
+    """Compares what two packages said of the same rows, by each metric of the gate.
+
+    Args:
+        model: Its name.
+        rows: The champion's answers are those of what was before.
+        policy: Its ``alpha`` is shared by both sides of the interval.
+        functions: The project's own metrics.
+        on: Which rows, in words.
+    """
+    both = replace(policy, alpha=policy.alpha / 2)
+    judge = Comparer(rows=rows, policy=both, functions=functions)
+    assert rows.champion is not None
     for rule in policy.rules:
         metric = policy.known(rule.metric)
-        found = judge(metric, gated.champion, gated.challenger)
+        found = judge(metric, rows.champion, rows.challenger)
         is_lower = metric.better == "lower"
         low, high = (-found.upper, -found.lower) if is_lower else (found.lower, found.upper)
         yield Judged(
-            metric=f"{model.name}.{metric.name}",
+            metric=f"{model}.{metric.name}",
             over="rows",
             before=found.champion,
             after=found.challenger,
             difference=-found.difference if is_lower else found.difference,
             lower=low,
             upper=high,
-            level=1 - alpha,
+            level=1 - policy.alpha,
             better=metric.better,
             n=found.n,
-            on=f"{which} of {model.holdout} of {host.record.run}",
+            on=on,
             method=f"{found.method}, {found.dependence}",
         )
 
