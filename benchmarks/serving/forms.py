@@ -45,6 +45,7 @@ class Request:
     workdir: Path
     step: str = "demand"
     target: str | None = "users"
+    targets: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     params: dict[str, Json] = field(default_factory=dict)
     seed: int | None = 0
