@@ -244,3 +244,14 @@ Store(Path("cache")).put_folder(Path("data"), remembers=True)
     store = Store(tmp_path / "cache")
     assert store.verify() == []
     assert store.verify([store.put_folder(tmp_path / "data", remembers=True)]) == []
+
+
+def test_a_large_file_that_has_no_place_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
+    """The place is opened before anything is read."""
+    (tmp_path / "large").write_bytes(b"x" * 3_000_000)
+    handle = os.open(tmp_path / "large", os.O_RDONLY)
+    try:
+        with pytest.raises(FileNotFoundError):
+            intake._take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
+    finally:
+        os.close(handle)

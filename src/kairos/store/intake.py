@@ -338,9 +338,9 @@ def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
     """Names a large file while it is being written by another thread."""
     pieces: Queue[bytes | None] = Queue(4)
     failed: list[OSError] = []
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
 
     def write() -> None:
-        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         try:
             while (piece := pieces.get()) is not None:
                 if not failed:
