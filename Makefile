@@ -21,7 +21,7 @@ help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 300 MB, .venv-torch, 1.7 GB, .venv-origins, 1.3 GB, .venv-tracking, 20 MB, and .venv-sacred, 1 GB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 830 MB with a server of Azure, .venv-torch, 1.7 GB, .venv-origins, 1.3 GB, .venv-tracking, 20 MB, and .venv-sacred, 1 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 
@@ -70,9 +70,12 @@ $(CLIENTS)/.done: requirements/clients.lock | $(BIN)/uv
 clients: $(CLIENTS)/.done
 
 # Engines of remotes, and servers to try them with; apart from ours, as these servers need older versions of the same.
-$(REMOTES)/.done: requirements/remotes.lock | $(BIN)/uv
+$(REMOTES)/.done: requirements/remotes.lock requirements/azurite/package-lock.json | $(BIN)/uv
 	test -x $(REMOTES)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(REMOTES)
 	$(BIN)/uv pip sync --quiet --python $(REMOTES)/bin/python --require-hashes requirements/remotes.lock
+	mkdir -p $(REMOTES)/azurite
+	cp requirements/azurite/package.json requirements/azurite/package-lock.json $(REMOTES)/azurite
+	if command -v npm >/dev/null; then npm ci --prefix $(REMOTES)/azurite --ignore-scripts --no-audit --no-fund --silent; else echo "no npm, so no server of Azure"; fi
 	$(BIN)/uv pip install --quiet --python $(REMOTES)/bin/python --no-deps -e .
 	touch $@
 

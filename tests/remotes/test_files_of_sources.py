@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import boto3
+import fsspec
 import polars as pl
 import pytest
 
 from kairos.errors import AdapterError
 from kairos.pipeline.origins.declared import Files
 from kairos.pipeline.origins.rows import Rows
+from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.ports import Reader
 from kairos.values import Window
+from tests.remotes.clouds import AZURE_KEY, azure, gcs
 from tests.remotes.servers import s3, sftp
 
 DAY = Window.parse("2011-01-03..2011-01-03")
+WRONG = "d3JvbmcgYW5kIG9mIG5vIHVzZQ=="
 NEXT = Window.parse("2011-01-04..2011-01-04")
 
 
@@ -81,3 +89,42 @@ def test_files_behind_sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         after = texts(origin, tmp_path)
         assert (before[0] == after[0], before[1] == after[1]) == (False, True)
         assert table(origin.reader(tmp_path)) == [77]
+
+
+@pytest.mark.parametrize("kind", ["gs", "azure"])
+def test_files_on_gcs_and_azure(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A correction is noticed by what the place tells of the content; a wrong key is in no message."""
+    with ExitStack() as stack:
+        if kind == "gs":
+            options = {"endpoint_url": stack.enter_context(gcs("bikes")), "token": "anon"}
+            at = "gs://bikes/rentals"
+        else:
+            monkeypatch.setenv("KAIROS_TEST_AZURE", stack.enter_context(azure("bikes", tmp_path)))
+            options = {"connection_string": "$KAIROS_TEST_AZURE"}
+            at = "az://bikes/rentals"
+        system = open_system(kind, options)
+        for name, users in (("a", 1), ("b", 2)):
+            system.pipe_file(f"bikes/rentals/2011-01-03/{name}.csv", csv(users))
+        origin = Files(f"{at}/{{date}}/*.csv", options=options, tries=2)
+        before = texts(origin, tmp_path)
+        assert table(origin.reader(tmp_path)) == [1, 2]
+        system.pipe_file("bikes/rentals/2011-01-03/b.csv", csv(7))
+        after = texts(origin, tmp_path)
+        assert table(origin.reader(tmp_path)) == [1, 7]
+        assert (before[0] == after[0], before[1] == after[1]) == (False, True)
+        named = Files(f"{at}/{{date}}/a.csv", options=options)
+        assert table(named.reader(tmp_path)) == [1]
+        assert named.reader(tmp_path).marks([NEXT]) != named.reader(tmp_path).marks([DAY])
+        if kind == "azure":
+            monkeypatch.setenv("KAIROS_TEST_WRONG", os.environ["KAIROS_TEST_AZURE"].replace(AZURE_KEY, WRONG))
+            wrong = Files(f"{at}/{{date}}/a.csv", options={"connection_string": "$KAIROS_TEST_WRONG"}, tries=1)
+            with pytest.raises(AdapterError) as refused:
+                table(wrong.reader(tmp_path))
+            assert WRONG not in str(without_secrets_in(refused.value))
+
+
+def open_system(kind: str, options: dict[str, str]) -> Any:
+    """What puts files there."""
+    if kind == "gs":
+        return import_module("gcsfs.core").GCSFileSystem(skip_instance_cache=True, **options)
+    return fsspec.filesystem("abfs", skip_instance_cache=True, connection_string=os.environ["KAIROS_TEST_AZURE"])

@@ -246,8 +246,9 @@ _ENGINES: Mapping[str, _Engine] = {
         module="s3fs", made_by="S3FileSystem", extra="s3", options=_s3, root=_bucket,
         environment="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     ),
+    # Not gcsfs's own default, which asks Google over gRPC what kind of bucket it is, wherever the bucket is.
     "gs": _Engine(
-        module="gcsfs", made_by="GCSFileSystem", extra="gcs", options=_gs, root=_bucket,
+        module="gcsfs.core", made_by="GCSFileSystem", extra="gcs", options=_gs, root=_bucket,
         environment="GOOGLE_APPLICATION_CREDENTIALS",
     ),
     "azure": _Engine(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _SUMS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "generation", 
 """What places tell of a file's content; the first that is there counts."""
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "modified")
 
+_GOOGLE = frozenset({"gs", "gcs"})
+_AZURE = frozenset({"abfs", "abfss", "az"})
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"} | {
     "ssh": "ssh",
     "sftp": "ssh",
@@ -40,7 +43,9 @@ def open_reader(origin: Files, root: Path) -> FileReader:
     place = filled(origin.place)
     protocol = str(split_protocol(place)[0])
     try:
-        kind = fsspec.get_filesystem_class(protocol)
+        kind = (
+            import_module("gcsfs.core").GCSFileSystem if protocol in _GOOGLE else fsspec.get_filesystem_class(protocol)
+        )
     except ImportError as error:
         raise AdapterMissing(
             f"A source reads files by {protocol}://, and what fsspec needs for it is not installed.",
@@ -119,6 +124,10 @@ def _limits(protocol: str, origin: Files) -> dict[str, Any]:
         }
     if protocol in ("ssh", "sftp"):  # sshfs would ask for no host's key; () is ~/.ssh/known_hosts
         return {"known_hosts": (), "connect_timeout": timeout_s, "login_timeout": timeout_s}
+    if protocol in _GOOGLE:
+        return {"use_listings_cache": False, "timeout": timeout_s}
+    if protocol in _AZURE:
+        return {"use_listings_cache": False, "connection_timeout": timeout_s, "read_timeout": timeout_s}
     return {}
 
 

@@ -29,6 +29,8 @@ _SECRET = re.compile(
     r"|^auth$|oauth|authori[sz]ation|credential|cookie",
     re.IGNORECASE,
 )
+_WAYS = ("anon", "cloud", "google_default", "cache")
+"""What gcsfs calls ways to find a token, where others have one."""
 _HIDDEN = "***"
 _SHORTEST = 8
 _seen: set[str] = set()
@@ -52,7 +54,7 @@ def check_place(what: str, place: str) -> None:
 def check_values(what: str, values: Mapping[str, Any]) -> None:
     """Refuses headers and params that are called as secrets are, and are written out."""
     for name, value in values.items():
-        if _SECRET.search(name) and not _NAME.search(str(value)):
+        if _SECRET.search(name) and value not in _WAYS and not _NAME.search(str(value)):
             raise GraphError(
                 f"{what} has the value of {name!r} in its code.",
                 accepted="the name of a variable of the environment, as in 'Bearer $TOKEN'",
