@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stalling]:
     monkeypatch.setattr(patiences, "_FIRST_WAIT_S", 0.0)
     with stalling() as made:
         yield made
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # the file that fsspec was sending when it was given up, which it leaves to the collector
 
 
 def remote(server: Stalling, **options: str) -> Remote:

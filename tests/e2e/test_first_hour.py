@@ -289,11 +289,12 @@ def test_report_is_one_page_that_loads_nothing(hour: Hour, tmp_path: Path) -> No
 
 
 def test_up_stops_cleanly_on_ctrl_c(deployed: Deployed) -> None:
-    """Exit code 0, nothing on stderr, and the ledger is whole."""
+    """Exit code 0, no trouble on stderr (what the loop's first look saw may be there), and the ledger is whole."""
     with serving(deployed.project, "up") as server:
         assert server.get("/health/live").status_code == 200
         stopped = server.stop(signal.SIGINT)
-    assert (stopped.code, stopped.err) == (0, "")
+    assert stopped.code == 0
+    assert [line for line in stopped.err.splitlines() if not re.match(r"\S+ \S+Z INFO +demand ", line)] == []
     assert kairos(deployed.project, "ledger", "verify", "--json").json["broken_seq"] is None
 
 

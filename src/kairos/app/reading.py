@@ -6,7 +6,6 @@ docs/design/0007.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,8 +39,6 @@ __all__ = ["READING", "learning", "read", "readings_of", "with_readings"]
 
 READING = "reading.taken"
 
-_log = logging.getLogger("kairos.loop")
-
 _LONGEST = 4
 """Blocks that one reading is about, at most: several, where one has too few rows or the loop did not run."""
 
@@ -72,8 +69,7 @@ def read(project: Project, model: ModelSettings, state: ModelState) -> Entry | N
             return None
         taken = _take(project, model, node, block, champion, package, told)
     except KairosError as error:
-        _log.info("No reading of %s could be taken for %s: %s", model.name, block, error)
-        taken = {"window": str(block), "failure": error.what}
+        taken = {"window": str(block), "failure": str(error)}
     if taken is None:
         return None
     return project.tell(READING, subject=model.name, body={**taken, "version": champion.ref.number})
@@ -199,7 +195,7 @@ def _measured(
         result = run_steps(project, window, [model.step, model.holdout], finish_model=measure)
         if result.failure is not None:
             if candidate == TrainingWindow():
-                raise KairosError("A fresh model could not be measured.", given=result.failure.message)
+                raise KairosError(f"A fresh model could not be measured. {result.failure.message}")
             continue  # too few rows, or an estimator that takes no weights
         files = project.store.listing(result.models[model.step])
         yield candidate.name, read_losses(project.store.get_bytes(files[LOSSES]))
