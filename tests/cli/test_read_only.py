@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,13 +14,9 @@ from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
 from tests.e2e.commands import COMMAND
 from tests.monitor.logs import prediction
+from tests.unprivileged import NO_PRIVILEGE, needs_permissions
 
-NO_PRIVILEGE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
-"""Before a command of the superuser, whom no permission stops otherwise."""
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="the superuser may write everywhere, without setpriv"
-)
+pytestmark = needs_permissions
 
 
 @pytest.fixture

@@ -25,11 +25,12 @@ _HEAD = ("run", "status", "at", "window", "by", "metrics")
 def runs(args: Namespace) -> int:
     """Lists runs, the latest first: above all those that run now, and in their place those whose process was killed.
 
-    With ``--where`` or ``--sort`` only those that the ledger tells of: the others have neither params nor metrics.
+    With ``--sort`` these two come last, as a run that lacks what is sorted by does.
     """
     from kairos.experiments.filter import parse_where
     from kairos.experiments.listing import list_runs
     from kairos.experiments.runs import run_called
+    from kairos.experiments.unended import unended_is_so
     from kairos.pipeline.progress import read_unended
 
     columns = [name.strip() for given in args.columns for name in given.split(",") if name.strip()]
@@ -37,7 +38,7 @@ def runs(args: Namespace) -> int:
         columns = [*_HEAD[:-1], args.sort] if args.sort not in _HEAD[:-1] else []
     with open_project(args) as project:
         where = parse_where(args.where) if args.where else None
-        told = [] if args.where or args.sort or columns else read_unended(project.home / "runs")
+        told = read_unended(project.home / "runs")
         told = [one for one in told if run_called(project.ledger, one.name) is None]  # recorded, and killed then
         found = list_runs(
             project.run_index,
@@ -47,14 +48,16 @@ def runs(args: Namespace) -> int:
             count=args.count,
             columns=[name for name in columns if name not in ("at", "metrics")],
         )
+        listed = {one.run for one in found}  # some may have been recorded meanwhile
+        told = [one for one in told if one.name not in listed and (where is None or unended_is_so(where, one))]
         _tell_slow(project)
         if args.json:
-            show_json(
-                [_plain_columns(one, columns) for one in found] if columns else _plain(project, found, told, args)
-            )
+            show_json(_plain_columns(found, told, columns, args) if columns else _plain(project, found, told, args))
             return 0
     if columns:
-        table(columns, [[_cell(one, name) for name in columns] for one in found])
+        cells = [(one, [_cell(one, name) for name in columns]) for one in found]
+        unended = [(one, [_unended_cell(one, name) for name in columns]) for one in told]
+        table(columns, [row for _, row in _merged(cells, unended, args)])
     elif found or told:
         table(_HEAD, [row for _, row in _merged([(one, _row(one)) for one in found], _unended(told), args)])
     if not found and not told:
@@ -69,7 +72,9 @@ def _tell_slow(project: Project) -> None:
 
 
 def _merged(found: list[tuple[ListedRun, Any]], told: list[tuple[Told, Any]], args: Namespace) -> list[tuple[Any, Any]]:
-    """Runs of the ledger with those that it does not know: running ones first, the dead in their place."""
+    """Runs of the ledger with those that it does not know: running ones first, the dead in their place; or all last."""
+    if args.sort:
+        return [*found, *reversed(told)][: args.count]
     running = [pair for pair in reversed(told) if pair[0].state == "running"]
     over: list[tuple[datetime, tuple[Any, Any]]] = [(one.ended_at, (one, row)) for one, row in found]
     over += [(one.beat_at, (one, row)) for one, row in told if one.state == "dead"]
@@ -79,7 +84,15 @@ def _merged(found: list[tuple[ListedRun, Any]], told: list[tuple[Told, Any]], ar
 
 
 def _unended(told: Iterable[Told]) -> list[tuple[Told, tuple[str, ...]]]:
-    return [(one, (one.name, one.state, moment(one.beat_at), one.window, f"pid {one.pid}", _at(one))) for one in told]
+    return [(one, tuple(_unended_cell(one, name) for name in _HEAD)) for one in told]
+
+
+def _unended_cell(one: Told, name: str) -> str:
+    from kairos.experiments.unended import told_of_unended
+
+    shown = {"at": one.beat_at, "by": f"pid {one.pid}", "metrics": _at(one), **told_of_unended(one)}
+    value = shown.get(name, "")
+    return moment(value) if isinstance(value, datetime) else str(value)
 
 
 def _at(told: Told) -> str:
@@ -111,9 +124,12 @@ def _cell(one: ListedRun, name: str) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _plain_columns(one: ListedRun, columns: Iterable[str]) -> dict[str, Any]:
-    extra = {"at": one.ended_at, "metrics": dict(one.metrics)}
-    return {name: plain(one.columns.get(name, extra.get(name))) for name in columns}
+def _plain_columns(found: list[ListedRun], told: list[Told], columns: list[str], args: Namespace) -> list[Any]:
+    from kairos.experiments.unended import told_of_unended
+
+    full = [(one, {**one.columns, "at": one.ended_at, "metrics": dict(one.metrics)}) for one in found]
+    unended = [(one, {**told_of_unended(one), "at": one.beat_at}) for one in told]
+    return [{name: plain(known.get(name)) for name in columns} for _, known in _merged(full, unended, args)]
 
 
 def _plain(project: Project, found: list[ListedRun], told: list[Told], args: Namespace) -> list[Any]:

@@ -34,7 +34,8 @@ FIELDS = {
 }
 """What each run has by itself, and its column."""
 _TIMES = ("started", "ended")
-_STATUSES = ("finished", "failed")
+_STATUSES = ("finished", "failed", "running", "dead")
+"""The last two are of runs that are no facts yet: see ``experiments.unended``."""
 _PARTS = ("metrics", "params", "tags")
 _LITERALS = {"true": (types.BOOLEAN, 1), "false": (types.BOOLEAN, 0), "none": (types.NOTHING, 0)}
 _ORDERS = ("<", "<=", ">", ">=")
@@ -193,9 +194,9 @@ def _field(asked: Is, column: str) -> tuple[str, Bound]:
         return f"runs.{column} {asked.operator} ?", [microseconds(parse_moment(asked.value))]
     if asked.name == "status" and asked.operator in ("=", "!=") and asked.value not in _STATUSES:
         raise UsageError(
-            "No run of the ledger has this status.",
+            "No run has this status.",
             given=asked.value,
-            accepted=f"{', '.join(_STATUSES)}; those that run now, or were killed, are told by `kairos runs` alone",
+            accepted=", ".join(_STATUSES),
             hint=did_you_mean(asked.value, _STATUSES),
         )
     if asked.operator in _ORDERS:
