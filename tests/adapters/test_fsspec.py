@@ -16,9 +16,11 @@ from kairos.adapters.fsspec import open_place
 from kairos.adapters.fsspec.place import FsspecPlace
 from kairos.errors import RemoteFailed, SettingsError
 from kairos.store import Store
+from kairos.store.comparing import compare
+from kairos.store.fetching import pull
 from kairos.store.places import name_of
 from kairos.store.remotes import Remote
-from kairos.store.transfer import compare, pull, push
+from kairos.store.sending import push
 from kairos.store.trying import Patience
 
 AT_ONCE = Patience(tries=9, first_wait_s=0.0)

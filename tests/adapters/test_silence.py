@@ -24,8 +24,9 @@ from kairos.pipeline.origins.patience import Patience as OriginPatience
 from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.origins.watching import Silent, Watch, allow_silence
 from kairos.store import Store
+from kairos.store.fetching import pull
 from kairos.store.remotes import Remote
-from kairos.store.transfer import pull, push
+from kairos.store.sending import push
 from kairos.store.trying import Patience
 from kairos.values import Window
 from tests.adapters.silence import Stalling, stalling

@@ -18,11 +18,13 @@ import pytest
 from kairos.adapters.fsspec import open_place
 from kairos.errors import RemoteFailed
 from kairos.store import Store
+from kairos.store.comparing import compare
+from kairos.store.fetching import pull
 from kairos.store.folders import is_folder
 from kairos.store.places import name_of
 from kairos.store.pointers import prepare_dvc, track
 from kairos.store.remotes import Remote, read_remotes
-from kairos.store.transfer import compare, pull, push
+from kairos.store.sending import push
 from kairos.store.trying import Patience
 from kairos.values import Digest
 from tests.remotes.clouds import AZURE_KEY, azure, gcs
@@ -149,7 +151,8 @@ from pathlib import Path
 from kairos.adapters.fsspec import open_place
 from kairos.store import Store
 from kairos.store.remotes import read_remotes
-from kairos.store.transfer import pull, push
+from kairos.store.fetching import pull
+from kairos.store.sending import push
 
 def told(blobs, of, size_bytes):
     if blobs == 10:

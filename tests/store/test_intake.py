@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from kairos.errors import StoreError
-from kairos.store import Store, intake
+from kairos.store import Store, intake, reads
 from kairos.store.folders import listing_bytes
 from kairos.store.index import IndexReader, IndexWriter
 from kairos.store.intake import Taken, take_folder
@@ -166,9 +164,10 @@ def test_large_files_are_named_while_they_are_written(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files larger than what is held in memory, beside small ones, in threads: the same bytes and names."""
-    monkeypatch.setattr(intake, "_WHOLE_BYTES", 1_000)
+    monkeypatch.setattr(reads, "_WHOLE_BYTES", 1_000)
     monkeypatch.setattr(intake, "_LARGE_BYTES", 500)
-    monkeypatch.setattr(intake, "_PIECE_BYTES", 700)
+    monkeypatch.setattr(reads, "_PIECE_BYTES", 700)
+    monkeypatch.setattr(reads, "_BEGUN_BYTES", 1_500)
     tree = {f"{n:02}": os.urandom(n * 137) for n in range(40)}
     plant(tmp_path / "data", tree)
     digest = store.put_folder(tmp_path / "data")
@@ -215,43 +214,12 @@ def test_a_file_that_cannot_be_read_is_named(store: Store, tmp_path: Path, monke
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("call", range(1, 15))
-def test_killed_at_any_write_no_name_stands_for_other_bytes(tmp_path: Path, call: int) -> None:
-    """The process ends before its n-th change on the disk: what has a name is whole, and the next put goes on."""
-    plant(tmp_path / "data", {str(n): b"%d" % n for n in range(3)})
-    code = f"""
-import os, sys
-from pathlib import Path
-from kairos.store import Store, files, folders, index, intake
-left = {call}
-def counted(module, name):
-    real = getattr(module, name)
-    def call(*args, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os._exit(9)
-        return real(*args, **named)
-    setattr(module, name, call)
-for module in (intake, folders):
-    counted(module, "write_all")
-for module, name in ((intake, "sync_all"), (os, "replace"), (os, "mkdir")):
-    counted(module, name)
-Store(Path("cache")).put_folder(Path("data"), remembers=True)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode in (0, 9), done.stderr
-    store = Store(tmp_path / "cache")
-    assert store.verify() == []
-    assert store.verify([store.put_folder(tmp_path / "data", remembers=True)]) == []
-
-
 def test_a_large_file_that_has_no_place_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
     """The place is opened before anything is read."""
     (tmp_path / "large").write_bytes(b"x" * 3_000_000)
     handle = os.open(tmp_path / "large", os.O_RDONLY)
     try:
         with pytest.raises(FileNotFoundError):
-            intake._take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
+            reads._take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
     finally:
         os.close(handle)

@@ -11,8 +11,10 @@ import pytest
 
 from kairos.errors import RemoteFailed
 from kairos.store import Store
+from kairos.store.comparing import compare
+from kairos.store.fetching import pull
 from kairos.store.places import FolderPlace, PlaceRefused, name_of
-from kairos.store.transfer import compare, pull, push
+from kairos.store.sending import push
 from kairos.store.trying import Patience
 from kairos.values import Digest
 from tests.store.places import FailingPlace, assert_leaves_before_trees
@@ -213,7 +215,8 @@ import itertools, os, shutil, sys
 from pathlib import Path
 from kairos.store import Store
 from kairos.store.places import FolderPlace
-from kairos.store.transfer import pull, push
+from kairos.store.fetching import pull
+from kairos.store.sending import push
 from tests.store.places import assert_leaves_before_trees
 
 base = Path(sys.argv[1])

@@ -14,12 +14,15 @@ from kairos.app.remote_places import by_remote, named, naming, open_remote, remo
 from kairos.app.tracked import inside, tracked
 from kairos.errors import BlobDamaged
 from kairos.store.blobs import Store
+from kairos.store.comparing import compare
+from kairos.store.fetching import pull
+from kairos.store.moves import Moved
 from kairos.store.old_layout import OldStore
 from kairos.store.places import Place
 from kairos.store.pointer_files import Pointer
 from kairos.store.pointers import prepare_dvc
 from kairos.store.remotes import Remote, add_remote
-from kairos.store.transfer import Moved, compare, pull, push
+from kairos.store.sending import push
 from kairos.values import Digest
 
 __all__ = ["Away", "Fetched", "Sent", "add", "away", "fetch", "mend", "remotes", "send"]

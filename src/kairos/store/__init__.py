@@ -6,6 +6,7 @@ imported by their own names.
 
 from __future__ import annotations
 
-from kairos.store.blobs import Damage, Store
+from kairos.store.blobs import Store
+from kairos.store.verifying import Damage
 
 __all__ = ["Damage", "Store"]

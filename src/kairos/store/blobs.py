@@ -8,10 +8,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from kairos.errors import NotFound, UsageError
 from kairos.store.checkouts import Layer, damaged, missing
@@ -20,28 +18,17 @@ from kairos.store.folders import Entries, check_digest, is_folder, read_listing
 from kairos.store.hallmarks import holds_bytes, set_hallmark
 from kairos.store.replacing import carry, replaced
 from kairos.store.shards import Shards, lacking
+from kairos.store.verifying import Damage, verify, verify_all
 from kairos.values import Digest
 
 if TYPE_CHECKING:
     from kairos.store.ignoring import Ignore
     from kairos.store.intake import Taken
 
-__all__ = ["SYNCED_S", "Damage", "Store"]
-
-_CHUNK_BYTES = 1 << 20
+__all__ = ["SYNCED_S", "Store"]
 
 SYNCED_S = 600.0
 """By then the system has a file's name on the disk by itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """A blob that cannot be used, as ``Store.verify`` found it."""
-
-    digest: Digest
-    how: Literal["missing", "changed"]
-    within: Digest | None = None
-    """The folder that needs the blob, if it was found through one."""
 
 
 class Store:
@@ -108,7 +95,7 @@ class Store:
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here; for a folder, whether all its files are here too."""
-        if not self._place(digest).is_file():
+        if not self.place(digest).is_file():
             return False
         if not is_folder(digest):
             return True
@@ -116,7 +103,7 @@ class Store:
 
     def holds(self, digest: Digest) -> bool:
         """Whether the blob itself is here; of a folder, its listing."""
-        return self._place(digest).is_file()
+        return self.place(digest).is_file()
 
     def path(self, digest: Digest) -> Path:
         """The blob's own file, which is read-only and must not be changed.
@@ -124,7 +111,7 @@ class Store:
         Raises:
             BlobMissing: the store does not hold it.
         """
-        place = self._place(digest)
+        place = self.place(digest)
         if not place.is_file():
             raise missing(digest)
         return place
@@ -217,30 +204,7 @@ class Store:
         Args:
             digests: What to read; everything in the store if ``None``.
         """
-        if digests is None:
-            return self._verify_all()
-        found: dict[Digest, Damage] = {}
-        for digest in digests:
-            for damage in self._check(digest):
-                found.setdefault(damage.digest, damage)
-        return list(found.values())
-
-    def _verify_all(self) -> list[Damage]:
-        found: dict[Digest, Damage] = {}
-        folders = []
-        for digest in self.digests():
-            with suppress(FileNotFoundError):  # it was removed meanwhile
-                if not self.is_intact(self._place(digest), digest):
-                    found[digest] = Damage(digest=digest, how="changed")
-                elif is_folder(digest):
-                    folders.append(digest)
-        for folder in folders:  # all files were read, so what is asked of them is only whether they are there
-            leaves = self.leaves(folder)
-            for leaf in lacking(self.files, leaves):
-                found.setdefault(leaf, Damage(digest=leaf, how="missing", within=folder))
-            for leaf in [leaf for leaf, damage in found.items() if damage.within is None and leaf in leaves]:
-                found[leaf] = replace(found[leaf], within=folder)
-        return list(found.values())
+        return verify_all(self) if digests is None else verify(self, digests)
 
     def digests(self) -> Iterator[Digest]:
         """Every blob the store holds, sorted."""
@@ -255,7 +219,8 @@ class Store:
         """Where the blobs are."""
         return self.root / self.prefix
 
-    def _place(self, digest: Digest) -> Path:
+    def place(self, digest: Digest) -> Path:
+        """Where the blob's own file is, or would be."""
         check_digest(digest)
         return self.files / digest[:2] / digest[2:]
 
@@ -277,30 +242,18 @@ class Store:
 
     def _holds_intact(self, digest: Digest) -> bool:
         """Whether the blob is here with the right bytes; a put of the same bytes thus heals a damaged blob."""
-        place = self._place(digest)
+        place = self.place(digest)
         return place.is_file() and _digest_file(place) == digest.removesuffix(".dir")
 
     def _keep(self, handle: int, temporary: Path, digest: Digest) -> None:
         os.fchmod(handle, 0o444)
         set_hallmark(handle, digest, os.fstat(handle))
         os.fsync(handle)
-        place = self._place(digest)
+        place = self.place(digest)
         make_folder(place.parent)
         os.replace(temporary, place)
         if not self._names_later:
             sync_folder(place.parent)
-
-    def _check(self, digest: Digest) -> Iterator[Damage]:
-        place = self._place(digest)
-        if not place.is_file():
-            yield Damage(digest=digest, how="missing")
-        elif not self.is_intact(place, digest):
-            yield Damage(digest=digest, how="changed")
-        elif is_folder(digest):
-            for _, leaves in self.leaves(digest):
-                for leaf in leaves:
-                    for damage in self._check(leaf):
-                        yield replace(damage, within=digest)
 
     def leaves(self, folder: Digest) -> Shards:
         """The digests of a folder's files; raises what ``listing`` does."""

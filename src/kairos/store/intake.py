@@ -6,55 +6,30 @@ system is synced, and only then do they get their names: after a crash at any mo
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
-import shutil
-import tempfile
-import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import NamedTuple
 
 from kairos.errors import StoreError
-from kairos.store.files import make_folder, sync_all, write_all
+from kairos.store.desk import Desk
+from kairos.store.files import make_folder
 from kairos.store.folders import ListingWriter
-from kairos.store.hallmarks import holds_bytes, set_hallmark
+from kairos.store.hallmarks import holds_bytes
 from kairos.store.ignoring import Ignore
 from kairos.store.index import IndexReader, IndexWriter
+from kairos.store.reads import Read, take
 from kairos.store.shards import Shards, lacking
-from kairos.store.walking import Batch, Stamp, is_settled, stamp_of, walk
+from kairos.store.walking import Batch, Stamp, is_settled, walk
 from kairos.values import Digest
 
-__all__ = ["Desk", "Taken", "take_file", "take_folder"]
+__all__ = ["Taken", "take_file", "take_folder"]
 
-_WHOLE_BYTES = 4 << 20
-"""Files up to this are held in memory."""
-_PIECE_BYTES = 1 << 20
-_MOST_WAITING, _MOST_BYTES = 20_000, 1 << 30
-"""After so many files, or bytes, the disk is waited for."""
 _LARGE_BYTES = 256 << 10
 """Larger files are read by several threads at once: the interpreter is not needed to name and to write them."""
 _THREADS = 2
-
-
-class Read(NamedTuple):
-    """A file that was read."""
-
-    digest: str
-    """MD5 of its bytes, hexadecimal."""
-    stamp: Stamp | None
-    """Before and after it was read; ``None``: it changed meanwhile."""
-    size_bytes: int
-    """As many as were read."""
-    temporary: str | None
-    """Where its bytes lie; ``None``: the store holds them already."""
-    read_ns: int
-    """When, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,147 +211,3 @@ def _take(path: str, temporary: str, blobs: str) -> Read | None:
 
 def _is_there(blobs: Path, digest: str) -> bool:
     return os.path.exists(f"{blobs}/{digest[:2]}/{digest[2:]}")
-
-
-class Desk:
-    """Where bytes lie until the disk has them and they get their names.
-
-    Args:
-        folder: For temporary files; on the file system of the blobs.
-        blobs: The store's folder of blobs.
-        most_waiting: After so many files the disk is waited for.
-        most_bytes: After so many bytes, too.
-    """
-
-    def __init__(
-        self, folder: Path, blobs: Path, *, most_waiting: int = _MOST_WAITING, most_bytes: int = _MOST_BYTES
-    ) -> None:
-        self._above, self._blobs = folder, blobs
-        self._most_waiting, self._most_bytes = most_waiting, most_bytes
-        self._numbers = itertools.count(1)  # names are asked for by several threads
-        self._bytes = 0
-        self._waiting: list[tuple[str, str]] = []
-
-    def __enter__(self) -> Desk:
-        self._folder = tempfile.mkdtemp(prefix="take-", dir=self._above)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def name(self) -> str:
-        """A name for a temporary file."""
-        return f"{self._folder}/{next(self._numbers)}"
-
-    def place(self, temporary: str, digest: str, size_bytes: int) -> None:
-        """Gives a file its name, now or when enough wait."""
-        self._waiting.append((temporary, digest))
-        self._bytes += size_bytes
-        if len(self._waiting) >= self._most_waiting or self._bytes >= self._most_bytes:
-            self.flush()
-
-    def flush(self) -> None:
-        """Gives all that wait their names, for good."""
-        if not self._waiting:
-            return
-        make_folder(self._blobs)
-        sync_all([temporary for temporary, _ in self._waiting], self._blobs)
-        shards = {digest[:2] for _, digest in self._waiting}
-        for shard in shards:
-            with suppress(FileExistsError):
-                os.mkdir(self._blobs / shard)
-        place = str(self._blobs)
-        for temporary, digest in self._waiting:
-            os.replace(temporary, f"{place}/{digest[:2]}/{digest[2:]}")
-        sync_all([place, *(f"{place}/{shard}" for shard in shards)], self._blobs)
-        self._waiting, self._bytes = [], 0
-
-
-def take(path: str, temporary: str, blobs: str) -> Read:
-    """Reads a file and writes its bytes to ``temporary``, unless the store holds them as they should be.
-
-    Args:
-        path: The file.
-        temporary: A name that does not exist, in a folder that does.
-        blobs: The store's folder of blobs.
-    """
-    read_ns = time.time_ns()
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        before = os.fstat(handle)
-        if before.st_size <= _WHOLE_BYTES:
-            digest, size, is_kept = _take_whole(handle, before.st_size, temporary, blobs)
-        else:
-            digest, size = _take_in_pieces(handle, temporary)
-            is_kept = _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, size, None)
-            if is_kept:
-                os.unlink(temporary)
-        is_same = stamp_of(os.fstat(handle)) == stamp_of(before)
-    finally:
-        os.close(handle)
-    return Read(digest, stamp_of(before) if is_same else None, size, None if is_kept else temporary, read_ns)
-
-
-def _take_whole(handle: int, size: int, temporary: str, blobs: str) -> tuple[str, int, bool]:
-    data = os.read(handle, size + 1)
-    if len(data) != size:  # it is being written to
-        while more := os.read(handle, _PIECE_BYTES):
-            data += more
-    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, len(data), data):
-        return digest, len(data), True
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-    try:
-        write_all(target, data)
-        set_hallmark(target, digest, os.fstat(target))
-    finally:
-        os.close(target)
-    return digest, len(data), False
-
-
-def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
-    """Names a large file while it is being written by another thread."""
-    pieces: Queue[bytes | None] = Queue(4)
-    failed: list[OSError] = []
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-
-    def write() -> None:
-        try:
-            while (piece := pieces.get()) is not None:
-                if not failed:
-                    try:
-                        write_all(target, piece)
-                    except OSError as error:
-                        failed.append(error)
-        finally:
-            os.close(target)
-
-    writer = Thread(target=write, name="kairos-store", daemon=True)
-    writer.start()
-    md5, size = hashlib.md5(usedforsecurity=False), 0
-    try:
-        while piece := os.read(handle, _PIECE_BYTES):
-            pieces.put(piece)
-            md5.update(piece)
-            size += len(piece)
-    finally:
-        pieces.put(None)
-        writer.join()
-    if failed:
-        raise failed[0]
-    set_hallmark(temporary, md5.hexdigest(), os.stat(temporary))
-    return md5.hexdigest(), size
-
-
-def _holds(place: str, digest: str, size: int, data: bytes | None) -> bool:
-    """Whether the blob is there with the right bytes; so a damaged one is healed by what has the same bytes."""
-    try:
-        handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    with os.fdopen(handle, "rb") as blob:
-        if os.fstat(handle).st_size != size:
-            return False
-        if data is not None:
-            return blob.read() == data
-        return hashlib.file_digest(blob, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == digest

@@ -1,0 +1,134 @@
+"""One file read and named by its bytes, which are written at the same time to where they wait for their name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from queue import Queue
+from threading import Thread
+from typing import NamedTuple
+
+from kairos.store.files import start_writing, write_all
+from kairos.store.hallmarks import set_hallmark
+from kairos.store.walking import Stamp, stamp_of
+
+__all__ = ["Read", "take"]
+
+_WHOLE_BYTES = 4 << 20
+"""Files up to this are held in memory."""
+_PIECE_BYTES = 1 << 20
+_BEGUN_BYTES = 32 << 20
+"""So much of a large file is on its way to the disk while the rest is read."""
+
+
+class Read(NamedTuple):
+    """A file that was read."""
+
+    digest: str
+    """MD5 of its bytes, hexadecimal."""
+    stamp: Stamp | None
+    """Before and after it was read; ``None``: it changed meanwhile."""
+    size_bytes: int
+    """As many as were read."""
+    temporary: str | None
+    """Where its bytes lie; ``None``: the store holds them already."""
+    read_ns: int
+    """When, in nanoseconds since 1970."""
+
+
+def take(path: str, temporary: str, blobs: str) -> Read:
+    """Reads a file and writes its bytes to ``temporary``, unless the store holds them as they should be.
+
+    Args:
+        path: The file.
+        temporary: A name that does not exist, in a folder that does.
+        blobs: The store's folder of blobs.
+    """
+    read_ns = time.time_ns()
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(handle)
+        if before.st_size <= _WHOLE_BYTES:
+            digest, size, is_kept = _take_whole(handle, before.st_size, temporary, blobs)
+        else:
+            digest, size = _take_in_pieces(handle, temporary)
+            is_kept = _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, size, None)
+            if is_kept:
+                os.unlink(temporary)
+        is_same = stamp_of(os.fstat(handle)) == stamp_of(before)
+    finally:
+        os.close(handle)
+    return Read(digest, stamp_of(before) if is_same else None, size, None if is_kept else temporary, read_ns)
+
+
+def _take_whole(handle: int, size: int, temporary: str, blobs: str) -> tuple[str, int, bool]:
+    data = os.read(handle, size + 1)
+    if len(data) != size:  # it is being written to
+        while more := os.read(handle, _PIECE_BYTES):
+            data += more
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, len(data), data):
+        return digest, len(data), True
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    try:
+        write_all(target, data)
+        set_hallmark(target, digest, os.fstat(target))
+    finally:
+        os.close(target)
+    return digest, len(data), False
+
+
+def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
+    """Names a large file while it is being written by another thread."""
+    pieces: Queue[bytes | None] = Queue(4)
+    failed: list[OSError] = []
+
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+
+    def write() -> None:
+        written = begun = 0
+        try:
+            while (piece := pieces.get()) is not None:
+                if failed:
+                    continue
+                try:
+                    write_all(target, piece)
+                except OSError as error:
+                    failed.append(error)
+                written += len(piece)
+                if written - begun >= _BEGUN_BYTES:
+                    start_writing(target, begun, written - begun)
+                    begun = written
+        finally:
+            os.close(target)
+
+    writer = Thread(target=write, name="kairos-store", daemon=True)
+    writer.start()
+    md5, size = hashlib.md5(usedforsecurity=False), 0
+    try:
+        while piece := os.read(handle, _PIECE_BYTES):
+            pieces.put(piece)
+            md5.update(piece)
+            size += len(piece)
+    finally:
+        pieces.put(None)
+        writer.join()
+    if failed:
+        raise failed[0]
+    set_hallmark(temporary, md5.hexdigest(), os.stat(temporary))
+    return md5.hexdigest(), size
+
+
+def _holds(place: str, digest: str, size: int, data: bytes | None) -> bool:
+    """Whether the blob is there with the right bytes; so a damaged one is healed by what has the same bytes."""
+    try:
+        handle = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    with os.fdopen(handle, "rb") as blob:
+        if os.fstat(handle).st_size != size:
+            return False
+        if data is not None:
+            return blob.read() == data
+        return hashlib.file_digest(blob, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == digest
