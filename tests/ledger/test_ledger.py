@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from kairos.errors import LedgerBusy, LedgerError, LedgerMoved, UsageError
-from kairos.ledger import GENESIS, Entry, SqliteLedger
+from kairos.ledger import GENESIS, Entry, Fact, SqliteLedger, latest_first
 
 MARCH = datetime(2012, 3, 3, 12, tzinfo=UTC)
 
@@ -62,6 +62,17 @@ def test_reading_filters_by_kind_subject_time_and_position(ledger: SqliteLedger)
     assert [e.body["number"] for e in ledger.read(after=2)] == [2, 3]
     assert list(ledger.read(subject="other")) == []
     assert ledger.head() == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1000])
+def test_the_last_ones_come_first_and_each_comes_once(ledger: SqliteLedger, count: int) -> None:
+    """Whatever the number, of the kinds that are asked for and no others."""
+    kinds = ("finding", "other", "third")
+    facts = [Fact(kind=kinds[n % 3], subject="demand", body={"n": n}) for n in range(count)]
+    for start in range(0, count, 100):
+        ledger.append_all(facts[start : start + 100], actor="test", at=MARCH)
+    asked = [entry for entry in ledger.read() if entry.kind in ("finding", "third")]
+    assert list(latest_first(ledger, kinds=["finding", "third"])) == asked[::-1]
 
 
 def test_a_decision_on_old_facts_is_refused(ledger: SqliteLedger) -> None:

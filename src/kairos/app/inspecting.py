@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kairos.app.project import Project
 from kairos.errors import DataRefused
+from kairos.ledger import latest_first
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.data_checks.values import Checked, DataChecks
 from kairos.values import Digest, Json, Window, plain
@@ -135,13 +136,15 @@ class Inspector:
 
     def _past_per_day(self, name: str) -> list[float]:
         """Rows a day in the last runs that finished."""
-        found = []
-        for entry in self._project.ledger.read(kinds=["run.finished"]):
+        found: list[float] = []
+        for entry in latest_first(self._project.ledger, kinds=["run.finished"]):
             days = Window.parse(entry.body["window"]).days
             rows = _meta(entry.body, name).get("rows")
             if rows is not None and days:
                 found.append(rows / days)
-        return found[-_RUNS:]
+            if len(found) == _RUNS:
+                break
+        return found[::-1]
 
     def _reference(self, asked: DataChecks) -> pl.LazyFrame | None:
         from kairos.app.diffing import scratch
@@ -152,17 +155,18 @@ class Inspector:
             with scratch(self._project) as workdir:
                 found = find_table(self._project, str(inside) if inside.exists() else asked.reference, workdir=workdir)
                 return found.scan().collect().lazy()  # what Git gave is gone with the folder
-        known = [
-            output
-            for entry in self._project.ledger.read(kinds=["run.finished"])
+        known = (
+            output["digest"]
+            for entry in latest_first(self._project.ledger, kinds=["run.finished"])
             for output in _outputs(entry.body)
             if output["name"] == asked.artifact
-        ]
-        if not known or not self._project.store.has(known[-1]["digest"]):
+        )
+        digest = next(known, None)
+        if digest is None or not self._project.store.has(digest):
             return None
         import polars as pl
 
-        return pl.scan_parquet(self._project.store.path(known[-1]["digest"]), glob=False)
+        return pl.scan_parquet(self._project.store.path(digest), glob=False)
 
 
 def _outputs(body: Mapping[str, Json]) -> list[Mapping[str, Json]]:

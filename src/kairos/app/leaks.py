@@ -10,7 +10,7 @@ from kairos.app.training import pipeline_source
 from kairos.errors import DataRefused, NotFound, UsageError
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import RunRecord
-from kairos.experiments.runs import runs
+from kairos.experiments.runs import latest_runs
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.leaks import LeakFinding, find_leaks
 from kairos.pipeline.project import load_module
@@ -52,17 +52,15 @@ def look_for_leaks(project: Project, name: str | None = None, *, run: str | None
     node = Graph.from_module(load_module(pipeline_source(project), keep=False)).node(model.step)
     target = model.target or node.spec.target
     targets = model.targets or node.spec.targets or (() if target is None else (target,))
-    known = runs(project.ledger) if run is None else [find_run(project.run_index, run)]
-    made = [
-        one for one in known if model.holdout in one.outputs and all(n in one.outputs for n in node.inputs.values())
-    ]
-    if not made or target is None:
+    needed = {model.holdout, *node.inputs.values()}
+    known = latest_runs(project.ledger) if run is None else iter([find_run(project.run_index, run)])
+    chosen = next((one for one in known if needed <= one.outputs.keys()), None)
+    if chosen is None or target is None:
         raise NotFound(
             f"No run has made {' and '.join([*node.inputs.values(), model.holdout])}.",
             given=run,
             hint="Type: kairos run",
         )
-    chosen = made[-1]
     found, train = _found(project, model, chosen, dict(node.inputs), targets, node.spec.drop)
     names = {finding.name for finding in found}
     return LeakReport(

@@ -11,7 +11,7 @@ from kairos.app.project import Project
 from kairos.errors import BlobDamaged, NotFound, UsageError, did_you_mean
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import RunRecord
-from kairos.experiments.runs import RUN_KINDS, runs
+from kairos.experiments.runs import RUN_KINDS, latest_runs
 from kairos.pipeline.diff.files import Format, TableFiles, format_of
 from kairos.store import Store
 from kairos.store.pointer_files import read_pointer
@@ -132,12 +132,13 @@ def _pointed(project: Project, pointed: Pointed, what: str) -> TableFiles:
 
 
 def _of_last_run(project: Project, name: str) -> TableFiles:
-    found = [run for run in runs(project.ledger) if name in run.outputs]
-    if not found:
-        known = sorted({output for run in runs(project.ledger) for output in run.outputs})
-        hint = did_you_mean(name, known) or "An artifact is there when a run has made it. Type: kairos run"
-        raise NotFound(f"There is no {name!r}.", accepted=_ACCEPTED, hint=hint)
-    return _made(project, found[-1], name, f"{name}@{found[-1].run}")
+    known = set[str]()
+    for run in latest_runs(project.ledger):
+        if name in run.outputs:
+            return _made(project, run, name, f"{name}@{run.run}")
+        known.update(run.outputs)
+    hint = did_you_mean(name, sorted(known)) or "An artifact is there when a run has made it. Type: kairos run"
+    raise NotFound(f"There is no {name!r}.", accepted=_ACCEPTED, hint=hint)
 
 
 def _of_run(project: Project, name: str, ref: str, what: str) -> TableFiles | None:

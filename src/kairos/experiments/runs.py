@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kairos.errors import LedgerError
 from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, StepRecord
-from kairos.ledger import Entry, Ledger
+from kairos.ledger import Entry, Ledger, latest_first
 from kairos.pipeline.logged import told_apart
 from kairos.pipeline.typed import untyped
 from kairos.values import Digest, Json, parse_moment, unplain
 
-__all__ = ["RUN_KINDS", "run_called", "run_end", "run_record", "run_status", "runs"]
+__all__ = ["RUN_KINDS", "latest_runs", "run_called", "run_end", "run_record", "run_status", "runs"]
 
 RUN_KINDS = ("run.finished", "run.failed", "run.imported")
 """The facts that tell of a run."""
@@ -22,6 +22,15 @@ def runs(ledger: Ledger) -> list[RunRecord]:
     """All runs in the order of the ledger. A run whose fact was written twice is there once, as it was told last."""
     told = {entry.subject: run_record(entry) for entry in ledger.read(kinds=RUN_KINDS)}
     return list(told.values())
+
+
+def latest_runs(ledger: Ledger) -> Iterator[RunRecord]:
+    """The same runs, the last one first; no more of them are read than are asked for."""
+    told = set[str]()
+    for entry in latest_first(ledger, kinds=RUN_KINDS):
+        if entry.subject not in told:
+            told.add(entry.subject)
+            yield run_record(entry)
 
 
 def run_called(ledger: Ledger, run: str) -> RunRecord | None:
