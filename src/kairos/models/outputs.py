@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from kairos.errors import PackageError
 from kairos.values import Json
+
+if TYPE_CHECKING:
+    import numpy as np  # settings are read without it
 
 __all__ = [
     "MOST_NUMBERS",
@@ -84,6 +85,8 @@ class Output:
 
     def codes(self, values: Iterable[object]) -> np.ndarray[Any, Any]:
         """The places of classes, shape (n,), float64; -1 for one that is none of them."""
+        import numpy as np
+
         places: dict[object, int] = {each: place for place, each in enumerate(self.classes)}
         return np.array([places.get(value, -1) for value in values], dtype=np.float64)
 
@@ -127,6 +130,8 @@ def leads(outputs: Sequence[Output], answers: np.ndarray[Any, Any]) -> np.ndarra
     """
     if not outputs:
         return answers
+    import numpy as np
+
     first = outputs[0]
     own = answers[:, : len(first.names)]
     if first.kind == "class":
@@ -171,6 +176,8 @@ def answers_a_row(answer: np.ndarray[Any, Any], rows: int, outputs: Sequence[Out
             if not outputs
             else f"numbers of shape ({rows}, {width}): {', '.join(_names(outputs)[:20])}",
         )
+    import numpy as np
+
     return np.ascontiguousarray(answer, dtype=np.float64)
 
 
@@ -191,9 +198,12 @@ def check_outputs(outputs: Sequence[Output]) -> None:
 def among(output: Output, classes: Sequence[ClassName], chances: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Chances of an output's classes as chances of these, 0 for those that it does not know.
 
+    >>> import numpy as np
     >>> among(Output(name="kind", kind="class", classes=("a", "c")), ("a", "b", "c"), np.array([[0.25, 0.75]])).tolist()
     [[0.25, 0.0, 0.75]]
     """
+    import numpy as np
+
     found = np.zeros((len(chances), len(classes)))
     for place, each in enumerate(classes):
         if each in output.classes:
