@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -130,3 +131,43 @@ def test_what_cannot_be_had_is_named(place: Place, is_gone: Callable[[str], bool
         if is_gone(wheel.name):
             wheel.unlink()
     assert told in place.kairos("rebuild", run_of(place), "--env", code=1)
+
+
+MODEL = """
+import numpy as np
+import polars as pl
+import ruler
+from sklearn.linear_model import Ridge
+from kairos import model, source
+
+@source
+def rows() -> pl.DataFrame:
+    random = np.random.default_rng(0)
+    a = random.normal(size=100)
+    return pl.DataFrame({"a": a, "users": 9 * a + random.normal(size=100)})
+
+@model(target="users")
+def demand(rows: pl.DataFrame):
+    return Ridge(alpha=ruler.measure(5.0))
+"""
+
+
+def test_an_answer_is_given_again_in_the_environment_of_its_run(place: Place) -> None:
+    """Here the library has moved on, which explains another answer, or a close one; there it is the same to the bit."""
+    (place.root / "pipeline.py").write_text(MODEL)
+    settings = '[model.demand]\nstep = "demand"\nholdout = "rows"\ntarget = "users"\n'
+    (place.root / "kairos.toml").write_text(f'[project]\nname = "made-up"\n{settings}')
+    place.kairos("run")
+    (place.root / "asked.csv").write_text("a\n1.0\n")
+    job = json.loads(place.kairos("predict", "demand@1", "asked.csv", "-o", "said.csv", "--json"))["job"]
+    place.install("1.1")
+    told = place.kairos("explain", f"{job}-0", "--rebuild", code=1)
+    assert "gives another answer" in told
+    assert "library ruler: 1.0 -> 1.1" in told
+    lock = json.loads(place.kairos("explain", f"{job}-0", "--json"))["environment"]["lock"]
+    assert f"environment  lock {lock}: Python " in told
+    assert "ruler 1.0" in next(line for line in told.splitlines() if line.startswith("libraries"))
+    assert "same answer within 0.5" in place.kairos("explain", f"{job}-0", "--rebuild", "--tolerance", "0.5")
+    told = place.kairos("explain", f"{job}-0", "--rebuild", "--env")
+    assert "gives the same answer, to the last bit" in told
+    assert "Nothing is made again" in place.kairos("explain", f"{job}-0", "--env", code=2)

@@ -11,10 +11,21 @@ from kairos.app.project import Project
 from kairos.delivery.versions import Freeze
 from kairos.errors import KairosError, NotFound
 from kairos.ledger import Entry
+from kairos.pipeline.environment import Environment
 from kairos.store.records import Prediction
 from kairos.values import Digest, Json, VersionRef
 
-__all__ = ["Arm", "Explanation", "LiveAt", "Moment", "answer_of", "explain", "live_at", "recalibration_of"]
+__all__ = [
+    "Arm",
+    "Explanation",
+    "LiveAt",
+    "Moment",
+    "UsedEnvironment",
+    "answer_of",
+    "explain",
+    "live_at",
+    "recalibration_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,19 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedEnvironment:
+    """Which distributions a run was made with."""
+
+    lock: Digest
+    """Of the file in the store that names all of them."""
+    python: str | None = None
+    """``None``, as what follows: the lock is not in the store any more."""
+    platform: str | None = None
+    distributions: int | None = None
+    """How many the lock names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The whole chain behind one answer."""
 
@@ -75,6 +99,10 @@ class Explanation:
     """By name: fingerprint, code digest, params, input digests."""
     code: dict[str, Json]
     """Git commit, branch, and the digest of what was not committed."""
+    environment: UsedEnvironment | None
+    """What the run was made with; ``None`` of a run that did not keep it."""
+    libraries: dict[str, str]
+    """Distributions that the code of its steps reached, with their versions."""
     gate: Moment | None
     stages: tuple[Moment, ...]
     """How the version came to answer, up to the moment of the prediction."""
@@ -128,6 +156,8 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         run_at=run.at,
         steps={step["step"]: {k: step[k] for k in _STEP_FACTS} for step in run.body["steps"]},
         code=dict(run.body["code"]),
+        environment=_environment(project, run.body),
+        libraries=dict(run.body.get("libraries", {})),
         gate=gates[-1] if gates else None,
         stages=tuple(_moment(e) for e in stages),
     )
@@ -166,6 +196,18 @@ def _form(project: Project, package: Digest) -> str:
         return open_stored(project.store, package).form
     except KairosError as error:  # the answer was given; that its package is damaged by now belongs in the telling
         return f"unknown: {error.what}"
+
+
+def _environment(project: Project, run: Json) -> UsedEnvironment | None:
+    if "kept" not in run:
+        return None
+    digest = Digest(run["kept"]["environment"])
+    try:
+        lock = Environment.from_plain(json.loads(project.store.get_bytes(digest, verify=True)))
+    except KairosError:  # missing or damaged: its digest is on record nevertheless
+        return UsedEnvironment(lock=digest)
+    count = len(lock.distributions)
+    return UsedEnvironment(lock=digest, python=lock.python, platform=lock.platform, distributions=count)
 
 
 def recalibration_of(project: Project, version: VersionRef) -> Json:

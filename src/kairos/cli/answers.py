@@ -35,7 +35,8 @@ def asked_more(args: Namespace, project: Project) -> More:
         from kairos.app.reanswering import answer_again
 
         with RunScreen(why=False, quiet=args.json) as screen:
-            found["rebuild"] = answer_again(project, args.prediction, on_event=screen.note)
+            tolerance = 1e-9 if args.tolerance is None else args.tolerance
+            found["rebuild"] = answer_again(project, args.prediction, tolerance=tolerance, on_event=screen.note)
     return found
 
 

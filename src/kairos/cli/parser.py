@@ -170,10 +170,12 @@ def _serving(commands: Commands) -> None:
         "file", metavar="FILE", nargs="?", type=Path, help="CSV with prediction_id and value, or entity, time and value"
     )
     labels.add_argument("--model", help="which model labels by entity and time are about")
-    explain = command(commands, "explain", "serving:explain", "where an answer came from")
+    explain = command(commands, "explain", "explaining:explain", "where an answer came from")
     explain.add_argument("prediction", metavar="PREDICTION_ID")
     explain.add_argument("--why", action="store_true", help="what each input contributed, against training")
     explain.add_argument("--rebuild", action="store_true", help="make the model again: does it answer the same?")
+    explain.add_argument("--tolerance", type=float, metavar="X", help="of --rebuild; relative, by default 1e-9")
+    explain.add_argument("--env", action="store_true", help="of --rebuild: in an environment made from the run's lock")
     why = command(commands, "why", "why:why", "what changed first when a model got worse")
     why.add_argument("model")
     when = why.add_mutually_exclusive_group()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kairos.cli.opening import open_project
@@ -15,7 +16,7 @@ from kairos.cli.run_screen import RunScreen
 if TYPE_CHECKING:
     from kairos.app.rebuilding import Rebuilt
 
-__all__ = ["rebuild"]
+__all__ = ["in_environment", "rebuild"]
 
 _ANSWERS = {"identical": "identical", "close": "equal within tolerance", "diverged": "diverged"}
 _SHOWN = 12
@@ -24,7 +25,7 @@ _SHOWN = 12
 def rebuild(args: Namespace) -> int:
     """Makes a run again; 1 if something else comes out."""
     if args.env:
-        return _elsewhere(args)
+        return in_environment(args, args.run, ["rebuild", args.run])
     from kairos.app.rebuilding import rebuild as make_again
 
     with open_project(args) as project:
@@ -37,27 +38,26 @@ def rebuild(args: Namespace) -> int:
     return 1 if found.answer == "diverged" else 0
 
 
-def _elsewhere(args: Namespace) -> int:
-    """The same command in an environment like that of the run."""
+def in_environment(args: Namespace, name: str, words: Sequence[str]) -> int:
+    """Runs a command of Kairos in an environment like that of a run, with this call's tolerance; its exit code.
+
+    Args:
+        args: Of this command: where the project is, ``tolerance`` and ``json``.
+        name: The run, by its id or ``MODEL@N``.
+        words: The command and what it is about.
+    """
     from kairos.app.environments import make_environment
 
     with open_project(args) as project:
-        made = make_environment(project, args.run)
+        made = make_environment(project, name)
         root = project.root
-    for name, reason in made.missing.items():
-        print(f"note: {name} was not recreated: {reason}", file=sys.stderr)
-    words = [
-        "-C",
-        str(root),
-        "rebuild",
-        args.run,
-        "--tolerance",
-        str(args.tolerance),
-        *(["--json"] if args.json else []),
-    ]
+    for missing, reason in made.missing.items():
+        print(f"note: {missing} was not recreated: {reason}", file=sys.stderr)
+    tolerance = [] if args.tolerance is None else ["--tolerance", str(args.tolerance)]
+    all_words = ["-C", str(root), *words, *tolerance, *(["--json"] if args.json else [])]
     sys.stdout.flush()
     environment = {**os.environ, "PYTHONPATH": str(made.modules)}
-    return subprocess.run([made.python, "-P", "-m", "kairos.cli", *words], env=environment, check=False).returncode
+    return subprocess.run([made.python, "-P", "-m", "kairos.cli", *all_words], env=environment, check=False).returncode
 
 
 def _tell(found: Rebuilt, tolerance: float) -> None:

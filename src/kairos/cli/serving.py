@@ -1,4 +1,4 @@
-"""``serve``, ``up``, ``watch``, ``labels``, ``explain``."""
+"""``serve``, ``up``, ``watch``, ``labels``."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from kairos.app.retrying import decide_again
 from kairos.cli.listening import Doors, doors_of, workers_of
 from kairos.cli.logs import log_to_stderr
 from kairos.cli.opening import open_project
-from kairos.cli.output import moment, say, show_json
+from kairos.cli.output import say, show_json
 from kairos.clock import ReplayClock
 from kairos.errors import UsageError
 from kairos.store.rolling import rolling
 from kairos.values import Digest, Json, VersionRef, parse_moment, plain
 
 if TYPE_CHECKING:
-    from kairos.app.explaining import Arm, Explanation, Moment
     from kairos.app.project import Project
     from kairos.app.settings.values import CaptureMode
     from kairos.serving.workers import Seat
 
-__all__ = ["explain", "labels", "serve", "sit", "up", "watch"]
+__all__ = ["labels", "serve", "sit", "up", "watch"]
 
 
 def serve(args: Namespace) -> int:
@@ -118,68 +117,6 @@ def _tell_arrivals(args: Namespace, project: Project) -> int:
                 f"{each.ambiguous} are near predictions of more than one time, {each.unmatched} are about none."
             )
     return 0
-
-
-def explain(args: Namespace) -> int:
-    """Prints the chain behind one answer; 1 if the model was made again and answers something else."""
-    from kairos.app.explaining import explain as look_up
-    from kairos.cli.answers import asked_more, exit_code, tell_more
-
-    with open_project(args) as project:
-        found = look_up(project, args.prediction)
-        more = asked_more(args, project)
-        if args.json:
-            show_json({**plain(found), "deployed": plain(found.deployed), **plain(more)})
-            return exit_code(more)
-        _tell_answer(found)
-        _tell_origin(found)
-        tell_more(more)
-    return exit_code(more)
-
-
-def _tell_answer(found: Explanation) -> None:
-    arm = found.arms[0]
-    guard = f" ({arm.action}: the model said {arm.raw:g})" if arm.action and arm.raw is not None else ""
-    say(f"prediction   {found.prediction} at {moment(found.at)}: {_said(arm)}{guard}")
-    if found.label is not None:
-        say(f"truth        {found.label:g}")
-    say(f"model        {found.version}, as {arm.role}")
-    for other in found.arms[1:]:
-        say(f"beside it    {other.version}, as {other.role}: {_said(other)}")
-
-
-def _said(arm: Arm) -> str:
-    """What left: a number, or several by name."""
-    told = ", ".join(
-        f"{name} {each:g}" if isinstance(each, float) else f"{name} {each}" for name, each in arm.told.items()
-    )
-    return told or _number(arm.output)
-
-
-def _tell_origin(found: Explanation) -> None:
-    say(f"package      {found.package}", f"form         {found.form}")
-    if found.base is not None:
-        made = found.recalibration
-        how = f"level {made['level']:+.4g}, slope {made['slope']:.4g}"
-        how += " between log-odds" if made["scale"] == "log_odds" else ""
-        say(f"recalibrated {found.base}: {how}, from {made['rows']} labelled rows of {made['window']}")
-    say(f"run          {found.run} at {moment(found.run_at)}, data {found.window}")
-    code = found.code
-    dirty = f", changed by {code['dirty_digest']}" if code["dirty_digest"] else ", nothing changed since"
-    say(f"commit       {code['commit']}{dirty}" if code["commit"] else "commit       none: not under version control")
-    for name, step in found.steps.items():
-        say(f"step         {name}: fingerprint {step['fingerprint']}", f"             code {step['code']}")
-        say(*(f"             param {key} = {json.dumps(value)}" for key, value in step["params"].items()))
-        say(*(f"             input {key} {digest}" for key, digest in step["inputs"].items()))
-    gate, deployed = found.gate, found.deployed
-    say("gate         none" if gate is None else f"gate         {gate.what} ({_who(gate)})")
-    if deployed is not None:
-        why = "; ".join(deployed.reasons) + (f"; override: {deployed.override}" if deployed.override else "")
-        say(f"deployed     to {deployed.what} ({_who(deployed)}): {why}")
-
-
-def _who(moment_of: Moment) -> str:
-    return f"by {moment_of.actor}, {moment(moment_of.at)}, entry {moment_of.seq}"
 
 
 def _serve(args: Namespace, project: Project, *, on_ready: Callable[[], object] = lambda: None) -> None:
@@ -279,7 +216,3 @@ def _announce(args: Namespace, project: Project, url: str, told: Mapping[str, Js
 def _without(example: Mapping[str, Json], hidden: Collection[str]) -> dict[str, Json]:
     """An example request to be printed: a value of a field that is kept as a pseudonym is not shown."""
     return {name: "..." if name in hidden else value for name, value in example.items()}
-
-
-def _number(value: float | None) -> str:
-    return "no answer" if value is None else f"{value:g}"
