@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks.decisions.many_blocks import block_log_e, counted_days
 from benchmarks.decisions.streams import DependentLosses, Floats
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.delivery.rollout.harm import alarms
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.rollout.pairs import paired_loss

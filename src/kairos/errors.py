@@ -33,7 +33,6 @@ A message has up to four parts, in this order: what failed, what was given, what
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -291,5 +290,7 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str | None:
     >>> did_you_mean("zzz", ["features"]) is None
     True
     """
+    import difflib  # a command that goes well needs none of it
+
     near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else None

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos.delivery.rollout import Guard, RolloutEvidence, RolloutPolicy, StageStep
+from kairos.delivery.rollout import RolloutPolicy, StageStep
 from kairos.delivery.rollout.deciding import decide, decide_again, decide_bake
+from kairos.delivery.rollout.evidence import Guard, RolloutEvidence
 from kairos.delivery.stages import Stage
 from kairos.errors import SettingsError
 from kairos.values import canonical_json, plain

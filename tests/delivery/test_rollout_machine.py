@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy, StageStep
+from kairos.delivery.rollout import RolloutPolicy, StageStep
 from kairos.delivery.rollout.deciding import SPLIT_LIMIT, RolloutDecision, decide, decide_bake
+from kairos.delivery.rollout.evidence import Guard, PairedLoss, RolloutEvidence
 from kairos.delivery.stages import Stage
 from kairos.stats.badevents import harm_log_e, safety_log_e
 from kairos.stats.rates import rate_log_e

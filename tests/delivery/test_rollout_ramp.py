@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos.delivery.rollout import Guard, GuardRule, RolloutPolicy
+from kairos.delivery.rollout import GuardRule, RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import Guard
 from kairos.delivery.rollout.power import power
 from kairos.delivery.rollout.proof import allowed_rate, exposure, missing
 from kairos.delivery.rollout.steps import DEFAULT_STAGES, demand

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy, Valued, ValueRule
+from kairos.delivery.rollout import RolloutPolicy, ValueRule
 from kairos.delivery.rollout.deciding import decide, decide_again, decide_bake
+from kairos.delivery.rollout.evidence import RolloutEvidence, Valued
 from kairos.delivery.rollout.harm import alarms
 from kairos.delivery.rollout.worth import worth_of
 from kairos.values import canonical_json, plain

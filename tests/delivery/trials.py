@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.evidence import Guard, PairedLoss, RolloutEvidence
 
 __all__ = ["GOOD", "START", "clean_guards", "evidence"]
 

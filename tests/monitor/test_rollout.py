@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.rollout import gather

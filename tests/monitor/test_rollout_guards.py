@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from kairos.delivery.rollout import Guard, GuardRule, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import GuardRule, RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import Guard, RolloutEvidence
 from kairos.monitor.rollout import count
 from kairos.store.counts import Comparison, FailedLoad, Process, Sheet
 from tests.monitor.logs import DAY, START

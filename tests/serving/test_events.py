@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from kairos.delivery.rollout import EventRule, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import EventRule, RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import RolloutEvidence
 from kairos.monitor.rollout import count
 from kairos.store.counts import CountLog
 from kairos.values import plain

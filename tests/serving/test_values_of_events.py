@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy, ValueRule
+from kairos.delivery.rollout import RolloutPolicy, ValueRule
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import RolloutEvidence
 from kairos.monitor.rollout import count
 from kairos.store.counts import PARTS, CountLog
 from tests.serving.test_tally import CANARY, COMPARISON, SINCE, counted, counting, mine

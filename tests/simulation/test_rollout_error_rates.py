@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kairos.delivery.rollout import Guard, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import decide
+from kairos.delivery.rollout.evidence import Guard, RolloutEvidence
 from kairos.delivery.rollout.harm import alarms, log_mean
 from kairos.delivery.rollout.proof import allowed_rate, safety
 from kairos.monitor.rollout import count

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 from kairos.app.outlook import Path
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
+from kairos.delivery.rollout.evidence import Guard, PairedLoss, RolloutEvidence
 from kairos.web.drawings.rollout import guards_drawing, sequence_drawing
 from tests.web.stories import HOSTILE
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.watching import Watch
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.monitor.rollout import count, gather, loss_path

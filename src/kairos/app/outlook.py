@@ -19,8 +19,9 @@ from kairos.app.watching import Watch
 from kairos.delivery.control import freezes_ahead, frozen
 from kairos.delivery.retrain.facts import RetrainFacts
 from kairos.delivery.retrain.policy import RetrainPolicy
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.delivery.rollout.worth import worth_of
 from kairos.delivery.stages import Stage
 from kairos.delivery.state import ModelState, VersionState

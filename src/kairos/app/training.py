@@ -289,6 +289,9 @@ def _tell(
     Returns:
         The new versions; and those that have these very bytes already, for which nothing new is registered.
     """
+    if not packages:
+        project.tell_all([run])
+        return (), ()
     state = project.state()
     facts, versions, unchanged = [run], [], []
     for model, package in packages.items():

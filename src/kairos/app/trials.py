@@ -11,8 +11,9 @@ from kairos.app.evidence import EvidenceOf
 from kairos.app.going_back import restore
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.delivery.rollout import RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.deciding import RolloutDecision, decide, decide_bake
+from kairos.delivery.rollout.evidence import RolloutEvidence
 from kairos.delivery.state import VersionState
 from kairos.values import Json, plain
 

@@ -15,8 +15,8 @@ from kairos.app.losses import holdout_rows, losses_on
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.delivery.rollout import RolloutEvidence
 from kairos.delivery.rollout.deciding import SPLIT_LIMIT
+from kairos.delivery.rollout.evidence import RolloutEvidence
 from kairos.delivery.state import VersionState
 from kairos.gates.losses import loss_named
 from kairos.models.profile import Profile

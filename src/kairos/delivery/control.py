@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kairos.delivery.freezes import FreezeWindow
 from kairos.delivery.stages import LOOP, Stage
-from kairos.delivery.versions import Approval, ModelState, VersionState
 from kairos.errors import SettingsError
 from kairos.values import Json, Verdict, VersionRef, duration_text, parse_duration, plain
+
+if TYPE_CHECKING:
+    from kairos.delivery.versions import Approval, ModelState, VersionState
 
 __all__ = ["ControlDecision", "ControlPolicy", "Obstacle", "freezes_ahead", "frozen", "may_go_forward", "refusals"]
 

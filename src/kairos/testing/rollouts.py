@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
-from kairos.delivery.rollout import Guard, PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.evidence import Guard, PairedLoss, RolloutEvidence
 
 __all__ = ["RAMP", "SimulatedRollouts", "Traffic", "daily_swing", "incidents", "simulate", "steady"]
 

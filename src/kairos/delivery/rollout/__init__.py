@@ -4,25 +4,19 @@
     rules ──►         ├─► harm ──┐
     evidence ─────────┴─► proof ─┴─► deciding ──► words     (worth: what requests are worth, for both)
 
-What decides is imported from ``deciding``: it loads the statistics, which the settings do without.
+What decides is imported from ``deciding``, and what it decides on from ``evidence``: the settings do without both.
 """
 
 from __future__ import annotations
 
-from kairos.delivery.rollout.evidence import Guard, LabelFree, PairedLoss, RolloutEvidence, Valued
 from kairos.delivery.rollout.policy import RolloutPolicy
 from kairos.delivery.rollout.rules import EventRule, GuardRule, ValueRule
 from kairos.delivery.rollout.steps import StageStep
 
 __all__ = [
     "EventRule",
-    "Guard",
     "GuardRule",
-    "LabelFree",
-    "PairedLoss",
-    "RolloutEvidence",
     "RolloutPolicy",
     "StageStep",
     "ValueRule",
-    "Valued",
 ]

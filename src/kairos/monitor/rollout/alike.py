@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from kairos.delivery.rollout import LabelFree
+from kairos.delivery.rollout.evidence import LabelFree
 from kairos.stats.bins import NumberBins
 from kairos.stats.psi import psi_test
 

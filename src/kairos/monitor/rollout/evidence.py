@@ -13,7 +13,8 @@ from datetime import datetime
 
 import polars as pl
 
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence, RolloutPolicy
+from kairos.delivery.rollout import RolloutPolicy
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.judgeable import LossOf, proper

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from kairos.delivery.rollout import EventRule, Guard, GuardRule, Valued, ValueRule
+from kairos.delivery.rollout import EventRule, GuardRule, ValueRule
+from kairos.delivery.rollout.evidence import Guard, Valued
 from kairos.store.counts import LOWEST, PARTS, Comparison, Process, range_names
 
 __all__ = ["Counts", "asked", "guards", "limits_of", "unusable", "values"]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.delivery.rollout import PairedLoss
+from kairos.delivery.rollout.evidence import PairedLoss
 from kairos.monitor.bets import mean_log_e, mean_lower, mean_upper
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import block_means

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kairos.app.outlook import Path
-from kairos.delivery.rollout import PairedLoss, RolloutEvidence
+from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.delivery.rollout.harm import Alarm, alarms
 from kairos.web.drawings.canvas import Canvas, Scale, shortened
 from kairos.web.palette import BLUE, GREEN, INK, ORANGE, SOFT
