@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import PoissonRegressor
 
-from kairos.app.labelling import LabelsTaken, arrivals_of, entity_policy, take_labels
+from kairos.app.arriving import arrivals_of
+from kairos.app.labelling import LabelsTaken, entity_policy, take_labels
 from kairos.app.project import Project
 from kairos.app.serving import _Wiring
 from kairos.errors import NotFound, UsageError

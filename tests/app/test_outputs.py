@@ -11,7 +11,7 @@ import pytest
 
 from kairos.app.explaining import explain
 from kairos.app.judging import judge
-from kairos.app.labelling import take_labels
+from kairos.app.labelling import LabelsTaken, take_labels
 from kairos.app.losses import fresh_rows, losses_on, simple_answers, truth_on
 from kairos.app.measuring import answers_alike
 from kairos.app.packages import holdout_table, open_stored
@@ -27,7 +27,7 @@ from kairos.models.score import named_answers, score_table
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.serving.app import make_app
 from kairos.values import Json, Window
-from tests.app.worlds import PIPELINE, SETTINGS, Stock, World
+from tests.app.worlds import DAY, PIPELINE, SETTINGS, Stock, World
 from tests.serving.toys import Client
 
 Make = Callable[[str, str], World]
@@ -125,8 +125,8 @@ def _run(world: World) -> Json:
     return world.facts("run.finished")[-1].body
 
 
-def test_what_is_live_answers_in_names_is_watched_and_takes_no_labels_yet(make: Make, tmp_path: Path) -> None:
-    """The server gives what a table of answers gives; a label is refused in words, and not joined to half an answer."""
+def test_what_is_live_answers_in_names_and_takes_labels_in_names(make: Make, tmp_path: Path) -> None:
+    """The server gives what a table of answers gives; what is true is a class's name, and no other name or number."""
     settings = SETTINGS.replace('time = "hour"', 'time = "hour"\nloss = "log_loss"')
     world = make(settings, CLASSES)
     project = world.project
@@ -138,23 +138,32 @@ def test_what_is_live_answers_in_names_is_watched_and_takes_no_labels_yet(make: 
     rows = pl.DataFrame({"temperature": [1.0, 12.0, 23.0]})
     with Client(make_app(make_server(project))) as client:
         given = client.post("/predict/demand", json=rows.to_dicts()).json()["predictions"]
-        label = {"prediction_id": given[0]["prediction_id"], "value": 1}
-        refused = client.post("/labels", json={"labels": [label]})
+        ids = [row["prediction_id"] for row in given]
+        refused = [
+            client.post("/labels", json={"labels": [{"prediction_id": ids[0], "value": value}]})
+            for value in (1, "lots", {"users": 3.0})
+        ]
+        label = {"prediction_id": ids[0], "value": "few"}
+        assert client.post("/labels", json={"labels": [label]}).json() == {"labels": 1}
     named = named_answers(package, score_table(package, rows))
     assert [row["prediction"] for row in given] == [
         dict(zip(named, each, strict=True)) for each in zip(*named.values(), strict=True)
     ]
-    assert refused.status_code == 422
-    assert "those of more than one number are not taken yet" in refused.text
+    assert [each.status_code for each in refused] == [422, 422, 422]
+    assert all("'few', 'many' or 'some'" in each.text for each in refused)
     labels = tmp_path / "labels.csv"
-    labels.write_text(f"prediction_id,value\n{given[0]['prediction_id']},1\n")
-    with pytest.raises(UsageError, match="not taken yet"):
+    labels.write_text(f"prediction_id,value\n{ids[1]},1\n")
+    with pytest.raises(UsageError, match=r"Line 2 of labels\.csv.*cannot be judged by.*'few', 'many' or"):
         take_labels(project, labels)
+    labels.write_text(f"prediction_id,value\n{ids[0]},few\n{ids[1]},some\n{ids[2]},many\n")
+    assert take_labels(project, labels) == LabelsTaken(labels=3, new=2, joined=3)
+    assert take_labels(project, labels).new == 0
     model = project.settings.model("demand")
     watch = Watch(project, model)
     assert not [each for each in watch.look() if each.level == "alarm"]
     seen = quality_of(project, model, world.model().version(version.number), watch)
-    assert not seen.days
+    assert [rows for _, _, rows in seen.days] in ([], [3])  # on the first day of a world nothing is mature
+    assert explain(project, ids[1]).label == "some"
     assert seen.usual == pytest.approx(losses_on(_held(world, package), package, model).mean())
     assert explain(project, given[0]["prediction_id"]).arms[0].told["users"] in ("few", "some", "many")
 
@@ -182,4 +191,46 @@ def test_several_targets_that_are_live_are_watched(make: Make) -> None:
     package = open_stored(project.store, state.package, allow_pickle=False)
     assert quality_of(project, model, state, watch).usual == pytest.approx(
         losses_on(_held(world, package), package, model).mean()
+    )
+
+
+def test_labels_of_several_targets_come_as_they_are_known_and_are_judged_together(make: Make, tmp_path: Path) -> None:
+    """From a file with a column each, with cells that wait, and by POST; a day's loss is the mean over the targets."""
+    world = make(SETTINGS.replace('target = "users"', 'target = ["users", "later"]'), TARGETS)
+    project, model = world.project, world.project.settings.model("demand")
+    [version] = train(project, window=WEEKS).versions
+    judge(project, version)
+    world.put(version, "live")
+    with Client(make_app(make_server(project))) as client:
+        given = client.post("/predict/demand", json=[{"temperature": float(at)} for at in range(24)]).json()
+        answers = [row["prediction"] for row in given["predictions"]]
+        ids = [row["prediction_id"] for row in given["predictions"]]
+        lines = [f"{name},{answer['users'] + 4.0}," for name, answer in zip(ids, answers, strict=True)]
+        labels = tmp_path / "labels.csv"
+        labels.write_text("\n".join(["prediction_id,users,later", *lines]))
+        assert take_labels(project, labels) == LabelsTaken(labels=24, new=24, joined=24)
+        labels.write_text(f"prediction_id,users,later\n{ids[0]},,\n")
+        with pytest.raises(UsageError, match=r"Line 2 of labels\.csv has no value.*one or more of users, later"):
+            take_labels(project, labels)
+        labels.write_text(f"prediction_id,users,later\n{ids[0]},1,many\n")
+        with pytest.raises(UsageError, match=r"Line 2 of labels\.csv has no value of 'later'.*many.*a finite number"):
+            take_labels(project, labels)
+        assert explain(project, ids[0]).label == {"users": answers[0]["users"] + 4.0}
+        watch, state = Watch(project, model), world.model().version(version.number)
+        world.clock.move_to(world.clock.now() + 3 * DAY)
+        assert not quality_of(project, model, state, watch).days
+        later = [
+            {"prediction_id": name, "value": {"later": answer["later"] - 2.0}}
+            for name, answer in zip(ids, answers, strict=True)
+        ]
+        assert client.post("/labels", json={"labels": later}).json() == {"labels": 24}
+    [(_, loss, rows)] = quality_of(project, model, state, Watch(project, model)).days
+    assert rows == 24
+    assert loss == pytest.approx(3.0)
+    assert (
+        project.predictions.arrivals("demand", Window(state.since, world.clock.now()), as_of=world.clock.now())[
+            "label_at"
+        ]
+        .is_not_null()
+        .all()
     )

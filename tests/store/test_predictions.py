@@ -87,7 +87,7 @@ def ids(frame: pl.DataFrame) -> list[str]:
 def test_empty_log_answers_with_empty_tables(log: PredictionLog) -> None:
     """Reading creates nothing, and an unknown model has the columns of a known one."""
     assert log.predictions("demand", ALL).schema == pl.Schema(PREDICTION_SCHEMA)
-    assert log.labels().columns == ["prediction_id", "value", "at"]
+    assert log.labels().columns == ["prediction_id", "value", "at", "target", "text"]
     assert log.labelled("demand", ALL, as_of=START).is_empty()
     assert (log.roll(), log.find("p1"), log.damages(), log.root.exists()) == (0, [], (), False)
 

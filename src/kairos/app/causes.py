@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.facts import run_entry
+from kairos.app.forms import live_form
 from kairos.app.losses import answers_on, fresh_rows, truth_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.plainly import plain_words
@@ -157,7 +158,9 @@ def _symptom(model: ModelSettings, finding: Finding | None) -> tuple[Symptom, st
 
 def _frame(project: Project, model: ModelSettings, window: Window, symptom: Symptom) -> pl.DataFrame:
     if symptom in NEEDS_LABELS:
-        return project.predictions.labelled(model.name, window, as_of=window.end)
+        rows = project.predictions.labelled(model.name, window, as_of=window.end)
+        form = live_form(project, model, until=window.end)
+        return form.with_losses(loss_named(model.gate.loss), rows) if form.outputs else rows
     return project.predictions.predictions(model.name, window)
 
 
@@ -179,18 +182,20 @@ def _beside_holdout(
     except KairosError:  # a run that is told no more, or a holdout that is gone: then there is nothing to compare with
         return None
     inputs = {f"{INPUT_PREFIX}{name}": table[name] for name in package.spec.signature.names if name in table.columns}
+    loss_of, truth, answers = loss_named(model.gate.loss), truth_on(table, package), answers_on(table, package, model)
     held = pl.DataFrame(
         {
             "id": [f"{number:09}" for number in range(len(table))],
             "at": [day_start(0)] * len(table),
             "answered": [True] * len(table),
-            "output": leads(package.spec.signature.outputs, answers_on(table, package, model)),
-            "label": lead_truth(truth_on(table, package), package.spec.signature.outputs),
+            "output": leads(package.spec.signature.outputs, answers),
+            "label": lead_truth(truth, package.spec.signature.outputs),
+            "loss": loss_of(truth, answers),
             **inputs,
         }
     )
     is_low = finding is not None and finding.check == "prediction_bias" and finding.value < 0
-    usual = rows_of(held, evidence.symptom, loss_named(model.gate.loss), is_low=is_low)
+    usual = rows_of(held, evidence.symptom, loss_of, is_low=is_low)
     if not usual.day.size:
         return None
     first = int(live.day.min())

@@ -74,6 +74,7 @@ class Evidence:
             reference=reference,
             policy=model.delivery,
             maturity=maturity,
+            forms=(self._watch.form(base), self._watch.form(test)),
         )
         self._gathered.keep(comparison, evidence)
         return Known(evidence=_at_stage(evidence, test), is_whole=True)
@@ -91,6 +92,7 @@ class Evidence:
             reference=reference,
             policy=self._watch.model.delivery,
             maturity=self._watch.when_mature(),
+            forms=(self._watch.form(base), self._watch.form(test)),
         )
 
 

@@ -12,6 +12,7 @@ from kairos.delivery.versions import Freeze
 from kairos.errors import KairosError, NotFound
 from kairos.ledger import Entry
 from kairos.pipeline.environment import Environment
+from kairos.store.label_rows import Said
 from kairos.store.records import Prediction
 from kairos.values import Digest, Json, VersionRef
 
@@ -82,7 +83,7 @@ class Explanation:
     arms: tuple[Arm, ...]
     inputs: dict[str, Json]
     """What the capture policy kept of them."""
-    label: float | None
+    label: Said | None
     package: Digest
     form: str
     """Which form of the package answers in this installation, and what proves it or why it is the native one."""

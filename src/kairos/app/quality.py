@@ -15,7 +15,6 @@ from kairos.gates.losses import loss_named
 from kairos.gates.metrics import metric_named
 from kairos.monitor.days import daily_means
 from kairos.monitor.findings import Finding
-from kairos.monitor.judgeable import judgeable
 from kairos.values import VersionRef, Window
 
 __all__ = ["Quality", "quality_of"]
@@ -51,14 +50,11 @@ def quality_of(project: Project, model: ModelSettings, champion: VersionState, w
     rows = project.predictions.labelled(
         model.name, Window(max(champion.since, now - _LONGEST), max(champion.since, now)), as_of=now
     )
-    rows = rows.filter(
-        pl.col("version") == champion.ref.number, pl.col("label").is_finite(), pl.col("output").is_finite()
-    )
-    is_known = judgeable(loss_of, rows["label"].to_numpy(), rows["output"].to_numpy())
-    rows = rows.filter(pl.Series(is_known, dtype=pl.Boolean))
+    rows = rows.filter(pl.col("version") == champion.ref.number)
+    rows = watch.form(champion).with_losses(loss_of, rows).filter(pl.col("loss").is_not_null())
     days = daily_means(
         rows["at"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]"),
-        loss_of(rows["label"].to_numpy(), rows["output"].to_numpy()),
+        rows["loss"].to_numpy(),
         mature_until=watch.when_mature().mature_until(now),
         min_rows=model.monitor.min_day_rows,
     )

@@ -139,7 +139,7 @@ class _Wiring:
         known = self._project.settings.models.get(live.ref.model)
         now = None if known is None else ServingSettings.of(known)
         then = now if live.serving is None else ServingSettings.from_plain(json.loads(live.serving))
-        truths = signature.output.truths if known is None else truths_by(known, signature)
+        truths = truths_by(known, signature)
         if then is None:
             return ModelPolicy(truths=truths)
         capture = capture_policy(self._project, then.privacy, signature)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.backtest import Backtest
+from kairos.app.forms import live_form
 from kairos.app.packages import open_version
 from kairos.app.plainly import gate_case, plain_line
 from kairos.app.project import Project
@@ -23,7 +24,6 @@ from kairos.gates.losses import loss_named
 from kairos.gates.metrics import loss_unit, metric_named
 from kairos.ledger import Entry
 from kairos.models.profile import Profile
-from kairos.monitor.judgeable import judgeable
 from kairos.monitor.watch import window_drift
 from kairos.values import Window, without_secrets
 
@@ -50,7 +50,7 @@ def tell_story(
             are told on the rows whose truth is known by now, as Kairos is.
         footnotes: What the figures do not show.
     """
-    rows = _with_losses(answered(project, model, window), model)
+    rows = answered(project, model, window)
     known_until = project.clock.now() - project.settings.label_delay
     others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
@@ -97,10 +97,10 @@ def tell_story(
 
 
 def answered(project: Project, model: ModelSettings, window: Window) -> pl.DataFrame:
-    """What users got in a window, with the truth where it is known, in the order of time."""
+    """What users got in a window where the truth is known, in the order of time, with the ``loss``."""
     project.roll()
     rows = project.predictions.labelled(model.name, window, as_of=project.clock.now())
-    return rows.filter(pl.col("answered"))
+    return live_form(project, model).with_losses(loss_named(model.gate.loss), rows.filter(pl.col("answered")))
 
 
 def _is_about(entry: Entry, model: str) -> bool:
@@ -206,15 +206,6 @@ def _mean_error(rows: pl.DataFrame) -> float:
     """NaN without rows."""
     known = rows["loss"].drop_nulls()
     return float(np.mean(known.to_numpy())) if len(known) else float("nan")
-
-
-def _with_losses(rows: pl.DataFrame, model: ModelSettings) -> pl.DataFrame:
-    """The rows with their ``loss``, null where it cannot be computed of what was labelled."""
-    loss_of, truth, said = loss_named(model.gate.loss), rows["label"].to_numpy(), rows["output"].to_numpy()
-    known = judgeable(loss_of, truth, said)
-    losses = np.full(len(rows), np.nan)
-    losses[known] = loss_of(truth[known], said[known])
-    return rows.with_columns(loss=pl.Series(losses, dtype=pl.Float64).fill_nan(None))
 
 
 def _drift(project: Project, model: ModelSettings, rows: pl.DataFrame, window: Window) -> dict[date, tuple[float, str]]:

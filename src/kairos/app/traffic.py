@@ -123,7 +123,7 @@ class Traffic:
             )
         self._rows = {m.name: TimedRows.of(rows, m.time) for m in self._models if m.time is not None}
         self._waiting = {model.name: _Waiting() for model in self._models}
-        self._inputs: dict[Digest, tuple[str | None, tuple[str, ...]]] = {}
+        self._inputs: dict[Digest, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._controller = Controller(project)
         self._told = project.ledger.head()
 
@@ -157,7 +157,7 @@ class Traffic:
         champion = self._project.state().model(model.name).champion
         if champion is None:
             raise UsageError(f"Nothing of {model.name!r} is live.", hint=f"Type: kairos deploy {model.name}@1")
-        target, inputs = self._columns(model, champion.package)
+        targets, inputs = self._columns(model, champion.package)
         waiting = self._waiting[model.name].labels
         sent = self._rows[model.name].within(window)
         for at, row in zip(sent.at, sent.rows.iter_rows(named=True), strict=True):
@@ -168,8 +168,9 @@ class Traffic:
             if entity is not None:
                 body["entity"] = entity
             answer = self._server.call("POST", f"/predict/{model.name}", body, at=moment)
-            if target is not None:
-                label = {"prediction_id": answer["prediction_id"], "value": row[target]}
+            if targets and all(target in row for target in targets):
+                value = row[targets[0]] if len(targets) == 1 else {target: row[target] for target in targets}
+                label = {"prediction_id": answer["prediction_id"], "value": value}
                 waiting.append((moment + self._project.settings.label_delay, label))
 
     def _label(self, model: ModelSettings, now: datetime) -> None:
@@ -177,10 +178,9 @@ class Traffic:
         if labels:
             self._server.call("POST", "/labels", {"labels": labels}, at=now)
 
-    def _columns(self, model: ModelSettings, package: Digest) -> tuple[str | None, tuple[str, ...]]:
-        """The target, unless labels of it are not taken, and the inputs."""
+    def _columns(self, model: ModelSettings, package: Digest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The targets and the inputs."""
         if package not in self._inputs:
             spec = open_version(self._project, package, model).spec
-            target = None if spec.signature.outputs else spec.target
-            self._inputs[package] = (target, spec.signature.names)
+            self._inputs[package] = (spec.goals, spec.signature.names)
         return self._inputs[package]

@@ -8,24 +8,29 @@ from kairos.app.settings import ModelSettings
 from kairos.errors import KairosError
 from kairos.gates.loss_names import CHANCE_LOSSES
 from kairos.models.signature import Signature
-from kairos.models.truths import CHANCE, NOTHING, Truths
+from kairos.models.truths import CHANCE, AnyTruths, NamedTruths, Truths
 
 __all__ = ["live_truths", "truths_by"]
 
 
-def truths_by(model: ModelSettings, signature: Signature) -> Truths:
-    """What the labels of a version can be: 0 or 1 where chances are judged, else as the version has learnt it."""
+def truths_by(model: ModelSettings | None, signature: Signature) -> AnyTruths:
+    """What the labels of a version can be: 0 or 1 where chances are judged, else as the version has learnt it.
+
+    Args:
+        model: ``None``: the settings do not know it.
+        signature: Of the version.
+    """
     if signature.outputs:
-        return NOTHING
-    return CHANCE if model.gate.loss in CHANCE_LOSSES else signature.output.truths
+        return NamedTruths(outputs=signature.outputs)
+    return CHANCE if model is not None and model.gate.loss in CHANCE_LOSSES else signature.output.truths
 
 
-def live_truths(project: Project, model: ModelSettings) -> list[Truths]:
+def live_truths(project: Project, model: ModelSettings) -> list[AnyTruths]:
     """What labels can be, by each version that answers or is on trial.
 
     Before anything is live, and where a package cannot be read, by the loss that the model is judged by.
     """
-    by_loss = [CHANCE if model.gate.loss in CHANCE_LOSSES else Truths()]
+    by_loss: list[AnyTruths] = [CHANCE if model.gate.loss in CHANCE_LOSSES else Truths()]
     route = next((route for route in project.state().routes() if route.model == model.name), None)
     if route is None:
         return by_loss

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.facts import run_entry
+from kairos.app.forms import form_of
 from kairos.app.losses import holdout_rows, losses_on
 from kairos.app.packages import open_version
 from kairos.app.project import Project
@@ -24,6 +25,7 @@ from kairos.monitor.checks.quality import LossReference, loss_reference
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.delays import learn_maturity
 from kairos.monitor.findings import Check, Finding, Level
+from kairos.monitor.forms import AnswerForm
 from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.maturity import Maturity, may_replace
 from kairos.monitor.onset import biased_since
@@ -52,6 +54,7 @@ class Watch:
         self._maturity: tuple[int, Maturity] | None = None  # the day it was looked up on, and what was found
         self._triaged: tuple[tuple[int, int], Triage] | None = None  # the day and champion, and what was found
         self._references: dict[VersionRef, tuple[Profile, LossReference | None, HoldoutRows]] = {}
+        self._forms: dict[VersionRef, AnswerForm] = {}
 
     @property
     def model(self) -> ModelSettings:
@@ -148,6 +151,12 @@ class Watch:
         profile, reference, _ = self._known(version)
         return profile, reference
 
+    def form(self, version: VersionState) -> AnswerForm:
+        """What a version answers with."""
+        if version.ref not in self._forms:
+            self._forms[version.ref] = form_of(self._project, self._model, version)
+        return self._forms[version.ref]
+
     def triage(self) -> Triage:
         """What the bias of the champion asks for, from its labelled rows of the last weeks; see ``monitor.triage``.
 
@@ -162,6 +171,8 @@ class Watch:
         return self._triaged[1]
 
     def _triage(self, champion: VersionState) -> Triage:
+        if self.form(champion).outputs:
+            return Triage(advice="retrain", reasons=("it answers with several numbers: no straight line mends them",))
         now, policy = self._project.clock.now(), self._model.monitor
         _, _, holdout = self._known(champion)
         until = day_start(day_number(self.when_mature().mature_until(now)))
@@ -202,6 +213,7 @@ class Watch:
             maturity=self.when_mature(),
             holdout=holdout,
             kept=self._kept(profile),
+            form=self.form(champion),
         )
 
     def _known(self, version: VersionState) -> tuple[Profile, LossReference | None, HoldoutRows]:

@@ -11,6 +11,7 @@ from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json
 from kairos.cli.rebuilding import in_environment
 from kairos.errors import UsageError
+from kairos.store.label_rows import said_text
 from kairos.values import plain
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _tell_answer(found: Explanation) -> None:
     guard = f" ({arm.action}: the model said {arm.raw:g})" if arm.action and arm.raw is not None else ""
     say(f"prediction   {found.prediction} at {moment(found.at)}: {_said(arm)}{guard}")
     if found.label is not None:
-        say(f"truth        {found.label:g}")
+        say(f"truth        {said_text(found.label)}")
     say(f"model        {found.version}, as {arm.role}")
     for other in found.arms[1:]:
         say(f"beside it    {other.version}, as {other.role}: {_said(other)}")

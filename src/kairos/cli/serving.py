@@ -103,7 +103,7 @@ def labels(args: Namespace) -> int:
 
 def _tell_arrivals(args: Namespace, project: Project) -> int:
     """How late the labels of each model are, and which could not be joined."""
-    from kairos.app.labelling import arrivals_of
+    from kairos.app.arriving import arrivals_of
 
     found = {name: arrivals_of(project, model) for name, model in project.settings.models.items()}
     if args.json:

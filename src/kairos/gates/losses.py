@@ -62,8 +62,10 @@ def brier(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> NDArra
     """
     if np.ndim(prediction) == 2:
         p = _chances(truth, prediction)
-        y = np.asarray(truth, dtype=np.int64)[:, None] == np.arange(p.shape[1])
-        return np.asarray(((y - p) ** 2).sum(axis=1)) / (2.0 if p.shape[1] == 2 else 1.0)
+        place = np.asarray(truth, dtype=np.int64)
+        y = place[:, None] == np.arange(p.shape[1])
+        unknown = (place < 0).astype(np.float64)  # one more class, of chance 0, was true
+        return np.asarray(((y - p) ** 2).sum(axis=1) + unknown) / (2.0 if p.shape[1] == 2 else 1.0)
     y, p = _numbers(truth, prediction)
     if not np.isin(y, (0.0, 1.0)).all():
         raise UsageError("brier cannot be computed.", accepted="truth 0 or 1, predictions between 0 and 1")

@@ -20,7 +20,7 @@ from kairos.models.frames import FrameColumn, column_names, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
-from kairos.models.outputs import answers_a_row, leads
+from kairos.models.outputs import answers_a_row, beside_lead, leads
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest, Runner
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
@@ -242,6 +242,7 @@ def _profile(
         prediction=leads(data.outputs, answer),
         prediction_on="train" if unseen is None else "holdout",
         importances=importances,
+        outputs=beside_lead(data.outputs, answer),
     )
 
 

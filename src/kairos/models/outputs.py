@@ -23,6 +23,7 @@ __all__ = [
     "OutputKind",
     "among",
     "answers_a_row",
+    "beside_lead",
     "check_outputs",
     "lead_of",
     "leads",
@@ -140,6 +141,19 @@ def leads(outputs: Sequence[Output], answers: np.ndarray[Any, Any]) -> np.ndarra
     else:
         found = own[:, (own.shape[1] - 1) // 2].astype(np.float64)
     return np.where(np.isfinite(answers).all(axis=1), found, np.nan)
+
+
+def beside_lead(outputs: Sequence[Output], answers: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Numbers that the lead does not show and that may move on their own, by name, shape (n,); chances are none.
+
+    Args:
+        outputs: None: there are none.
+        answers: Shape (n, numbers).
+    """
+    if not outputs or outputs[0].kind == "class":
+        return {}
+    lead = 0 if outputs[0].kind == "number" else (len(outputs[0].names) - 1) // 2
+    return {name: answers[:, at] for at, name in enumerate(_names(outputs)) if at != lead}
 
 
 def lead_of(outputs: Sequence[Output], numbers: Sequence[float]) -> float:

@@ -180,7 +180,7 @@ def write_package(
     spec = replace(spec, serialization=serialization)
     trusted = untrusted_types(held[MODEL_FILES["skops"]], trusted=()) if serialization == "skops" else []
     files = mlflow_files(spec, b"".join(held.values()), trusted=trusted, example=example) | held
-    files[_PROFILE] = canonical_json(profile)
+    files[_PROFILE] = canonical_json(profile.told())
     files[_LINEAGE] = canonical_json(lineage)
     files[_SPEC] = canonical_json(spec.plain())
     files[_COMPILATION] = canonical_json(compilation)

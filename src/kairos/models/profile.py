@@ -12,7 +12,7 @@ from kairos.errors import PackageError
 from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
 from kairos.stats.bins import CategoryBins, NumberBins
-from kairos.values import Json, unplain
+from kairos.values import Json, plain, unplain
 
 __all__ = ["QUANTILES", "ColumnProfile", "Profile"]
 
@@ -101,6 +101,8 @@ class Profile:
     """The target in training."""
     importances: dict[str, float] = field(default_factory=dict)
     """How much the model relies on each input, as shares of 1; empty if nobody has looked."""
+    outputs: dict[str, ColumnProfile] = field(default_factory=dict)
+    """Of several outputs those that ``prediction``, their lead, does not show: other targets, other quantiles."""
 
     @classmethod
     def fit(
@@ -111,6 +113,7 @@ class Profile:
         prediction: np.ndarray[Any, Any],
         prediction_on: str,
         importances: Mapping[str, float] | None = None,
+        outputs: Mapping[str, np.ndarray[Any, Any]] | None = None,
     ) -> Profile:
         """Describes the training columns, the target and the predictions, each of shape (n,)."""
         return cls(
@@ -120,7 +123,15 @@ class Profile:
             prediction_on=prediction_on,
             target=ColumnProfile.fit("number", target),
             importances=dict(importances or {}),
+            outputs={name: ColumnProfile.fit("number", values) for name, values in (outputs or {}).items()},
         )
+
+    def told(self) -> Json:
+        """The profile as a package has it: without what only models of several outputs have, if it is none."""
+        found: dict[str, Json] = plain(self)
+        if not self.outputs:
+            del found["outputs"]  # so that equal trainings give the bytes that they gave before
+        return found
 
     @classmethod
     def from_plain(cls, value: Json) -> Profile:
@@ -138,6 +149,7 @@ class Profile:
                 prediction_on=value["prediction_on"],
                 target=ColumnProfile.from_plain(value["target"]),
                 importances=dict(value.get("importances", {})),
+                outputs={name: ColumnProfile.from_plain(item) for name, item in value.get("outputs", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackageError("A model's profile cannot be read.", given=str(error)) from error

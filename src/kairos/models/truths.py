@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from kairos.models.outputs import Output
+from kairos.store.label_rows import Said
 from kairos.values import Json
 
-__all__ = ["CHANCE", "NOTHING", "Truths", "truths_of"]
+__all__ = ["CHANCE", "AnyTruths", "NamedTruths", "Truths", "truths_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +31,9 @@ class Truths:
     is_open: bool = False
     """Whether ``lower`` itself is out of the question as well."""
 
-    def takes(self, value: float) -> bool:
+    def takes(self, value: Said) -> bool:
         """Whether it can be true, as far as the model's loss goes."""
-        if not math.isfinite(value):
+        if not isinstance(value, float | int) or not math.isfinite(value):
             return False
         if self.classes:
             return value in self.classes
@@ -50,8 +52,6 @@ class Truths:
             return f"{', '.join(names)} or {last}" if names else last
         if self.lower is None:
             return "a finite number"
-        if math.isinf(self.lower):
-            return "no label: those of more than one number are not taken yet"
         return f"more than {self.lower:g}" if self.is_open else f"{self.lower:g} or more"
 
     @classmethod
@@ -60,10 +60,51 @@ class Truths:
         return cls(**{**value, "classes": tuple(value["classes"])})
 
 
-_MOST_TOLD = 20
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedTruths:
+    """What the truth of several outputs can be.
 
-NOTHING = Truths(lower=math.inf, is_open=True)
-"""No label can be: of a model of several outputs labels are not taken yet."""
+    >>> kind = NamedTruths(outputs=(Output(name="kind", kind="class", classes=("cat", "dog")),))
+    >>> kind.takes("dog"), kind.takes("bird"), kind.plain()
+    (True, False, "'cat' or 'dog'")
+    >>> steps = NamedTruths(outputs=(Output(name="h1"), Output(name="h2")))
+    >>> steps.takes({"h2": 3.0}), steps.takes(3.0), steps.plain()
+    (True, False, 'a finite number for one or more of h1, h2')
+    """
+
+    outputs: tuple[Output, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Of several; none: there is one."""
+        return tuple(output.name for output in self.outputs) if len(self.outputs) > 1 else ()
+
+    def takes(self, value: Said) -> bool:
+        """Whether it can be true."""
+        if isinstance(value, Mapping):
+            return bool(value) and value.keys() <= set(self.targets) and all(map(math.isfinite, value.values()))
+        if self.targets:
+            return False
+        if self.outputs[0].kind == "class":
+            return value in self.outputs[0].classes
+        return not isinstance(value, str) and math.isfinite(value)
+
+    def plain(self) -> str:
+        """The same for people."""
+        if self.targets:
+            return f"a finite number for one or more of {', '.join(self.targets[:_MOST_TOLD])}"
+        classes = self.outputs[0].classes
+        if not classes:
+            return "a finite number"
+        names = [repr(each) if isinstance(each, str) else f"{each:g}" for each in classes[:_MOST_TOLD]]
+        more = len(classes) - len(names)
+        return f"{', '.join(names if more else names[:-1])} or {f'{more} other classes' if more else names[-1]}"
+
+
+AnyTruths = Truths | NamedTruths
+
+
+_MOST_TOLD = 20
 
 CHANCE = Truths(classes=(0.0, 1.0))
 """What the log loss is defined for."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kairos.models.profile import Profile
-from kairos.monitor.checks.drift import ColumnDrift, column_drift, input_drift, prediction_drift
+from kairos.monitor.checks.drift import ColumnDrift, column_drift, input_drift, output_drift, prediction_drift
 from kairos.monitor.checks.missing import missing_input
 from kairos.monitor.checks.severity import drift_severity
 from kairos.monitor.days import day_start
@@ -67,7 +67,26 @@ def look_at_inputs(
         then = last_year.prediction_counts(until=today, days=drift.days) if _is_proven(drift) else None
         is_usual = then is not None and _came_before(then, answers, drift, policy)
         prediction = prediction_drift(drift, is_seasonal=is_usual, policy=policy, until=until, version=version)
-    return [each for each in (*missing, *found, severity, prediction) if each is not None]
+    others = _outputs(tallies, profile, last_year, today=today, policy=policy, version=version)
+    return [each for each in (*missing, *found, severity, prediction, *others) if each is not None]
+
+
+def _outputs(
+    tallies: Tallies, profile: Profile, last_year: LastYear, *, today: int, policy: MonitorPolicy, version: int
+) -> tuple[Finding, ...]:
+    """Which outputs beside the lead have moved."""
+    days, moved, seasonal = policy.drift_window_max.days, dict[str, ColumnDrift](), set[str]()
+    for name, column in sorted(profile.outputs.items()):
+        counts = tallies.output_counts(name, until=today, days=days)
+        drift = column_drift(column, counts, policy)
+        if drift is None:
+            continue
+        moved[name] = drift
+        if _is_proven(drift) and _came_before(
+            last_year.output_counts(name, until=today, days=drift.days), counts, drift, policy
+        ):
+            seasonal.add(name)
+    return output_drift(moved, seasonal=seasonal, policy=policy, until=day_start(today), version=version)
 
 
 def _is_proven(drift: ColumnDrift) -> bool:

@@ -12,7 +12,7 @@ from kairos.models.profile import ColumnProfile, Profile
 from kairos.monitor.checks.drift import ColumnDrift, day_effect
 from kairos.monitor.days import day_start
 from kairos.monitor.policy import MonitorPolicy
-from kairos.monitor.tallies import by_day, input_cells, prediction_cells
+from kairos.monitor.tallies import by_day, input_cells, output_cells, prediction_cells
 from kairos.stats.psi import psi, psi_test
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -23,7 +23,8 @@ _YEAR = timedelta(days=364)
 """52 weeks, so that weekdays meet weekdays."""
 
 _ROWS_PER_CELL = 10
-_Days = dict[int, tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]]
+_Counts = dict[str, NDArray[np.int64]]
+_Days = dict[int, tuple[_Counts, NDArray[np.int64], _Counts]]
 
 
 class LastYear:
@@ -50,6 +51,12 @@ class LastYear:
         self._read(until, days)
         return np.array([self._days[day][1] for day in self._range(until, days)])
 
+    def output_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
+        """The same of an output beside the lead."""
+        self._read(until, days)
+        none = _empty(self._profile.outputs[name])
+        return np.array([self._days[day][2].get(name, none) for day in self._range(until, days)])
+
     def _range(self, until: int, days: int) -> range:
         last = until - _YEAR.days
         return range(last - days, last)
@@ -62,9 +69,10 @@ class LastYear:
         window = Window(day_start(missing[0]), day_start(missing[-1] + 1))
         rows = self._log.predictions(self._model, window).filter(pl.col("answered"))
         for day in missing:
-            self._days[day] = ({}, _empty(self._profile.prediction))
+            self._days[day] = ({}, _empty(self._profile.prediction), {})
         for day, part in by_day(rows):
-            self._days[day] = (input_cells(part, self._profile), prediction_cells(part, self._profile))
+            cells = input_cells(part, self._profile), prediction_cells(part, self._profile)
+            self._days[day] = (*cells, output_cells(part, self._profile))
         for day in [day for day in self._days if day < wanted[0]]:
             del self._days[day]
 

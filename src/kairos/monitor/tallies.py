@@ -17,14 +17,25 @@ from numpy.typing import NDArray
 
 from kairos.models.profile import ColumnProfile, Profile
 from kairos.monitor.days import Days, day_number, day_start, join_days
-from kairos.monitor.judgeable import LossOf, judgeable, proper
+from kairos.monitor.forms import ONE_NUMBER, AnswerForm
+from kairos.monitor.judgeable import LossOf
 from kairos.monitor.policy import Unlabelled
 from kairos.stats.bins import NumberBins
 from kairos.store.predictions import PredictionLog
-from kairos.store.records import INPUT_PREFIX
+from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX
 from kairos.values import Window
 
-__all__ = ["DayCounts", "DayTruth", "Tallies", "Truth", "UnusableLabels", "by_day", "input_cells", "prediction_cells"]
+__all__ = [
+    "DayCounts",
+    "DayTruth",
+    "Tallies",
+    "Truth",
+    "UnusableLabels",
+    "by_day",
+    "input_cells",
+    "output_cells",
+    "prediction_cells",
+]
 
 _SETTLES_AFTER = timedelta(hours=1)
 """Rows of a day, or labels, may reach the log this long after their own time."""
@@ -46,6 +57,8 @@ class DayCounts:
     """Rows per cell of each input's bins, folded; inputs that the capture policy does not keep are not there."""
     prediction: NDArray[np.int64]
     """Rows per cell of the prediction's bins, folded; rows without a finite prediction are left out."""
+    others: dict[str, NDArray[np.int64]]
+    """The same of outputs that the prediction, their lead, does not show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +111,7 @@ class Tallies:
         live_since: Earlier rows are left out.
         matures_after: How long after the end of a day its truth begins to count.
         unlabelled: What a row counts as that is mature and has no label.
+        form: What the version answers with.
     """
 
     def __init__(
@@ -111,7 +125,9 @@ class Tallies:
         live_since: datetime,
         matures_after: timedelta,
         unlabelled: Unlabelled = "exclude",
+        form: AnswerForm = ONE_NUMBER,
     ) -> None:
+        self._form = form
         self._log, self._model, self._version = log, model, version
         self._profile, self._loss_of = profile, loss_of
         self._since, self._matures_after, self._unlabelled = live_since, matures_after, unlabelled
@@ -160,6 +176,13 @@ class Tallies:
         counts = [none if day is None else day.prediction for day in found]
         return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
 
+    def output_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
+        """The same of an output that the prediction does not show."""
+        none = _no_counts(self._profile.outputs[name])
+        found = [self._counts.get(day) for day in self._live_days(until, days)]
+        counts = [none if day is None else day.others.get(name, none) for day in found]
+        return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
+
     def truth(self, *, min_rows: int) -> Truth:
         """What labels say about the mature days; those with fewer labelled rows join the next."""
         days = sorted(self._truths)
@@ -187,7 +210,7 @@ class Tallies:
     def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
         """Rows with a prediction that could leave, and the latest label that came in time, or what counts as one."""
         within = self._matures_after + _LATE
-        rows = self._log.labelled(self._model, window, as_of=now, within=within)
+        rows = self._form.labelled(self._log.labelled(self._model, window, as_of=now, within=within))
         if self._unlabelled == "negative":
             every = self._log.predictions(self._model, window).with_columns(label=pl.lit(0.0))
             none = every.join(rows.select("id"), on="id", how="anti", maintain_order="left")
@@ -205,13 +228,13 @@ class Tallies:
             violations=len(rows) - rows.get_column("violation").null_count(),
             inputs=input_cells(rows, self._profile),
             prediction=prediction_cells(rows, self._profile),
+            others=output_cells(rows, self._profile),
         )
 
     def _add_truth(self, day: int, rows: pl.DataFrame) -> None:
         """Judges a day by the rows that the loss takes, and remembers which labels it does not."""
-        label, output = rows.get_column("label").to_numpy(), rows.get_column("output").to_numpy()
-        bad = rows.filter(~proper(self._loss_of, label))
-        usable = rows.filter(judgeable(self._loss_of, label, output))
+        bad = rows.filter(~self._form.proper(self._loss_of, rows))
+        usable = rows.filter(self._form.judgeable(self._loss_of, rows))
         self._unusable.pop(day, None)
         self._truths.pop(day, None)
         if len(bad):
@@ -223,7 +246,7 @@ class Tallies:
         label, output = rows.get_column("label").to_numpy(), rows.get_column("output").to_numpy()
         return DayTruth(
             rows=len(rows),
-            loss=float(self._loss_of(label, output).sum()),
+            loss=float(self._loss_of(self._form.truth(rows), self._form.answers(rows)).sum()),
             error=float((output - label).sum()),
             level=float(np.abs(label).sum()),
         )
@@ -242,6 +265,16 @@ def prediction_cells(rows: pl.DataFrame, profile: Profile) -> NDArray[np.int64]:
     """Rows of the prediction log per cell of the prediction's bins, folded; those without a finite one are left out."""
     raw = rows.get_column("raw").drop_nulls()
     return _cells(profile.prediction, raw.filter(raw.is_finite()))
+
+
+def output_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.int64]]:
+    """Rows of the prediction log per cell of the bins of each output beside the lead, folded."""
+    found = {}
+    for name, column in profile.outputs.items():
+        if OUTPUT_PREFIX + name in rows.columns:
+            values = rows.get_column(OUTPUT_PREFIX + name).drop_nulls()
+            found[name] = _cells(column, values)
+    return found
 
 
 def by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:

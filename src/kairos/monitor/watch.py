@@ -18,6 +18,7 @@ from kairos.monitor.checks.quality import LossReference, quality
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.early import EarlyLook
 from kairos.monitor.findings import Finding
+from kairos.monitor.forms import ONE_NUMBER, AnswerForm
 from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.inputs import look_at_inputs
 from kairos.monitor.judgeable import LossOf
@@ -66,6 +67,7 @@ class Monitor:
         maturity: Maturity | None = None,
         holdout: HoldoutRows | None = None,
         kept: Collection[str] | None = None,
+        form: AnswerForm = ONE_NUMBER,
     ) -> tuple[Finding, ...]:
         """Everything that is to be found out about a live version, in the order of ``Check``.
 
@@ -84,10 +86,11 @@ class Monitor:
             maturity: When a day counts; ``None``: as the policy says, without looking how labels arrived.
             holdout: Rows that the version had not learnt from; without them nothing is estimated before labels come.
             kept: Inputs that the log has as they came; ``None``: all.
+            form: What the version answers with; of several outputs nothing is estimated before labels come.
         """
         policy = self._policy
         maturity = maturity or Maturity(matures_after=_matures_after(policy))
-        tallies = self._tallies_of(model, version, profile, loss_of, live_since, maturity.matures_after)
+        tallies = self._tallies_of(model, version, profile, loss_of, live_since, maturity.matures_after, form)
         tallies.read(now)
         k, n = tallies.totals()
         since_live = Window(live_since, max(live_since, now))
@@ -103,8 +106,15 @@ class Monitor:
             ),
         ]
         truth = tallies.truth(min_rows=policy.min_day_rows)
-        found += _judge_truth(truth, profile, reference, loss=loss, since=live_since, policy=policy, version=version)
-        if reference is not None and holdout is not None and maturity.matures_after >= policy.early_after:
+        found += _judge_truth(
+            truth, profile, reference, form=form, loss=loss, since=live_since, policy=policy, version=version
+        )
+        if (
+            reference is not None
+            and holdout is not None
+            and not form.outputs
+            and maturity.matures_after >= policy.early_after
+        ):
             early = self._early_look(model, version, profile, holdout, loss_of, kept)
             estimated = early.estimate(since=live_since, now=now, maturity=maturity)
             if estimated is not None:
@@ -172,6 +182,7 @@ class Monitor:
         loss_of: LossOf,
         live_since: datetime,
         matures_after: timedelta,
+        form: AnswerForm,
     ) -> Tallies:
         """One set of days for each model: those of the version that is live now."""
         wanted = (version, live_since, matures_after)
@@ -186,6 +197,7 @@ class Monitor:
                 live_since=live_since,
                 matures_after=matures_after,
                 unlabelled=self._policy.unlabelled,
+                form=form,
             )
             self._tallies[model] = (wanted, tallies)
         return tallies
@@ -196,6 +208,7 @@ def _judge_truth(
     profile: Profile,
     reference: LossReference | None,
     *,
+    form: AnswerForm,
     loss: str,
     since: datetime,
     policy: MonitorPolicy,
@@ -203,7 +216,7 @@ def _judge_truth(
 ) -> list[Finding | None]:
     """What labels say about the mature days."""
     found: list[Finding | None] = []
-    usual = _usual_error(loss, reference, profile)
+    usual = _usual_error(loss, reference, profile) if form.has_error else None
     if usual is not None:
         found.append(
             prediction_bias(

@@ -65,7 +65,8 @@ def _missing(finding: Finding) -> str:
 
 
 def _drift(finding: Finding) -> str:
-    what = "The answers no longer look" if finding.column is None else f"The input {finding.column} no longer looks"
+    kind = "input" if finding.check == "input_drift" else "output"
+    what = "The answers no longer look" if finding.column is None else f"The {kind} {finding.column} no longer looks"
     return f"{what} as in training, seen on {finding.rows:,} requests since {_since(finding)}."
 
 

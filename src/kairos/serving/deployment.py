@@ -13,7 +13,7 @@ from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
 from kairos.models.outputs import answers_a_row
 from kairos.models.signature import Column, Signature
-from kairos.models.truths import Truths
+from kairos.models.truths import AnyTruths
 from kairos.serving.cutoff import CutOff
 from kairos.serving.faults import Faults
 from kairos.serving.guard import Said
@@ -169,7 +169,7 @@ class Deployment:
         )
 
     @property
-    def truths(self) -> dict[str, list[Truths]]:
+    def truths(self) -> dict[str, list[AnyTruths]]:
         """What the labels of each model can be, as each of its versions has it."""
         return {name: [version.policy.truths for _, version in route.versions] for name, route in self.routes.items()}
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kairos.errors import did_you_mean
-from kairos.models.truths import Truths
+from kairos.models.truths import AnyTruths
 from kairos.serving.body import read_list, read_moment, read_name, refuse
+from kairos.store.label_rows import Said, said_text
 from kairos.values import Json
 
 __all__ = ["MOST_LABELS", "LabelBody", "read_labels", "refuse_untrue"]
@@ -16,19 +17,22 @@ __all__ = ["MOST_LABELS", "LabelBody", "read_labels", "refuse_untrue"]
 MOST_LABELS = 10_000
 """Most labels of one request."""
 
+_LONGEST_NAME = 1_000
 _BY_ID = ("prediction_id", "value")
 _BY_ENTITY = ("model", "entity", "time", "value")
 _LABELS = (
     '{"labels": [{"prediction_id": "p...", "value": 12.5}]} or '
     '{"labels": [{"model": "demand", "entity": "station-31", "time": "2012-03-03T14:00Z", "value": 12.5}]}'
 )
+_VALUE = 'a finite number; of a class with a name its name; of several targets {"TARGET": a finite number, ...}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelBody:
     """One label, before anybody asked what it is about."""
 
-    value: float
+    value: Said
+    """Of several targets some, or all; by name."""
     prediction_id: str | None = None
     """``None``: it is about a model, an entity and a time."""
     model: str = ""
@@ -47,7 +51,7 @@ def read_labels(body: Json) -> list[LabelBody]:
     return [_label(row, label) for row, label in enumerate(labels)]
 
 
-def refuse_untrue(labels: Sequence[LabelBody], truths: Mapping[str, Sequence[Truths]], *, is_all: bool) -> None:
+def refuse_untrue(labels: Sequence[LabelBody], truths: Mapping[str, Sequence[AnyTruths]], *, is_all: bool) -> None:
     """Refuses values that the models they are about can never be judged by.
 
     A prediction's id does not say which model it is of: its label is refused if no model takes the value.
@@ -71,7 +75,7 @@ def refuse_untrue(labels: Sequence[LabelBody], truths: Mapping[str, Sequence[Tru
                 f"Label {row} has a value that {who} be judged by.",
                 field="value",
                 row=row,
-                given=f"{label.value:g}",
+                given=said_text(label.value),
                 accepted=", or ".join(dict.fromkeys(each.plain() for each in known)),
             )
 
@@ -99,13 +103,21 @@ def _label(row: int, label: Json) -> LabelBody:
     )
 
 
-def _value(row: int, value: Json) -> float:
+def _value(row: int, value: Json) -> Said:
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME:
+        return value
+    if isinstance(value, dict) and value:
+        return {name: _number(row, each, f"{name!r} of label") for name, each in value.items()}
+    return _number(row, value, "The value of label")
+
+
+def _number(row: int, value: Json, what: str) -> float:
     if type(value) in (int, float) and -1e300 <= value <= 1e300:  # NaN fails every comparison
         return float(value)
     raise refuse(
-        f"The value of label {row} is not a finite number.",
+        f"{what} {row} is not a finite number.",
         field="value",
         row=row,
         given=str(value)[:40] if isinstance(value, float) else type(value).__name__,
-        accepted="a finite number",
+        accepted=_VALUE,
     )

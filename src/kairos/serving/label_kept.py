@@ -8,6 +8,7 @@ from datetime import datetime
 from kairos.serving.body import refuse
 from kairos.serving.deployment import Deployment
 from kairos.serving.label_body import LabelBody
+from kairos.store.label_rows import said_rows
 from kairos.store.records import EntityLabel, Label
 
 __all__ = ["kept_labels"]
@@ -28,18 +29,19 @@ def kept_labels(
         NotFound: no version of the model that a label names is live.
     """
     by_id = [
-        Label(prediction_id=label.prediction_id, value=label.value, at=at)
+        Label(prediction_id=label.prediction_id, at=at, **said._asdict())
         for label in found
         if label.prediction_id is not None
+        for said in said_rows(label.value)
     ]
     rows = [(row, label) for row, label in enumerate(found) if label.prediction_id is None]
-    by_entity = [_by_entity(row, label, deployment, at) for row, label in rows]
+    by_entity = [each for row, label in rows for each in _by_entity(row, label, deployment, at)]
     if by_id and by_entity:
         raise refuse("Labels of both kinds are in one request.", field="labels", accepted="one kind a request")
     return by_id, by_entity
 
 
-def _by_entity(row: int, label: LabelBody, deployment: Deployment, at: datetime) -> EntityLabel:
+def _by_entity(row: int, label: LabelBody, deployment: Deployment, at: datetime) -> list[EntityLabel]:
     policy = deployment.route(label.model).champion.policy
     key = policy.capture.apply({}, label.entity).key
     if label.entity is not None and key is None:
@@ -50,11 +52,14 @@ def _by_entity(row: int, label: LabelBody, deployment: Deployment, at: datetime)
             accepted="a prediction_id",
         )
     assert label.time is not None  # of a label without a prediction id
-    return EntityLabel(
-        model=label.model,
-        key=key,
-        about=label.time,
-        value=label.value,
-        at=at,
-        within_s=policy.label_tolerance.total_seconds(),
-    )
+    return [
+        EntityLabel(
+            model=label.model,
+            key=key,
+            about=label.time,
+            at=at,
+            within_s=policy.label_tolerance.total_seconds(),
+            **said._asdict(),
+        )
+        for said in said_rows(label.value)
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from kairos.delivery.state import Live, Route
 from kairos.models.signature import Signature
-from kairos.models.truths import Truths
+from kairos.models.truths import AnyTruths, Truths
 from kairos.privacy.capture import CapturePolicy
 from kairos.serving.guard import OutputGuard
 from kairos.store.batch import Predictions
@@ -136,7 +136,7 @@ class ModelPolicy:
     """By default no input and no entity is written down."""
     events: frozenset[str] = frozenset()
     """Names of what may happen to users and is counted."""
-    truths: Truths = field(default_factory=Truths)
+    truths: AnyTruths = field(default_factory=Truths)
     """What a label can be."""
     values: frozenset[str] = frozenset()
     """Names of events that tell what a request was worth."""

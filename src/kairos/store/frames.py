@@ -46,7 +46,13 @@ PREDICTION_SCHEMA: dict[str, Any] = {
 }
 """Columns of every table of predictions; inputs follow as ``in.<name>``, several outputs as ``output.<name>``."""
 
-LABEL_SCHEMA: dict[str, Any] = {"prediction_id": pl.String, "value": pl.Float64, "at": _MOMENT}
+LABEL_SCHEMA: dict[str, Any] = {
+    "prediction_id": pl.String,
+    "value": pl.Float64,
+    "at": _MOMENT,
+    "target": pl.String,
+    "text": pl.String,
+}
 """Columns of every table of labels."""
 
 ENTITY_LABEL_SCHEMA: dict[str, Any] = {
@@ -56,6 +62,8 @@ ENTITY_LABEL_SCHEMA: dict[str, Any] = {
     "value": pl.Float64,
     "at": _MOMENT,
     "within_s": pl.Float64,
+    "target": pl.String,
+    "text": pl.String,
 }
 """Columns of every table of labels by entity and time."""
 
@@ -76,14 +84,9 @@ def prediction_frame(predictions: Iterable[Prediction | Predictions]) -> pl.Data
 
 def label_frame(labels: Sequence[Label]) -> pl.DataFrame:
     """The labels as a table of ``LABEL_SCHEMA``, in the order given."""
-    return pl.DataFrame(
-        {
-            "prediction_id": [row.prediction_id for row in labels],
-            "value": [row.value for row in labels],
-            "at": [row.at.astimezone(UTC) for row in labels],
-        },
-        schema=LABEL_SCHEMA,
-    )
+    base = {name: [getattr(row, name) for row in labels] for name in LABEL_SCHEMA}
+    base["at"] = [row.at.astimezone(UTC) for row in labels]
+    return pl.DataFrame(base, schema=LABEL_SCHEMA)
 
 
 def entity_label_frame(labels: Sequence[EntityLabel]) -> pl.DataFrame:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-__all__ = ["Matches", "latest", "match"]
+__all__ = ["TOLD", "Matches", "latest", "match"]
+
+TOLD = ("value", "at", "target", "text")
+"""What a label says, and when, whatever it is about."""
 
 _NOBODY = "\0"
 """Stands for the key of requests that named no entity; no key holds this character."""
@@ -22,7 +25,7 @@ class Matches:
     """What became of labels by entity and time."""
 
     truths: pl.DataFrame
-    """Columns ``prediction_id``, ``value``, ``at``, in the order in which the labels were given."""
+    """Columns ``prediction_id`` and ``TOLD``, in the order in which the labels were given."""
     ambiguous: pl.DataFrame
     """Labels that are near predictions of more than one time."""
     unmatched: pl.DataFrame
@@ -51,18 +54,18 @@ def match(requests: pl.DataFrame, labels: pl.DataFrame) -> Matches:
     near = _nearest(others, times, "low", "forward", "first")
     near = _nearest(near, times, "high", "backward", "last")
     count = (pl.col("place_last") - pl.col("place_first") + 1).fill_null(0)
-    chosen = pl.concat([exact.select("row", "key", "value", "at", time="about"), _one_time(near.filter(count == 1))])
+    chosen = pl.concat([exact.select("row", "key", *TOLD, time="about"), _one_time(near.filter(count == 1))])
     truths = chosen.join(asked, on=["key", "time"], how="inner").sort("row", "id")
     return Matches(
-        truths=truths.select("value", "at", prediction_id="id").select("prediction_id", "value", "at"),
+        truths=truths.select(*TOLD, prediction_id="id").select("prediction_id", *TOLD),
         ambiguous=_back(near.filter(count > 1), labels),
         unmatched=_back(near.filter(count < 1), labels),
     )
 
 
 def latest(labels: pl.DataFrame, at: str) -> pl.DataFrame:
-    """Of the labels of one prediction the one with the latest ``at``, of equal ones the one appended later."""
-    return labels.sort(at, maintain_order=True).unique("prediction_id", keep="last", maintain_order=True)
+    """Of the labels of a prediction and target the one with the latest ``at``, of equal ones the one appended later."""
+    return labels.sort(at, maintain_order=True).unique(["prediction_id", "target"], keep="last", maintain_order=True)
 
 
 def _nearest(labels: pl.DataFrame, times: pl.DataFrame, on: str, strategy: str, name: str) -> pl.DataFrame:
@@ -79,7 +82,7 @@ def _nearest(labels: pl.DataFrame, times: pl.DataFrame, on: str, strategy: str, 
 
 
 def _one_time(near: pl.DataFrame) -> pl.DataFrame:
-    return near.select("row", "key", "value", "at", time="time_first")
+    return near.select("row", "key", *TOLD, time="time_first")
 
 
 def _back(rows: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from kairos.store.beside import first_whole, side_by_side, told_truth
 from kairos.store.frames import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
@@ -16,7 +17,8 @@ from kairos.store.frames import (
     prediction_frame,
     predictions_of,
 )
-from kairos.store.matching import Matches, latest, match
+from kairos.store.label_rows import Said
+from kairos.store.matching import TOLD, Matches, latest, match
 from kairos.store.partitions import files_with_id, read_files, scan_files, stack
 from kairos.store.records import EntityLabel, Label, Prediction
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState
@@ -60,7 +62,7 @@ class PredictionLog(SpooledLog):
         return rows.select(*PREDICTION_SCHEMA, *inputs).sort("at", "id", "version")
 
     def labels(self, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
-        """The latest label of each prediction among those that arrived in a stretch, sorted by arrival and id.
+        """The latest label of each prediction and target among those that arrived in a stretch, by arrival and id.
 
         Of labels with equal ``at`` the one appended later wins (in the order of the spools if several workers wrote).
 
@@ -71,10 +73,10 @@ class PredictionLog(SpooledLog):
         rows = self._label_rows(since, until)
         if since is not None:
             rows = rows.filter(pl.col("at") >= since)
-        return latest(rows, "at").sort("at", "prediction_id")
+        return latest(rows, "at").sort("at", "prediction_id", "target")
 
     def labelled(self, model: str, window: Window, *, as_of: datetime, within: timedelta | None = None) -> pl.DataFrame:
-        """Predictions of a window with the latest label that had arrived in time: columns ``label`` and ``label_at``.
+        """Predictions of a window with the latest label that had arrived in time: the columns of ``side_by_side``.
 
         Args:
             model: The model's name.
@@ -90,11 +92,11 @@ class PredictionLog(SpooledLog):
             last = rows.select("id", in_time=in_time).unique("id", keep="last", maintain_order=True)
             truths = truths.join(last, left_on="prediction_id", right_on="id", maintain_order="left")
             truths = truths.filter(pl.col("at") <= pl.col("in_time"))
-        known = latest(truths, "at").select("prediction_id", label="value", label_at="at")
+        known = side_by_side(latest(truths, "at"))
         return rows.join(known, left_on="id", right_on="prediction_id", how="inner", maintain_order="left")
 
     def truths(self, model: str, window: Window, rows: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
-        """The latest label of each prediction of a window: columns ``prediction_id``, ``label`` and ``label_at``.
+        """The latest label of each prediction of a window, as ``side_by_side`` gives it.
 
         Args:
             model: The model's name.
@@ -102,11 +104,12 @@ class PredictionLog(SpooledLog):
             rows: What ``predictions`` gave.
             as_of: Labels that arrived later are not looked at.
         """
-        known = latest(self._truths(model, window, rows, as_of), "at")
-        return known.select("prediction_id", label="value", label_at="at")
+        return side_by_side(latest(self._truths(model, window, rows, as_of), "at"))
 
     def arrivals(self, model: str, window: Window, *, as_of: datetime) -> pl.DataFrame:
         """One row for each request of a window, labelled or not: when its first label came, and what the latest says.
+
+        A request of several targets is labelled once each of them is that any request of the window has a label of.
 
         Args:
             model: The model's name.
@@ -115,15 +118,16 @@ class PredictionLog(SpooledLog):
 
         Returns:
             Columns ``id``, ``at``, ``output`` (of the version that answered, or else of the one with the lowest
-            number), ``label_at`` and ``label``; the last two are null where no label has come. Sorted by time and id.
+            number), ``label_at`` and ``label``; the last two are null where no label has come, the latter also of
+            several targets and of names. Sorted by time and id.
         """
         rows = self.predictions(model, window)
         requests = rows.select("id", "at", "version", "answered", "output")
         requests = requests.sort("answered", descending=True, maintain_order=True)
         requests = requests.unique("id", keep="first", maintain_order=True).sort("at", "id")
         truths = self._truths(model, window, rows, as_of)
-        first = truths.group_by("prediction_id", maintain_order=True).agg(label_at=pl.col("at").min())
-        known = first.join(latest(truths, "at").select("prediction_id", label="value"), on="prediction_id")
+        said = side_by_side(latest(truths, "at")).select("prediction_id", label=pl.col("label").fill_nan(None))
+        known = first_whole(truths).join(said, on="prediction_id")
         joined = requests.join(known, left_on="id", right_on="prediction_id", how="left", maintain_order="left")
         return joined.select("id", "at", "output", "label_at", "label")
 
@@ -141,18 +145,18 @@ class PredictionLog(SpooledLog):
     def entity_labels(
         self, model: str, *, since: datetime | None = None, until: datetime | None = None
     ) -> pl.DataFrame:
-        """The latest label of each entity and time among those that arrived in a stretch, sorted by arrival."""
+        """The latest label of each entity, time and target among those that arrived in a stretch, by arrival."""
         rows = self._entity_labels(model, since, until)
         if since is not None:
             rows = rows.filter(pl.col("at") >= since)
-        return rows.sort("at", maintain_order=True).unique(["key", "about"], keep="last", maintain_order=True)
+        return rows.sort("at", maintain_order=True).unique(["key", "about", "target"], keep="last", maintain_order=True)
 
-    def truth_of(self, prediction: Prediction) -> float | None:
-        """The latest label of one prediction; ``None`` if there is none."""
+    def truth_of(self, prediction: Prediction) -> Said | None:
+        """The latest label of one prediction, of several targets by name; ``None`` if there is none."""
         at = prediction.at
         rows = self.labelled(prediction.model, Window(at, at + timedelta(microseconds=1)), as_of=_FAR)
         found = rows.filter(pl.col("id") == prediction.id)
-        return None if found.is_empty() else float(found["label"][0])
+        return None if found.is_empty() else told_truth(found.row(0, named=True))
 
     def known_ids(self, ids: Collection[str], *, model: str | None = None) -> set[str]:
         """Those of the ids that predictions in the log have, rolled or not; of one model, or of any."""
@@ -211,7 +215,7 @@ class PredictionLog(SpooledLog):
         reach = timedelta(seconds=float(given["within_s"].max() or 0.0))  # type: ignore[arg-type]
         if reach > timedelta(0):  # a prediction just outside of the window may make a label ambiguous
             rows = self.predictions(model, Window(window.start - 2 * reach, window.end + 2 * reach))
-        return pl.concat([match(rows, given).truths, by_id])
+        return pl.concat([match(rows, given).truths, by_id.select("prediction_id", *TOLD)])
 
     def asked(self, model: str, labels: pl.DataFrame) -> pl.DataFrame:
         """The requests that labels by entity and time may be about, as ``match`` takes them; only that much is read."""

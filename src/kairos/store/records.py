@@ -16,6 +16,7 @@ __all__ = [
     "DROPPED",
     "INPUT_PREFIX",
     "OUTPUT_PREFIX",
+    "TRUTH_PREFIX",
     "EntityLabel",
     "Label",
     "Prediction",
@@ -27,9 +28,13 @@ DROPPED = ""
 """A key that says only that there was one."""
 
 INPUT_PREFIX = "in."
+"""What the name of an input's column starts with."""
 
 OUTPUT_PREFIX = "output."
-"""What the name of an input's column starts with."""
+"""The same of one of several outputs."""
+
+TRUTH_PREFIX = "label."
+"""The same of the truth of one of several targets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +89,17 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """The truth about one prediction."""
+    """The truth about one prediction, or about one target of it: of several each has a label, and may come alone."""
 
     prediction_id: str
     value: float
+    """NaN where the truth is the name of a class."""
     at: datetime
     """When the label arrived; aware, kept to the microsecond."""
+    target: str | None = None
+    """Which of several; ``None``: there is one."""
+    text: str | None = None
+    """The name of the class, if classes have names."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.prediction_id, str):
@@ -111,6 +121,8 @@ class EntityLabel:
     """When the label arrived; aware, kept to the microsecond."""
     within_s: float = 0.0
     """A prediction of this entity is meant if its time is at most this far away, and only one time is."""
+    target: str | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         name = f"{self.model} {self.key}"

@@ -27,7 +27,8 @@ def rows_of(frame: pl.DataFrame, symptom: Symptom, loss_of: LossOf, *, is_low: b
     """Answered requests with their symptom.
 
     Args:
-        frame: Of the prediction log, answered or not; for ``loss`` and ``bias`` with the column ``label``.
+        frame: Of the prediction log, answered or not; for ``loss`` and ``bias`` with the column ``label``. A column
+            ``loss`` is taken in place of what ``loss_of`` would make of a single number.
         symptom: What is looked at.
         loss_of: How wrong an answer is.
         is_low: For ``bias``: answers are too low, not too high.
@@ -103,6 +104,8 @@ def _usable(rows: pl.DataFrame, symptom: Symptom, loss_of: LossOf) -> pl.DataFra
     rows = rows.filter(pl.col("label").is_finite() & pl.col("output").is_finite())
     if symptom != "loss":
         return rows
+    if "loss" in rows.columns:
+        return rows.filter(pl.col("loss").is_finite())
     return rows.filter(pl.Series(judgeable(loss_of, _floats(rows["label"]), _floats(rows["output"])), dtype=pl.Boolean))
 
 
@@ -112,6 +115,8 @@ def _symptom(rows: pl.DataFrame, symptom: Symptom, loss_of: LossOf, is_low: bool
     output = _floats(rows["output"])
     if symptom == "output":
         return output
+    if symptom == "loss" and "loss" in rows.columns:
+        return _floats(rows["loss"])
     label = _floats(rows["label"])
     return loss_of(label, output) if symptom == "loss" else (label - output if is_low else output - label)
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kairos.models.profile import ColumnProfile
-from kairos.monitor.findings import Finding, Level
+from kairos.monitor.findings import Check, Finding, Level
 from kairos.monitor.policy import MonitorPolicy
 from kairos.stats.holm import benjamini_hochberg, holm
 from kairos.stats.psi import PsiTest, psi, psi_test
 from kairos.values import Window
 
-__all__ = ["ColumnDrift", "column_drift", "day_effect", "input_drift", "prediction_drift"]
+__all__ = ["ColumnDrift", "column_drift", "day_effect", "input_drift", "output_drift", "prediction_drift"]
 
 _MIN_DAYS = 3
 """Fewer days say too little about how alike the rows of one day are."""
@@ -135,6 +135,30 @@ def input_drift(
         until: End of the last day looked at.
         version: Which one is watched.
     """
+    return _several("input_drift", columns, seasonal, policy, until, version)
+
+
+def output_drift(
+    columns: Mapping[str, ColumnDrift],
+    *,
+    seasonal: Collection[str] = (),
+    policy: MonitorPolicy,
+    until: datetime,
+    version: int,
+) -> tuple[Finding, ...]:
+    """Says which outputs beside the lead moved, as ``input_drift`` does of inputs; the lead is the prediction's."""
+    return _several("prediction_drift", columns, seasonal, policy, until, version)
+
+
+def _several(
+    check: Check,
+    columns: Mapping[str, ColumnDrift],
+    seasonal: Collection[str],
+    policy: MonitorPolicy,
+    until: datetime,
+    version: int,
+) -> tuple[Finding, ...]:
+    """Findings about columns that are tested together."""
     if not columns:
         return ()
     names = sorted(columns)
@@ -143,9 +167,10 @@ def input_drift(
     found = []
     for name, info_p, warn_p in zip(names, info, warn, strict=True):
         if warn_p <= policy.alpha and name not in seasonal:
-            found.append(_finding(name, columns[name], "warn", policy, until, version))
+            found.append(_finding(check, name, columns[name], "warn", policy, until, version))
         elif info_p <= policy.alpha:
-            found.append(_finding(name, columns[name], "info", policy, until, version, is_seasonal=name in seasonal))
+            is_usual = name in seasonal
+            found.append(_finding(check, name, columns[name], "info", policy, until, version, is_seasonal=is_usual))
     return tuple(found)
 
 
@@ -159,7 +184,7 @@ def prediction_drift(
     if drift.test is None or not drift.test.alarm:
         return None
     level: Level = "warn" if drift.threshold == policy.drift_warn and not is_seasonal else "info"
-    return _finding(None, drift, level, policy, until, version, is_seasonal=is_seasonal)
+    return _finding("prediction_drift", None, drift, level, policy, until, version, is_seasonal=is_seasonal)
 
 
 def _p_value(drift: ColumnDrift, threshold: float) -> float:
@@ -168,6 +193,7 @@ def _p_value(drift: ColumnDrift, threshold: float) -> float:
 
 
 def _finding(
+    check: Check,
     column: str | None,
     drift: ColumnDrift,
     level: Level,
@@ -179,9 +205,9 @@ def _finding(
 ) -> Finding:
     assert drift.test is not None  # nothing is found without it
     test, threshold = drift.test, policy.drift_warn if level == "warn" else policy.drift_info
-    subject = "Predictions" if column is None else f"Input {column!r}"
+    subject = "Predictions" if column is None else f"{'Input' if check == 'input_drift' else 'Output'} {column!r}"
     return Finding(
-        check="prediction_drift" if column is None else "input_drift",
+        check=check,
         level=level,
         column=column,
         value=max(0.0, test.corrected),

@@ -17,11 +17,12 @@ from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.evidence import PairedLoss, RolloutEvidence
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import day_number, day_start
-from kairos.monitor.judgeable import LossOf, proper
+from kairos.monitor.forms import ONE_NUMBER, in_one_form
+from kairos.monitor.judgeable import LossOf
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.rollout.alike import label_free
 from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable, values
-from kairos.monitor.rollout.pairs import paired_loss, requests_of, split_log_e
+from kairos.monitor.rollout.pairs import Forms, paired_loss, requests_of, split_log_e
 from kairos.store.counts import Comparison, Process, merged
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -39,6 +40,7 @@ def gather(
     reference: LossReference | None,
     policy: RolloutPolicy,
     maturity: Maturity,
+    forms: Forms = (ONE_NUMBER, ONE_NUMBER),
 ) -> RolloutEvidence:
     """Collects all that is known about a challenger beside a champion.
 
@@ -53,16 +55,23 @@ def gather(
             the rollout waits.
         policy: Its ``alpha`` and ``guards``.
         maturity: When a day counts.
+        forms: What the two versions answer with.
     """
+    forms = in_one_form(*forms)
     since, versions = comparison.since, [comparison.base, comparison.test]
     window = Window(since, max(since, as_of))
     rows = log.predictions(comparison.model, window, versions=versions)
     requests = requests_of(rows, comparison.base, comparison.test)
     paired = None
     if reference is not None:
-        known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss)
+        known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms)
         paired = paired_loss(
-            known, loss=loss, reference=reference, alpha=policy.alpha, mature_until=maturity.mature_until(as_of)
+            known,
+            loss=loss,
+            reference=reference,
+            alpha=policy.alpha,
+            mature_until=maturity.mature_until(as_of),
+            forms=forms,
         )
     evidence = RolloutEvidence(
         as_of=as_of,
@@ -87,6 +96,7 @@ def loss_path(
     reference: LossReference,
     policy: RolloutPolicy,
     maturity: Maturity,
+    forms: Forms = (ONE_NUMBER, ONE_NUMBER),
     most: int = 30,
 ) -> list[tuple[datetime, PairedLoss]]:
     """What the losses of the requests up to each day were worth, by the labels that are known now: for a picture.
@@ -98,16 +108,22 @@ def loss_path(
     Returns:
         When a day ended, and the comparison of all requests before; days without a pair are left out.
     """
+    forms = in_one_form(*forms)
     window = Window(comparison.since, max(comparison.since, as_of))
     rows = log.predictions(comparison.model, window, versions=[comparison.base, comparison.test])
     requests = requests_of(rows, comparison.base, comparison.test)
-    known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss)
+    known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms)
     first, last = day_number(comparison.since) + 1, day_number(maturity.mature_until(as_of))
     step, found = max(1, -(-(last - first + 1) // most)), []
     for number in range(last, first - 1, -step):
         day = day_start(number)
         paired = paired_loss(
-            known.filter(pl.col("at") < day), loss=loss, reference=reference, alpha=policy.alpha, mature_until=day
+            known.filter(pl.col("at") < day),
+            loss=loss,
+            reference=reference,
+            alpha=policy.alpha,
+            mature_until=day,
+            forms=forms,
         )
         if paired is not None:
             found.append((day, paired))
@@ -123,11 +139,12 @@ def _labelled(
     *,
     as_of: datetime,
     loss: LossOf,
+    forms: Forms,
 ) -> pl.DataFrame:
     """The requests whose truth is known and is one that the loss takes."""
-    labels = log.truths(model, window, rows, as_of=as_of).filter(pl.col("label").is_finite())
-    labels = labels.filter(proper(loss, labels["label"].to_numpy()))
-    return requests.join(labels.select("label", id="prediction_id"), on="id", maintain_order="left")
+    labels = forms[0].labelled(log.truths(model, window, rows, as_of=as_of)).filter(pl.col("label").is_finite())
+    labels = labels.filter(forms[0].proper(loss, labels)).drop("label_at").rename({"prediction_id": "id"})
+    return requests.join(labels, on="id", maintain_order="left")
 
 
 def count(

@@ -6,22 +6,27 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from kairos.delivery.rollout.evidence import PairedLoss
 from kairos.monitor.bets import mean_log_e, mean_lower, mean_upper
 from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import block_means
-from kairos.monitor.judgeable import LossOf, judgeable
+from kairos.monitor.forms import ONE_NUMBER, AnswerForm
+from kairos.monitor.judgeable import LossOf
 from kairos.stats.srm import srm_log_e
-from kairos.store.records import DROPPED
+from kairos.store.records import DROPPED, OUTPUT_PREFIX
 
-__all__ = ["paired_loss", "requests_of", "split_log_e"]
+__all__ = ["Forms", "paired_loss", "requests_of", "split_log_e"]
+
+Forms = tuple[AnswerForm, AnswerForm]
+"""What champion and challenger answer with."""
 
 
 def requests_of(rows: pl.DataFrame, champion: int, challenger: int) -> pl.DataFrame:
     """One row a request, in the order of prediction, from the first on that the challenger was asked for."""
+    named = [name for name in rows.columns if name.startswith(OUTPUT_PREFIX)]
     told = rows.unique(["id", "version"], keep="first", maintain_order=True).select(
+        *named,
         "id",
         "at",
         "version",
@@ -32,19 +37,25 @@ def requests_of(rows: pl.DataFrame, champion: int, challenger: int) -> pl.DataFr
         asked_first=pl.col("answered") | pl.col("action").is_in(["fallback", "refuse"]).fill_null(value=False),
         has=pl.lit(value=True),
     )
-    own = ("output", "latency_us", "asked_first", "has")
+    own = ("output", "latency_us", "asked_first", "has", *named)
     arms = [
         told.filter(pl.col("version") == version).drop("version").rename({name: f"{name}_{arm}" for name in own})
         for arm, version in (("champion", champion), ("challenger", challenger))
     ]
     requests = arms[0].join(arms[1], on=["id", "at", "key", "share"], how="full", coalesce=True, nulls_equal=True)
-    flags = [f"{name}_{arm}" for name in own[2:] for arm in ("champion", "challenger")]
+    flags = [f"{name}_{arm}" for name in own[2:4] for arm in ("champion", "challenger")]
     requests = requests.with_columns(pl.col(flags).fill_null(value=False)).sort("at", "id")
     return requests.filter(pl.col("at") >= pl.col("at").filter(pl.col("has_challenger")).min())
 
 
 def paired_loss(
-    requests: pl.DataFrame, *, loss: LossOf, reference: LossReference, alpha: float, mature_until: datetime
+    requests: pl.DataFrame,
+    *,
+    loss: LossOf,
+    reference: LossReference,
+    alpha: float,
+    mature_until: datetime,
+    forms: Forms = (ONE_NUMBER, ONE_NUMBER),
 ) -> PairedLoss | None:
     """Compares two versions' losses on the same requests, by whole days that are cut as their dependence allows.
 
@@ -59,12 +70,14 @@ def paired_loss(
         reference: Of the champion.
         alpha: Chance of error of each bound.
         mature_until: Days that end later wait.
+        forms: What champion and challenger answer with.
 
     Returns:
         ``None`` while there is no mature day with a pair.
     """
-    at, truth = requests["at"].dt.replace_time_zone(None).to_numpy(), requests["label"].to_numpy()
-    champion, challenger = (_losses(requests[f"output_{arm}"], truth, loss) for arm in ("champion", "challenger"))
+    at = requests["at"].dt.replace_time_zone(None).to_numpy()
+    arms = zip(forms, ("champion", "challenger"), strict=True)
+    champion, challenger = (form.losses(loss, requests, suffix=f"_{arm}") for form, arm in arms)
     worst = np.fmax(reference.cap, np.fmax(champion, challenger))  # fmax prefers the one that is not NaN
     champion, challenger = (np.where(np.isnan(each), worst, each) for each in (champion, challenger))
     is_pair = (requests["has_champion"] & requests["has_challenger"]).to_numpy()
@@ -84,16 +97,6 @@ def paired_loss(
         upper=mean_upper(cautious.means, scale=reference.mean, alpha=alpha),
         harm_log_e=mean_log_e(pairs.means, scale=reference.mean),
     )
-
-
-def _losses(outputs: pl.Series, truth: NDArray[np.float64], loss: LossOf) -> NDArray[np.float64]:
-    """The loss of each row, shape (n,); NaN where there is no output, or one that the loss does not take."""
-    output = outputs.to_numpy()
-    given = np.isfinite(output)
-    given[given] = judgeable(loss, truth[given], output[given])
-    losses = np.full(len(output), np.nan)
-    losses[given] = loss(truth[given], output[given])
-    return losses
 
 
 def split_log_e(requests: pl.DataFrame) -> float:

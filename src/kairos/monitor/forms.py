@@ -1,0 +1,138 @@
+"""Where rows of the prediction log have what a loss takes: of one number two columns, of several outputs more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kairos.models.outputs import ClassName, Output, among
+from kairos.monitor.judgeable import LossOf, judgeable, proper
+from kairos.store.records import OUTPUT_PREFIX, TRUTH_PREFIX
+
+__all__ = ["ONE_NUMBER", "AnswerForm", "in_one_form"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """What a version answers a row with, and so what a label of it has to say."""
+
+    outputs: tuple[Output, ...] = ()
+    """None: one number."""
+    classes: tuple[ClassName, ...] = ()
+    """In which chances are judged: its own, and those of the version that it is compared with."""
+
+    @property
+    def has_error(self) -> bool:
+        """Whether prediction minus label says in which direction the lead is off: not of a class, or of quantiles."""
+        return not self.outputs or self.outputs[0].kind == "number"
+
+    def labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the lead's truth as their ``label``, null where not all is known.
+
+        Args:
+            rows: As ``PredictionLog.labelled`` or ``truths`` gives them. Of several targets each has to be known. The
+                name of a class is its place, -1 if it is none of them.
+        """
+        if not self.outputs:
+            return rows
+        first = self.outputs[0]
+        if len(self.outputs) > 1:
+            truth = self.truth(rows)
+            known = np.where(np.isfinite(truth).all(axis=1), truth[:, 0], np.nan)
+        elif first.has_text:
+            number = _floats(rows, "label")
+            known = np.where(np.isnan(place := self.truth(rows)), number, place)
+        else:
+            return rows
+        return rows.with_columns(label=pl.Series(known, dtype=pl.Float64).fill_nan(None))
+
+    def truth(self, rows: pl.DataFrame) -> NDArray[Any]:
+        """What was true, as the loss takes it, NaN where it is not known: shape (n,) or (n, targets)."""
+        if not self.outputs:
+            return rows["label"].to_numpy()
+        first = self.outputs[0]
+        if len(self.outputs) > 1:
+            return np.column_stack([_floats(rows, TRUTH_PREFIX + output.name) for output in self.outputs])
+        if first.kind != "class":
+            return _floats(rows, "label")
+        places: dict[object, float] = {each: float(place) for place, each in enumerate(self.classes or first.classes)}
+        column = "label_text" if first.has_text else "label"
+        said = rows[column].to_list() if column in rows.columns else [None] * len(rows)
+        return np.array([_place(value, places) for value in said], dtype=np.float64)
+
+    def answers(self, rows: pl.DataFrame, *, suffix: str = "") -> NDArray[Any]:
+        """What left, as the loss takes it: shape (n,) or (n, numbers); NaN where nothing did.
+
+        Args:
+            rows: Of the prediction log.
+            suffix: Behind the names of the columns.
+        """
+        if not self.outputs:
+            return rows["output" + suffix].to_numpy()
+        names = [name for output in self.outputs for name in output.names]
+        found = np.column_stack([_floats(rows, OUTPUT_PREFIX + name + suffix) for name in names])
+        first = self.outputs[0]
+        return among(first, self.classes, found) if first.kind == "class" and self.classes else found
+
+    def proper(self, loss_of: LossOf, rows: pl.DataFrame) -> NDArray[np.bool_]:
+        """Whether each row's label is one that the loss takes, shape (n,)."""
+        truth = self.truth(rows)
+        if not self.outputs:
+            return proper(loss_of, truth)
+        return _all_finite(truth)
+
+    def judgeable(self, loss_of: LossOf, rows: pl.DataFrame, *, suffix: str = "") -> NDArray[np.bool_]:
+        """Whether the loss of each row can be computed, shape (n,)."""
+        truth, answers = self.truth(rows), self.answers(rows, suffix=suffix)
+        known = _all_finite(truth) & _all_finite(answers)
+        known[known] = judgeable(loss_of, truth[known], answers[known])
+        return known
+
+    def losses(self, loss_of: LossOf, rows: pl.DataFrame, *, suffix: str = "") -> NDArray[np.float64]:
+        """The loss of each row, shape (n,); NaN where it cannot be computed."""
+        known = self.judgeable(loss_of, rows, suffix=suffix)
+        usable = rows.filter(pl.Series(known, dtype=pl.Boolean))
+        losses = np.full(len(rows), math.nan)
+        losses[known] = loss_of(self.truth(usable), self.answers(usable, suffix=suffix))
+        return losses
+
+    def with_losses(self, loss_of: LossOf, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with the lead's truth as ``label``, and their ``loss``, null where it cannot be computed."""
+        found = self.labelled(rows)
+        return found.with_columns(loss=pl.Series(self.losses(loss_of, found), dtype=pl.Float64).fill_nan(None))
+
+
+ONE_NUMBER = AnswerForm()
+
+
+def in_one_form(one: AnswerForm, other: AnswerForm) -> tuple[AnswerForm, AnswerForm]:
+    """Two versions' forms, judged in the classes of both: each gives chance 0 to what it does not know."""
+    if not (one.outputs and other.outputs) or one.outputs[0].kind != "class":
+        return one, other
+    mine, theirs = one.outputs[0].classes, other.outputs[0].classes
+    classes = (*mine, *(each for each in theirs if each not in mine))
+    return AnswerForm(outputs=one.outputs, classes=classes), AnswerForm(outputs=other.outputs, classes=classes)
+
+
+def _place(value: object, places: dict[object, float]) -> float:
+    """Of a class; -1: it is none of them."""
+    if value is None or value != value:
+        return math.nan
+    return places.get(value, -1.0)
+
+
+def _floats(rows: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column of numbers, NaN where there is none."""
+    if name not in rows.columns:
+        return np.full(len(rows), math.nan)
+    return rows[name].cast(pl.Float64, strict=False).fill_null(math.nan).to_numpy().astype(np.float64)
+
+
+def _all_finite(values: NDArray[Any]) -> NDArray[np.bool_]:
+    known = np.isfinite(values.astype(np.float64))
+    return np.asarray(known if known.ndim == 1 else known.all(axis=1), dtype=np.bool_)
