@@ -1,30 +1,23 @@
-"""A project's own files as they were at one moment, and modules that come from them whatever the disk holds by then.
+"""A project's own files as they were at one moment.
 
-A run captures them when it begins; what it fingerprints, and what its workers load on whichever machine, is that. Files
-keep their real names, so tracebacks, ``__file__`` and breakpoints are as if the file had been loaded from its place.
+A run captures them when it begins; what it fingerprints, and what its workers load on whichever machine, is that.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
-import importlib.util
-import linecache
 import os
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
 
 from kairos.store import Store
 from kairos.store.folders import listing_bytes
 from kairos.values import Digest
 
-__all__ = ["SKIPPED", "Captured", "CapturedFinder", "capture", "fetch", "module_name"]
+__all__ = ["SKIPPED", "Captured", "capture", "fetch", "module_name"]
 
 SKIPPED = {"__pycache__", "site-packages", "node_modules"}
 """Folders whose files are never a project's own; nor are those of hidden folders and virtual environments."""
@@ -108,80 +101,6 @@ def module_name(path: str) -> str:
     """
     parts = path.removesuffix(".py").split("/")
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-class CapturedFinder:
-    """Finds a project's modules in what was captured, before anybody looks at the disk.
-
-    Args:
-        root: The project's folder.
-        folders: What is put on ``sys.path`` for it, in that order, all below ``root``.
-        code: What was captured.
-    """
-
-    def __init__(self, root: Path, folders: Sequence[Path], code: Captured) -> None:
-        self._files: dict[str, tuple[Path, bytes]] = {}
-        self._folders: dict[str, list[str]] = {}
-        for folder in folders:
-            start = "" if folder == root else f"{_name(root, folder)}/"
-            for name, data in code.python.items():
-                if name.startswith(start):
-                    path = name.removeprefix(start)
-                    self._files.setdefault(module_name(path), (root / name, data))
-                    above = Path(path).parent
-                    while above != Path():
-                        found = self._folders.setdefault(".".join(above.parts), [])
-                        found += [place] if (place := str(folder / above)) not in found else []
-                        above = above.parent
-
-    def install(self) -> None:
-        """Goes before the one that looks at the disk."""
-        place = next((i for i, each in enumerate(sys.meta_path) if each is PathFinder), len(sys.meta_path))
-        sys.meta_path.insert(place, self)
-
-    def remove(self) -> None:
-        """Undoes ``install``."""
-        sys.meta_path[:] = [each for each in sys.meta_path if each is not self]
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """As the import system asks."""
-        if name in self._files:
-            file, data = self._files[name]
-            locations = [str(file.parent)] if file.name == "__init__.py" else None
-            loader = _Loader(name, str(file), data)
-            return importlib.util.spec_from_file_location(
-                name, file, loader=loader, submodule_search_locations=locations
-            )
-        if name not in self._folders:
-            return None
-        found = PathFinder.find_spec(name, path, target)
-        if found is not None and found.loader is not None and found.origin is not None:
-            return None  # a package that is installed goes before a folder without __init__.py
-        spec = ModuleSpec(name, None, is_package=True)
-        elsewhere = [] if found is None else list(found.submodule_search_locations or ())
-        spec.submodule_search_locations = list(dict.fromkeys([*self._folders[name], *elsewhere]))
-        return spec
-
-
-class _Loader(SourceFileLoader):
-    """Loads bytes that were read before, without byte code of another time."""
-
-    def __init__(self, name: str, path: str, data: bytes) -> None:
-        super().__init__(name, path)
-        self._data = data
-
-    def get_data(self, path: str | bytes) -> bytes:
-        """Its own bytes; anything else that a package brings along comes from the disk."""
-        return self._data if path == self.path else Path(os.fsdecode(path)).read_bytes()
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compiled anew; tracebacks show the lines that run."""
-        text = importlib.util.decode_source(self._data)
-        linecache.cache[self.path] = (len(self._data), None, text.splitlines(keepends=True), self.path)
-        code: CodeType = compile(self._data, self.path, "exec", dont_inherit=True)
-        return code
 
 
 def _md5(data: bytes) -> str:

@@ -12,13 +12,14 @@ import builtins
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from kairos.pipeline.captured import Captured, module_name
-from kairos.pipeline.names import Import, Names, names_of, text_of, top_level
+from kairos.pipeline.modules import Module, modules_elsewhere
+from kairos.pipeline.names import Import, Names, names_of, text_of
 from kairos.pipeline.project import PipelineSource
 
 __all__ = ["CodeIndex", "Reached", "normalised"]
@@ -42,24 +43,25 @@ class CodeIndex:
     Args:
         source: The project.
         code: Its files as they were captured; ``None``: as they are now.
+        folders: Those of ``sys.path`` in it, first the one that is looked at first, relative to its own.
     """
 
-    def __init__(self, source: PipelineSource, code: Captured | None = None) -> None:
-        self._modules: dict[str, _Module] = {}
+    def __init__(self, source: PipelineSource, code: Captured | None = None, folders: Sequence[str] = ()) -> None:
+        self._modules: dict[str, Module] = {}
         code = code or source.capture()
-        for folder in dict.fromkeys([source.root, source.path.parent]):
+        for folder in dict.fromkeys([source.path.parent, source.root]):
             start = "" if folder == source.root else f"{Path(os.path.relpath(folder, source.root)).as_posix()}/"
             for file, data in code.python.items():
                 if file.startswith(start) and (start or not file.startswith("../")):
                     path = file.removeprefix(start)
                     name = module_name(path)
-                    self._modules.setdefault(name, _Module(name, path, data))
-        self._elsewhere = _elsewhere(self._modules)
+                    self._modules.setdefault(name, Module(name, path, data))
+        self._elsewhere = modules_elsewhere(self._modules, folders, _first(source, folders))
 
     def reached(self, module: str, function: str) -> Reached:
         """What ``function`` of ``module`` reaches; a function of an installed package counts by its version."""
         walk = _Walk({**self._modules, **self._elsewhere})
-        if module in self._modules:
+        if module in walk.modules:
             walk.definition(module, function)
         else:
             walk.libraries.add(module.partition(".")[0])
@@ -67,55 +69,10 @@ class CodeIndex:
         return Reached(code=dict(sorted(walk.code.items())), libraries=_versions(walk.libraries))
 
 
-def _elsewhere(modules: Mapping[str, _Module]) -> dict[str, _Module]:
-    """Modules of folders that a project puts on ``sys.path`` by itself, or installs from, such as ``src``.
-
-    They count by their code, and, since another release may be installed that goes before them, by its version as well.
-    """
-    found: dict[str, _Module] = {}
-    for name, module in sorted(modules.items()):
-        above, rest = name.partition(".")[::2]
-        place = above
-        while rest and place not in modules:  # a folder without __init__.py
-            if rest not in modules and rest.partition(".")[0] not in sys.stdlib_module_names:
-                path = "/".join(module.path.split("/")[-len(rest.split(".")) - module.path.endswith("__init__.py") :])
-                found.setdefault(rest, _Module(rest, path, module.data))
-            above, rest = rest.partition(".")[::2]
-            place = f"{place}.{above}"
-    return found
-
-
-class _Module:
-    """One file, parsed when first needed."""
-
-    def __init__(self, name: str, path: str, data: bytes) -> None:
-        self.name = name
-        self.path = path
-        self.data = data
-        self._definitions: dict[str, list[ast.stmt]] | None = None
-        self.tree = ast.Module(body=[], type_ignores=[])
-
-    @property
-    def package(self) -> str:
-        """What a relative import starts from."""
-        return self.name if self.path.endswith("__init__.py") else self.name.rpartition(".")[0]
-
-    @property
-    def definitions(self) -> dict[str, list[ast.stmt]]:
-        """Name to the top-level statements that bind or change it."""
-        if self._definitions is None:
-            try:
-                self.tree = ast.parse(self.data, self.path)
-            except SyntaxError:  # a file that cannot be imported cannot be reached either
-                self.tree = ast.Module(body=[], type_ignores=[])
-            self._definitions = top_level(self.tree)
-        return self._definitions
-
-
 class _Walk:
     """Follows names from definition to definition."""
 
-    def __init__(self, modules: Mapping[str, _Module]) -> None:
+    def __init__(self, modules: Mapping[str, Module]) -> None:
         self.modules = modules
         self.code: dict[str, str] = {}
         self.libraries: set[str] = set()
@@ -144,7 +101,7 @@ class _Walk:
             self._follow(module, names_of(statement), bound=name)
         return True
 
-    def _follow(self, module: _Module, names: Names, bound: str | None = None) -> None:
+    def _follow(self, module: Module, names: Names, bound: str | None = None) -> None:
         for made in names.imports:
             if bound is None or made.bound in (bound, "*") or made.inside:
                 for chain in names.chains.get(made.bound, {()}) if made.inside else {()}:
@@ -153,7 +110,7 @@ class _Walk:
             for chain in sorted(chains):
                 self._name(module, name, chain)
 
-    def _name(self, module: _Module, name: str, chain: tuple[str, ...]) -> None:
+    def _name(self, module: Module, name: str, chain: tuple[str, ...]) -> None:
         statements = module.definitions.get(name)
         imports = [made for statement in statements or [] for made in names_of(statement).imports if made.bound == name]
         for made in imports:
@@ -161,7 +118,7 @@ class _Walk:
         if statements is None or len(imports) < len(statements):
             self.definition(module.name, name)
 
-    def _starred(self, module: _Module, name: str) -> bool:
+    def _starred(self, module: Module, name: str) -> bool:
         """Looks for a name in what the module imports with a star; the last one counts."""
         for statement in reversed(module.definitions.get("*", [])):
             for made in names_of(statement).imports:
@@ -172,7 +129,7 @@ class _Walk:
                     self.libraries.add(target.partition(".")[0])
         return False
 
-    def _import(self, module: _Module, made: Import, chain: tuple[str, ...]) -> None:
+    def _import(self, module: Module, made: Import, chain: tuple[str, ...]) -> None:
         target = self._absolute(module, made)
         if made.name is not None:  # from target import name
             if f"{target}.{made.name}" in self.modules:
@@ -223,12 +180,18 @@ class _Walk:
             self.definition(module_name, name)
         self.code[module_name] = normalised(module.tree.body)
 
-    def _absolute(self, module: _Module, made: Import) -> str:
+    def _absolute(self, module: Module, made: Import) -> str:
         if not made.level:
             return made.module
         base = module.package.split(".") if module.package else []
         base = base[: len(base) - made.level + 1]
         return ".".join([*base, made.module] if made.module else base)
+
+
+def _first(source: PipelineSource, folders: Sequence[str]) -> Sequence[str]:
+    """The folders that are looked at before the project's own two."""
+    own = [".", Path(os.path.relpath(source.path.parent, source.root)).as_posix()]
+    return folders[: min([folders.index(folder) for folder in own if folder in folders], default=0)]
 
 
 def normalised(statements: list[ast.stmt]) -> str:

@@ -15,7 +15,7 @@ from kairos.pipeline.code_state import CodeState, code_state
 from kairos.pipeline.environment import Environment, environment
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.plan import Setting, and_after, select, settings_of
-from kairos.pipeline.project import PipelineSource, load_module
+from kairos.pipeline.project import Loaded, PipelineSource, load
 from kairos.pipeline.result import Kept
 from kairos.store import Store
 from kairos.values import canonical_json
@@ -78,7 +78,8 @@ def prepare(
     """
     project = replace(project, root=project.root.absolute())
     captured = project.capture()
-    graph = Graph.from_module(load_module(project, keep=False, code=captured))
+    loaded = load(project, keep=False, code=captured)
+    graph = Graph.from_module(loaded.module)
     check(graph)
     settings = settings_of(graph, select(graph, targets, given), params, force)
     lock = environment()
@@ -90,20 +91,25 @@ def prepare(
         graph=graph,
         settings=settings,
         force=frozenset(force) | and_after(graph, since),
-        reached=_reached(project, captured, settings, cache, lock),
+        reached=_reached(project, captured, loaded, settings, cache, lock),
     )
 
 
 def _reached(
-    project: PipelineSource, captured: Captured, settings: Mapping[str, Setting], cache: StepCache, lock: Environment
+    project: PipelineSource,
+    captured: Captured,
+    loaded: Loaded,
+    settings: Mapping[str, Setting],
+    cache: StepCache,
+    lock: Environment,
 ) -> dict[str, Reached]:
     """What each step reaches; reading the code for it takes longest of all, so it is done once for each state."""
-    state = [__version__, project.file, captured.digest, lock.plain()]
+    state = [__version__, project.file, captured.digest, list(loaded.folders), lock.plain()]
     name = f"reached:{hashlib.sha256(canonical_json(state)).hexdigest()}"
     noted = cache.note(name) or {}
     known = {step: Reached(code=code, libraries=libraries) for step, (code, libraries) in noted.items()}
     if not settings.keys() <= known.keys():
-        index = CodeIndex(project, captured)
+        index = CodeIndex(project, captured, loaded.folders)
         for step, setting in settings.items():
             function = setting.node.spec.function
             known[step] = index.reached(function.__module__, function.__name__)

@@ -13,18 +13,19 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from kairos.errors import GraphError, KairosError, StepFailed, without_addresses
-from kairos.pipeline.captured import SKIPPED, Captured, CapturedFinder, capture
+from kairos.pipeline.captured import SKIPPED, Captured, capture
+from kairos.pipeline.importing import CapturedFinder, remove_finders
 from kairos.pipeline.listening import begin_anew, hearing
 
-__all__ = ["PipelineSource", "is_ours", "load_module", "own_place", "own_traceback", "unload_module"]
+__all__ = ["Loaded", "PipelineSource", "is_ours", "load", "load_module", "own_place", "own_traceback", "unload_module"]
 
 _LOADING = threading.RLock()  # sys.modules and sys.path belong to the whole process
 _OURS = str(Path(__file__).parents[1])
@@ -59,8 +60,21 @@ class PipelineSource:
         return self.capture().digest
 
 
+class Loaded(NamedTuple):
+    """A project's file that was run."""
+
+    module: ModuleType
+    folders: Sequence[str]
+    """Those of the project from which it imports, in their order on ``sys.path``; relative to ``root``, with ``/``."""
+
+
 def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = None) -> ModuleType:
-    """Runs the project's file and returns it as a module.
+    """Runs the project's file and returns it as a module; as ``load``."""
+    return load(source, keep=keep, code=code).module
+
+
+def load(source: PipelineSource, *, keep: bool, code: Captured | None = None) -> Loaded:
+    """Runs the project's file.
 
     Args:
         source: The file.
@@ -74,18 +88,18 @@ def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = N
     code = code or source.capture()
     if not keep and "mlflow" not in sys.modules:
         with hearing():  # what the file logs or sets while it is only looked at leaves nothing behind
-            module = _load(source, keep, code)
+            loaded = _load(source, keep, code)
             begin_anew()
-        return module
+        return loaded
     return _load(source, keep, code)
 
 
-def _load(source: PipelineSource, keep: bool, code: Captured) -> ModuleType:
+def _load(source: PipelineSource, keep: bool, code: Captured) -> Loaded:
     if Path(os.path.relpath(source.path, source.root)).as_posix() not in code.files and not source.path.is_file():
         raise GraphError("The project has no such pipeline file.", given=source.file, hint="Set [project] pipeline.")
     with _LOADING, _importable(source, code, keep=keep) as finder:
         name = source.module_name
-        spec = finder.find_spec(name)
+        spec = finder.spec(name, os.path.normpath(source.path))
         if spec is None or spec.loader is None:
             raise GraphError("The pipeline file is no Python file.", given=source.file, accepted="NAME.py")
         module = importlib.util.module_from_spec(spec)
@@ -103,7 +117,8 @@ def _load(source: PipelineSource, keep: bool, code: Captured) -> ModuleType:
                 type=type(error).__name__,
                 traceback=own_traceback(error, source.root),
             ) from error
-    return module
+        own = [found for folder in sys.path if (found := finder.own(folder)) is not None]
+    return Loaded(module, [Path(os.path.relpath(folder, source.root)).as_posix() for folder in dict.fromkeys(own)])
 
 
 def _placed(error: KairosError, place: str) -> GraphError:
@@ -115,11 +130,8 @@ def _placed(error: KairosError, place: str) -> GraphError:
 def unload_module(source: PipelineSource) -> None:
     """Undoes what ``load_module`` kept, so that another project's modules may have the same names."""
     with _LOADING:
-        for name in [name for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)]:
-            del sys.modules[name]
-        folders = {str(source.path.parent), str(source.root)}
-        sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, CapturedFinder)]
-        sys.path[:] = [folder for folder in sys.path if folder not in folders]
+        _forget_modules(source.root)
+        remove_finders()
 
 
 def own_traceback(error: BaseException, root: Path) -> str:
@@ -169,29 +181,37 @@ def _first(frame: TracebackType | None, is_wanted: Callable[[str], bool]) -> Tra
 def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterator[CapturedFinder]:
     """Makes the project's folder importable and forgets what was loaded from it before."""
     folders = list(dict.fromkeys([str(source.path.parent), str(source.root)]))
-    old_path, old_flag, old_finders = list(sys.path), sys.dont_write_bytecode, list(sys.meta_path)
-    finder = CapturedFinder(source.root, [Path(folder) for folder in folders], code)
+    old_flag = sys.dont_write_bytecode
+    finder = CapturedFinder(source.root, code)
     hidden = {name: module for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)}
     hidden |= {name: sys.modules[name] for name in [source.module_name] if name in sys.modules}
     for name in hidden:
         del sys.modules[name]
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
-    finder.install()
+    finder.install(folders)
     try:
         yield finder
     finally:
         if not keep:
-            unload_module(source)
+            _forget_modules(source.root)
+            finder.remove()
             sys.modules.update(hidden)
-            sys.path[:] = old_path
-            sys.meta_path[:] = old_finders
             sys.dont_write_bytecode = old_flag
+
+
+def _forget_modules(root: Path) -> None:
+    """Forgets a project's modules, and what they had to say about imports."""
+    own = {name for name, module in list(sys.modules.items()) if _is_module_of(root, module)}
+    sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__module__", None) not in own]
+    for name in own:
+        del sys.modules[name]
 
 
 def _is_module_of(root: Path, module: ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
+    if file is None and isinstance(module, ModuleType):  # a package without __init__.py
+        return any(isinstance(place, str) and _is_own(root, place) for place in vars(module).get("__path__") or ())
     return isinstance(file, str) and _is_own(root, file)
 
 
