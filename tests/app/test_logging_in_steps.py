@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from kairos.app.keeping import check_store
 from kairos.app.needs import needs
 from kairos.app.project import Project
 from kairos.app.recording import Record
@@ -181,6 +183,23 @@ def test_files_keep_their_names_and_stand_beside_ours(project: Project, client: 
     assert json.loads((place / "kairos/environment.json").read_text())
     steps = {step["step"]: step for step in json.loads((place / "kairos/steps.json").read_text())}
     assert steps["fit"]["cpu_s"] > 0
+
+
+def test_who_needs_what_was_logged_is_known(project: Project, tmp_path: Path) -> None:
+    """The run that made it, and those that reused it. It may be gone, as the step logs it again; not an environment."""
+    root = tmp_path / "copy"
+    shutil.copytree(project.root, root)
+    with Project(root) as copy:
+        record = told(copy)[0]
+        logged = next(step for step in record.steps if step.step == "fit").logged[0]
+        copy.store.path(logged).unlink()
+        (harmed,) = (checked := check_store(copy)).harmed
+        assert harmed.needed_by == tuple(f"what fit of run {one.run} logged" for one in told(copy))
+        assert (harmed.is_lasting, checked.is_sound) == (False, True)
+        (entry,) = copy.ledger.read(kinds=["run.finished"], subject=record.run)
+        copy.store.path(entry.body["kept"]["environment"]).unlink()
+        assert not (checked := check_store(copy)).is_sound
+        assert f"environment kept of run {record.run}" in {who for one in checked.harmed for who in one.needed_by}
 
 
 def test_what_one_step_switches_on_is_off_in_the_next(project: Project) -> None:

@@ -142,7 +142,7 @@ def test_dvc_works_on_the_same_remote(
         newest = max((digest for digest in store.digests() if is_folder(digest)), key=lambda d: len(store.listing(d)))
         clone = Store(tmp_path / "clone")
         assert pull(clone, open_place(remote), [newest]).is_whole
-        assert compare(clone, open_place(remote), [newest]).new == ()
+        assert not compare(clone, open_place(remote), [newest]).new
 
 
 KILLED = """
@@ -185,7 +185,7 @@ def test_what_arrived_before_a_kill_stays(
         clone = Store(tmp_path / "clone")
         assert clone.verify() == []
         assert pull(clone, place, [root]).is_whole
-        assert compare(clone, place, [root]).new == ()
+        assert not compare(clone, place, [root]).new
         assert clone.verify() == []
 
 

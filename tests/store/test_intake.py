@@ -14,6 +14,9 @@ from hypothesis import strategies as some
 
 from kairos.errors import StoreError
 from kairos.store import Store, intake, reads
+from kairos.store.checkouts import Layer
+from kairos.store.difference import Change, changes
+from kairos.store.files import Link
 from kairos.store.folders import listing_bytes
 from kairos.store.index import IndexReader, IndexWriter
 from kairos.store.intake import Taken, take_folder
@@ -223,3 +226,34 @@ def test_a_large_file_that_has_no_place_is_an_error_and_no_endless_wait(tmp_path
             reads._take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
     finally:
         os.close(handle)
+
+
+@pytest.mark.parametrize("link", ["hardlink", "copy"])
+def test_what_was_checked_out_is_not_read_again(store: Store, tmp_path: Path, link: Link) -> None:
+    """Neither where it is looked at, nor where it is stored; what was changed after it is, at once."""
+    plant(tmp_path / "data", {f"sub/{n}": b"%d" % n for n in range(30)} | {"a": b"a", "sub.txt": b"b"})
+    digest = store.put_folder(tmp_path / "data")
+    store.checkout(digest, tmp_path / "data", link=link, remembers=True)
+    told = take_folder(store.root, store.files, tmp_path / "data", index=store.index(tmp_path / "data"))
+    assert (told.digest, told.files, told.read) == (digest, 32, 0)
+    store.checkout(digest, tmp_path / "data", link=link, remembers=True)
+    (tmp_path / "data" / "sub" / "7").unlink()
+    (tmp_path / "data" / "sub" / "7").write_bytes(b"8")
+    assert list(changes(store, tmp_path / "data", digest)) == [Change("sub/7", "changed", md5(b"8"))]
+
+
+def test_what_others_wrote_to_meanwhile_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hard link shares its bytes with the store's file: what lost its hallmark while links were made is not sure."""
+    plant(tmp_path / "data", {"a": b"1", "b": b"2"})
+    digest = store.put_folder(tmp_path / "data")
+    lay_file = Layer.lay_file
+
+    def lay_and_harm(layer: Layer, blob: str, target: str) -> None:
+        lay_file(layer, blob, target)
+        if target.endswith("/a"):
+            os.chmod(target, 0o644)
+            Path(target).write_bytes(b"3")
+
+    monkeypatch.setattr(Layer, "lay_file", lay_and_harm)
+    store.checkout(digest, tmp_path / "data", link="hardlink", remembers=True)
+    assert list(changes(store, tmp_path / "data", digest)) == [Change("a", "changed", md5(b"3"))]

@@ -185,7 +185,8 @@ def checkout(
             _refuse_loss(project, pointer)
         pointer.path.parent.mkdir(parents=True, exist_ok=True)
         store, ignore = project.store_of(pointer), _ignored(pointer)
-        store.checkout(pointer.digest, pointer.path, link=link, ignore=ignore)
+        remembers = not isinstance(store, OldStore)
+        store.checkout(pointer.digest, pointer.path, link=link, ignore=ignore, remembers=remembers)
     return found
 
 

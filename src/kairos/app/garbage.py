@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,9 +13,11 @@ from kairos.app.needs import Need, needs, outputs_of_runs
 from kairos.app.project import Project
 from kairos.app.using import lock_of
 from kairos.errors import UsageError
+from kairos.store.blobs import Store
 from kairos.store.garbage import Waste, closure, remove, sweep_desks, unneeded
 from kairos.store.locks import Holder, locked
 from kairos.store.old_layout import OldStore
+from kairos.store.shards import Digests, lacking
 from kairos.values import Digest
 
 __all__ = ["GRACE", "Collection", "Unneeded", "collect"]
@@ -95,18 +97,13 @@ def collect(
 
 
 def _plan(project: Project, found: list[Need], grace: timedelta) -> tuple[list[Waste], Collection]:
-    whole, seen = set[Digest](), set[Digest]()
-    kept_by, unknown = Counter[str](), dict[str, None]()
+    whole, kept_by, unknown = Digests(), Counter[str](), dict[str, None]()
     old = OldStore(project.store.root)
-    for need in found:
-        if need.digest in seen:
-            continue
-        seen.add(need.digest)
-        parts, lacking = closure(project.store, [need.digest])
-        kept_by[need.kind] += sum(project.store.holds(part) for part in parts - whole)
-        whole |= parts
-        if lacking and not old.holds(need.digest):
-            unknown[need.who] = None
+    for kind, whose in _by_kind(found).items():
+        parts, unread = closure(project.store, whose)
+        kept_by[kind] += _here(project.store, parts.beyond(whole))
+        whole.update(parts)
+        unknown.update((whose[digest], None) for digest in unread if not old.holds(digest))
     wastes, young = unneeded(project.store, whole, before_ns=_before_ns(project, grace))
     were = outputs_of_runs(project)
     removed = sorted(
@@ -121,6 +118,22 @@ def _plan(project: Project, found: list[Need], grace: timedelta) -> tuple[list[W
         young=young,
         unknown=tuple(unknown),
     )
+
+
+def _by_kind(found: Iterable[Need]) -> dict[str, dict[Digest, str]]:
+    """Who needs each blob, by the first reason that was found: so the closure of each kind is made at once."""
+    by_kind, seen = dict[str, dict[Digest, str]](), set[Digest]()
+    for need in found:
+        if need.digest not in seen:
+            seen.add(need.digest)
+            by_kind.setdefault(need.kind, {})[need.digest] = need.who
+    return by_kind
+
+
+def _here(store: Store, digests: Digests) -> int:
+    """How many of these the store has."""
+    gone = sum(1 for _ in lacking(store.files, digests.files))
+    return len(digests.files) - gone + sum(store.holds(folder) for folder in digests.folders)
 
 
 def _refuse_shared(project: Project) -> None:

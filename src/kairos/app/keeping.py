@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kairos.app.project import Project
+from kairos.experiments.runs import RUN_KINDS
 from kairos.values import Digest
 
 __all__ = ["Checked", "Harmed", "check_store", "needed"]
@@ -20,9 +21,13 @@ class Harmed:
     digest: Digest
     how: Literal["missing", "changed"]
     needed_by: tuple[str, ...]
-    """``demand@3``, or ``split.holdout of run r06cc9fb3bf``; empty: no fact names it."""
+    """``demand@3``, ``split.holdout of run r06cc9fb3bf``, ``what fit of run r06cc9fb3bf logged``, …; empty: no fact
+    names it."""
     is_served: bool
     """Whether a version cannot be served, or taken back to, without it."""
+    is_lasting: bool
+    """Whether it should be here for ever, as nothing makes it again: what a version is made of, what an imported run
+    left, and the code and environment of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,26 +40,31 @@ class Checked:
 
     @property
     def is_sound(self) -> bool:
-        """No blob is changed, and no version lacks one. Outputs of earlier runs may be gone: they can be made again."""
-        return not any(one.how == "changed" or one.is_served for one in self.harmed)
+        """No blob is changed, and none is gone that nothing makes again; outputs of earlier runs may be."""
+        return not any(one.how == "changed" or one.is_lasting for one in self.harmed)
 
 
 def check_store(project: Project) -> Checked:
     """Reads every blob of the store again, and looks for those that the ledger's facts name."""
-    needs: dict[Digest, list[str]] = {}
-    for digest, who in needed(project):
-        needs.setdefault(digest, []).append(who)
+    whose: dict[Digest, list[str]] = {}
+    lasting = set[Digest]()
+    for digest, who, is_lasting in _needs(project):
+        whose.setdefault(digest, []).append(who)
+        if is_lasting:
+            lasting.add(digest)
     found = project.store.verify()
-    found += project.store.verify(sorted(digest for digest in needs if not project.store.holds(digest)))
+    found += project.store.verify(sorted(digest for digest in whose if not project.store.holds(digest)))
     harmed = []
     for damage in found:
-        whose = needs.get(damage.digest, []) or needs.get(damage.within or damage.digest, [])
+        needed_by = next((one for one in (damage.digest, damage.within) if one in whose), damage.digest)
+        names = whose.get(needed_by, [])
         harmed.append(
             Harmed(
                 digest=damage.digest,
                 how=damage.how,
-                needed_by=tuple(dict.fromkeys(whose)),
-                is_served=any("@" in name for name in whose),
+                needed_by=tuple(dict.fromkeys(names)),
+                is_served=any("@" in name for name in names),
+                is_lasting=needed_by in lasting,
             )
         )
     sizes = Counter(project.store.path(digest).stat().st_size for digest in project.store.digests())
@@ -74,3 +84,21 @@ def needed(project: Project) -> Iterator[tuple[Digest, str]]:
         for step in entry.body["steps"]:
             for output in step["outputs"]:
                 yield Digest(output["digest"]), f"{output['name']} of run {entry.subject}"
+
+
+def _needs(project: Project) -> Iterator[tuple[Digest, str, bool]]:
+    """Blobs that facts name, with what they are of, and whether they should be here for ever."""
+    for digest, who in needed(project):
+        yield digest, who, "@" in who
+    for entry in project.ledger.read(kinds=list(RUN_KINDS)):
+        run, body = entry.subject, entry.body
+        for step, took in body.get("measured", {}).get("steps", {}).items():
+            for digest in took.get("logged", ()):
+                yield Digest(digest), f"what {step} of run {run} logged", entry.kind == "run.imported"
+        for what, digest in (body.get("kept") or {}).items():
+            if digest is not None:
+                yield Digest(digest), f"{what} kept of run {run}", True
+        if entry.kind == "run.failed":  # others' are among those above
+            for step in body["steps"]:
+                for output in step["outputs"]:
+                    yield Digest(output["digest"]), f"{output['name']} of run {run}", False

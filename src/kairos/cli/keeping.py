@@ -12,7 +12,7 @@ __all__ = ["verify"]
 
 
 def verify(args: Namespace) -> int:
-    """Reads every blob again; 1 if one is damaged, or a version lacks one."""
+    """Reads every blob again; 1 if one is damaged, or is gone that nothing makes again."""
     from kairos.app.keeping import check_store
 
     with open_project(args) as project:
@@ -28,11 +28,11 @@ def verify(args: Namespace) -> int:
         show_json({**plain(found), "is_sound": found.is_sound})
         return 0 if found.is_sound else 1
     for one in found.harmed:
-        if one.how == "changed" or one.is_served:
+        if one.how == "changed" or one.is_lasting:
             whose = f", needed by {', '.join(one.needed_by[:5])}" if one.needed_by else ", needed by no fact"
             say(f"{one.digest} is {'damaged' if one.how == 'changed' else 'missing'}{whose}")
     read = f"{found.blobs} blobs, {size_text(found.size_bytes)}"
-    gone = sum(one.how == "missing" and not one.is_served for one in found.harmed)
+    gone = sum(one.how == "missing" and not one.is_lasting for one in found.harmed)
     if found.is_sound:
         say(f"The store is sound: {read}, each as it was stored.")
     else:
@@ -42,5 +42,5 @@ def verify(args: Namespace) -> int:
             "What a step makes is made again with: kairos run --force STEP",
         )
     if gone:
-        say(f"{gone} outputs of earlier runs are not here any more; a run that needs one makes it again.")
+        say(f"{gone} blobs of earlier runs are not here any more; a run that needs one makes it again.")
     return 0 if found.is_sound else 1

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,7 +160,15 @@ class Store:
             file.seek(0)
             yield from read_listing(file, digest)
 
-    def checkout(self, digest: Digest, target: Path, *, link: Link = "copy", ignore: Ignore | None = None) -> None:
+    def checkout(
+        self,
+        digest: Digest,
+        target: Path,
+        *,
+        link: Link = "copy",
+        ignore: Ignore | None = None,
+        remembers: bool = False,
+    ) -> None:
         """Puts a file or folder at ``target``, replacing what is there.
 
         Everything is made beside ``target`` first and then renamed, so nobody sees a part. Replacing a folder takes
@@ -172,6 +181,8 @@ class Store:
             link: ``hardlink`` shares the store's read-only files, ``reflink`` shares blocks until one is changed; both
                 fall back to a copy where the file system cannot.
             ignore: What of a folder that is there stays in it, as it is not known to the store.
+            remembers: Whether to keep in mind what a folder's files are, so that they are not read to see that they did
+                not change.
 
         Raises:
             BlobMissing: the blob, or a file of the folder, is not here; ``target`` is left as it was.
@@ -188,8 +199,9 @@ class Store:
                 layer.lay_file(digest, f"{desk}/new")
             if ignore is not None and is_folder(digest) and target.is_dir() and not target.is_symlink():
                 carry(ignore, target, desk / "new")
-            while not replaced(desk, target):
-                continue  # somebody else put something there meanwhile
+            with self._remembered(digest, desk / "new", target) if remembers else nullcontext():
+                while not replaced(desk, target):
+                    continue  # somebody else put something there meanwhile
             sync_folder(target.parent)
         except BaseException:
             if (desk / "old").exists() and not target.exists():
@@ -197,6 +209,13 @@ class Store:
             raise
         finally:
             shutil.rmtree(desk)
+
+    def _remembered(self, digest: Digest, folder: Path, target: Path) -> AbstractContextManager[None]:
+        if not is_folder(digest):
+            return nullcontext()
+        from kairos.store.remembering import remembered
+
+        return remembered(self.index(target), folder, self.entries(digest), digest)
 
     def verify(self, digests: Iterable[Digest] | None = None) -> list[Damage]:
         """Reads blobs again and names those that are missing or changed; a folder's files are read with it.

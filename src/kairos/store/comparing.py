@@ -10,21 +10,22 @@ from kairos.store.blobs import Store
 from kairos.store.moves import failed
 from kairos.store.places import Place
 from kairos.store.presence import gather, look
+from kairos.store.shards import Digests
 from kairos.store.trying import Patience, Trying
 from kairos.values import Digest
 
 __all__ = ["Difference", "compare"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Difference:
     """Which blobs are on one side only, as ``dvc status --cloud`` tells them."""
 
-    new: tuple[Digest, ...]
+    new: Digests
     """Here, and not at the remote."""
-    deleted: tuple[Digest, ...]
+    deleted: Digests
     """At the remote, and not here."""
-    missing: tuple[Digest, ...]
+    missing: Digests
     """Neither here nor there."""
 
 
@@ -36,17 +37,17 @@ def compare(
     Raises:
         RemoteFailed: the remote cannot be asked.
     """
-    new, deleted, missing = list[Digest](), list[Digest](), list[Digest]()
+    new, deleted, missing = Digests(), Digests(), Digests()
     with Trying(jobs, patience or Patience(), place.abandon) as trying:
         try:
             for digest, size_bytes in look(place, trying, gather(store, roots)):
                 if store.holds(digest):
                     if size_bytes is None:
-                        new.append(digest)
+                        new.add(digest)
                 else:
-                    (missing if size_bytes is None else deleted).append(digest)
+                    (missing if size_bytes is None else deleted).add(digest)
         except StoreError:
             raise
         except OSError as error:
             raise failed(error, "Nothing was changed.") from error
-    return Difference(new=tuple(new), deleted=tuple(deleted), missing=tuple(missing))
+    return Difference(new=new, deleted=deleted, missing=missing)

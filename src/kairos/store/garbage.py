@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from kairos.store.blobs import Store
 from kairos.store.files import sync_all
 from kairos.store.folders import is_folder
+from kairos.store.shards import Digests
 from kairos.store.walking import stamp_of
 from kairos.values import Digest
 
@@ -27,25 +29,25 @@ class Waste:
     """When it was stored or last got another place, in nanoseconds since 1970."""
 
 
-def closure(store: Store, roots: Iterable[Digest]) -> tuple[set[Digest], list[Digest]]:
+def closure(store: Store, roots: Iterable[Digest]) -> tuple[Digests, list[Digest]]:
     """All blobs that these need, with the files of folders; and the folders whose listings are not here.
 
     Raises:
         BlobDamaged: a listing that is needed cannot be read, so that nobody knows what it needs.
     """
-    whole, unknown = set[Digest](), list[Digest]()
+    whole, unknown = Digests(), list[Digest]()
     for root in dict.fromkeys(roots):
         whole.add(root)
         if not is_folder(root):
             continue
         if store.holds(root):
-            whole.update(store.listing(root).values())
+            whole.files.update(store.leaves(root))
         else:
             unknown.append(root)
     return whole, unknown
 
 
-def unneeded(store: Store, needed: Collection[Digest], *, before_ns: int) -> tuple[list[Waste], int]:
+def unneeded(store: Store, needed: Digests, *, before_ns: int) -> tuple[list[Waste], int]:
     """Blobs that are not among these and are old enough; and how many are too young.
 
     Args:
@@ -54,15 +56,17 @@ def unneeded(store: Store, needed: Collection[Digest], *, before_ns: int) -> tup
         before_ns: What changed later than that is too young: who makes it may not have said yet that it is needed.
     """
     found, young = [], 0
-    for digest in store.digests():
-        if digest in needed:
-            continue
-        told = store.path(digest).stat()
-        changed_ns = told.st_ctime_ns  # the other time is a hallmark, up to a second ahead
-        if changed_ns < before_ns:
-            found.append(Waste(digest=digest, size_bytes=told.st_size, changed_ns=changed_ns))
-        else:
-            young += 1
+    for shard, digests in groupby(store.digests(), key=lambda digest: digest[:2]):
+        known = {*needed.files.of(shard), *needed.folders}
+        for digest in digests:
+            if digest in known:
+                continue
+            told = store.path(digest).stat()
+            changed_ns = told.st_ctime_ns  # the other time is a hallmark
+            if changed_ns < before_ns:
+                found.append(Waste(digest=digest, size_bytes=told.st_size, changed_ns=changed_ns))
+            else:
+                young += 1
     return found, young
 
 

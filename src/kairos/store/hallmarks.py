@@ -1,6 +1,6 @@
 """Hallmarks: how a blob says that its bytes were read, or written, under its digest, and that nobody wrote to it since.
 
-The hallmark is in the time of its last change: whole seconds say when it was read, and the nanoseconds are a number
+The hallmark is in the time of its last change: whole seconds say about when it was read, and nanoseconds are a number
 that only its digest, its size and its inode give together. Whoever writes to it, through whichever of its places, sets
 that time anew and so takes it off; a copy or a restored backup has another inode. So nothing has to be kept beside
 the blobs, and what was lost with it is not missed.
@@ -54,7 +54,7 @@ def set_hallmark(handle: int | str, digest: str, told: os.stat_result) -> None:
         digest: The blob's.
         told: What the system says of it.
     """
-    at_ns = int(time.time()) * _SECOND_NS + _mark(digest, told)
+    at_ns = (int(time.time()) - 1) * _SECOND_NS + _mark(digest, told)  # never ahead of its time, which nobody trusts
     with suppress(OSError):  # somebody else's blob, or a disk that is only read: it is read again next time
         os.utime(handle, ns=(at_ns, at_ns))
 

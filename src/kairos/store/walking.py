@@ -13,7 +13,7 @@ from kairos.errors import StoreError
 if TYPE_CHECKING:
     from kairos.store.ignoring import Ignore
 
-__all__ = ["IGNORE_FILE", "Batch", "Stamp", "is_settled", "stamp_of", "walk"]
+__all__ = ["IGNORE_FILE", "Batch", "Stamp", "is_settled", "settled_ns", "stamp_of", "walk"]
 
 IGNORE_FILE = ".dvcignore"
 """What it names is left out; it is no data itself."""
@@ -54,8 +54,12 @@ def is_settled(stamp: Stamp, read_ns: int) -> bool:
         stamp: The file's when it was read.
         read_ns: When it was, in nanoseconds since 1970.
     """
-    step_ns = _COARSE_NS if stamp.changed_ns % 1_000_000_000 == 0 else _FINE_NS
-    return stamp.changed_ns < read_ns - step_ns
+    return settled_ns(stamp) < read_ns
+
+
+def settled_ns(stamp: Stamp) -> int:
+    """From when on a further change of a file would show in its stamp, in nanoseconds since 1970."""
+    return stamp.changed_ns + (_COARSE_NS if stamp.changed_ns % 1_000_000_000 == 0 else _FINE_NS)
 
 
 def walk(folder: Path, ignore: Ignore | None = None) -> Iterator[Batch]:
