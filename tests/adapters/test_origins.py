@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,66 @@ def test_later_pages_have_the_types_of_the_first(interface: Interface, tmp_path:
     interface.rows[3]["users"] = "many"
     with pytest.raises(DataRefused, match="do not fit the types"):
         table(origin.reader(tmp_path))
+
+
+def test_columns_that_types_does_not_name_are_there(interface: Interface, tmp_path: Path) -> None:
+    """Those that are named come first, also where no row has them; the first page settles the others."""
+    origin = replace(rows_of(interface), types={"users": pl.Float64, "note": pl.String})
+    found = table(origin.reader(tmp_path))
+    assert found.schema == {"users": pl.Float64, "note": pl.String, "at": pl.String}
+    assert found["users"].to_list() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert found["note"].null_count() == 5
+
+
+@pytest.mark.parametrize("types", [{}, {"at": pl.String}])
+def test_a_field_that_only_later_pages_have_is_told(
+    interface: Interface, tmp_path: Path, types: dict[str, type[pl.DataType]]
+) -> None:
+    """It would be left out, or the pages differ; its name is what to write."""
+    origin = replace(rows_of(interface), types=types)
+    interface.rows[4]["late"] = "x"
+    with pytest.raises(DataRefused, match=r"fields that the first page lacks.*late.*types=\{'late'"):
+        table(origin.reader(tmp_path))
+    named = replace(origin, types={"late": pl.String})
+    assert table(named.reader(tmp_path))["late"].to_list() == [None] * 4 + ["x"]
+
+
+LOST: dict[str, tuple[object, object, object]] = {
+    "a fraction": (1, 2.5, pl.Int64),
+    "a fraction in a list": ([1], [2.5], pl.List(pl.Int64)),
+    "a field of an object": ({"x": 1}, {"x": 2, "y": 3}, pl.Struct({"x": pl.Int64})),
+    "a field of an object in a list": ([{"x": 1}], [{"y": 3}], pl.List(pl.Struct({"x": pl.Int64}))),
+    "a list where a number was": (1, [2], pl.Int64),
+}
+"""A value of the first page, one of the last page, and a type that does not hold both."""
+
+
+@pytest.mark.parametrize("is_declared", [False, True])
+@pytest.mark.parametrize("lost", LOST)
+def test_no_part_of_a_value_is_left_out(interface: Interface, tmp_path: Path, lost: str, is_declared: bool) -> None:
+    """Whether the type was declared or is that of the first page; Polars alone would cut it."""
+    first, last, dtype = LOST[lost]
+    origin = replace(rows_of(interface), types={"value": dtype} if is_declared else {})
+    for row in interface.rows:
+        row["value"] = first
+    interface.rows[4]["value"] = last
+    with pytest.raises(DataRefused, match="do not fit the types"):
+        table(origin.reader(tmp_path))
+
+
+def test_values_that_a_type_holds_are_taken(interface: Interface, tmp_path: Path) -> None:
+    """Whole numbers that come as fractions or the reverse, times as text, and nothing at all."""
+    types = {"whole": pl.Int32, "part": pl.Float64, "at": pl.Datetime("us", "UTC"), "code": pl.String}
+    origin = replace(rows_of(interface), types=types)
+    for i, row in enumerate(interface.rows):
+        row |= {"whole": 2.0 if i == 4 else i, "part": i if i else 0.5, "code": 7, "deep": {"x": i or None}}
+    interface.rows[2]["part"] = None
+    found = table(origin.reader(tmp_path))
+    assert found["whole"].to_list() == [0, 1, 2, 3, 2]
+    assert found["part"].to_list() == [0.5, 1.0, None, 3.0, 4.0]
+    assert found["at"][1] == datetime(2011, 1, 3, 1, tzinfo=UTC)
+    assert found["code"].to_list() == ["7"] * 5
+    assert found["deep"].to_list()[1] == {"x": 1}
 
 
 def test_files_behind_an_address_are_pulled_when_they_change(interface: Interface, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from kairos import Files, Rows, Sql
 from kairos.clock import ReplayClock
-from kairos.errors import BlobDamaged, GraphError, OutputError, UsageError
+from kairos.errors import BlobDamaged, DataRefused, GraphError, OutputError, UsageError
 from kairos.pipeline.artifacts import encode
 from kairos.pipeline.frames import decode_frame
 from kairos.pipeline.joining import join
@@ -111,6 +111,16 @@ def test_all_formats_are_read(tmp_path: Path, ending: str) -> None:
     )
     assert (first["users"].to_list(), second["users"].to_list()) == ([1], [2])
     assert first.schema["users"] == pl.Int32
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "arrow"])
+def test_a_type_of_a_column_that_a_file_lacks_is_told(tmp_path: Path, ending: str) -> None:
+    """A typing error there would leave the column with another type than was asked for."""
+    write = {"csv": "write_csv", "jsonl": "write_ndjson", "parquet": "write_parquet", "arrow": "write_ipc"}
+    getattr(pl.DataFrame({"users": [1, 2]}), write[ending])(tmp_path / f"a.{ending}")
+    reader = Files(f"a.{ending}", types={"usres": pl.Int32}).reader(tmp_path)
+    with pytest.raises(DataRefused, match=r"types= names columns that 'a\..*' does not have.*usres"):
+        list(reader.batches(Window.parse("2011-01-03..2011-01-03"), None))
 
 
 def test_no_row_is_lost_or_read_twice_when_the_clocks_change(tmp_path: Path) -> None:

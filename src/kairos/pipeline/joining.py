@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 import polars as pl
@@ -20,12 +20,16 @@ _MANY_ROWS = 1_000_000
 
 
 def join(store: Store, parts: Sequence[Artifact], *, name: str, workdir: Path) -> Artifact:
-    """Puts partitions below each other, in their order; one without rows and columns says nothing and is left out.
+    """Puts partitions below each other, in their order.
+
+    One without rows says nothing if it has no columns, or only some of the others': an origin that gave no row may know
+    those only that were declared. It is left out.
 
     Raises:
         OutputError: they are no tables, or their columns differ.
     """
-    told = [part for part in parts if part.meta.get("columns") != []] or parts[:1]
+    full = next((set(part.meta["columns"]) for part in parts if part.meta.get("rows")), set())
+    told = [part for part in parts if not _says_nothing(part, full)] or parts[:1]
     is_polars = all(part.kind == "table/polars" for part in told)
     if not is_polars or sum(part.meta["rows"] for part in told) < _MANY_ROWS:
         return encode(store, concatenate([decode(store, part, workdir=workdir) for part in told], name=name), name=name)
@@ -33,6 +37,11 @@ def join(store: Store, parts: Sequence[Artifact], *, name: str, workdir: Path) -
         return encode(store, Rows(lambda: _batches(store, told)), name=name)
     except DataRefused as error:
         raise unfit(name, str(error.given)) from error
+
+
+def _says_nothing(part: Artifact, full: Set[str]) -> bool:
+    columns = part.meta.get("columns")
+    return columns == [] or (columns is not None and not part.meta.get("rows") and set(columns) < full)
 
 
 def _batches(store: Store, parts: Sequence[Artifact]) -> Iterator[pl.DataFrame]:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import polars as pl
 
+from kairos.adapters.httpx.rows import PagedRows
 from kairos.errors import AdapterError, DataRefused
 from kairos.pipeline.origins.declared import Http
 from kairos.pipeline.origins.secrets import filled, filled_values
@@ -52,17 +53,15 @@ class HttpReader:
     def batches(self, window: Window, pin: Json) -> Iterator[pl.DataFrame]:
         """Rows page by page."""
         origin = self._origin
-        types: dict[str, Any] = dict(origin.types)
+        paged = PagedRows(origin.types)
         is_empty = True
         with self._client() as client:
             for rows in self._pages(client, window):
                 if rows:
-                    table = _table(rows, types)
-                    types = types or dict(table.schema)  # later pages are read as the first
                     is_empty = False
-                    yield table
-        if is_empty and types:
-            yield pl.DataFrame(schema=types)
+                    yield paged.table(rows)
+        if is_empty and origin.types:
+            yield paged.empty()
 
     def _pages(self, client: httpx.Client, window: Window) -> Iterator[list[Any]]:
         origin = self._origin
@@ -131,20 +130,6 @@ class HttpReader:
             )
 
         return self._patience.call(get)
-
-
-def _table(rows: list[Any], types: Mapping[str, Any]) -> pl.DataFrame:
-    try:
-        if types:
-            told = [{name: row.get(name) for name in types} for row in rows]
-            return pl.DataFrame(told, schema=dict(types), strict=True)
-        return pl.DataFrame(rows, infer_schema_length=None, strict=True)
-    except (TypeError, AttributeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataRefused(
-            "Rows of an interface do not fit the types of their columns.",
-            given=str(error),
-            hint="Name them: types={'COLUMN': pl.Int64}.",
-        ) from error
 
 
 def _body(answer: httpx.Response) -> Json:

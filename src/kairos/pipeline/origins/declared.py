@@ -36,7 +36,7 @@ class Files(Origin):
             ``{month}``, ``{day}``, ``{hour}`` are the times that a file is about; ``*`` is any name.
         time: Column with each row's time; rows outside the window are left out.
         zone: Of times in names, and of a column that has no zone itself.
-        types: Types of columns that the files do not tell, such as ``{"users": pl.Int64}``.
+        types: Types of columns that the files do not tell, such as ``{"users": pl.Int64}``; a file has to have them.
         format: ``csv``, ``jsonl``, ``parquet`` or ``arrow``; else by the name's end, before ``.gz`` if there is one.
         separator: Between cells of a CSV file.
         options: For fsspec, such as ``{"key": "$S3_KEY", "secret": "$S3_SECRET", "endpoint_url": "https://..."}``.
@@ -141,7 +141,7 @@ class Http(Origin):
         headers: Such as ``{"Authorization": "Bearer $TOKEN"}``.
         watermark: Where in the first answer the watermark is, such as ``"meta.updated_at"``; ``"etag"`` and
             ``"last-modified"`` are headers.
-        types: Types of columns, such as ``{"users": pl.Int64}``.
+        types: Types of columns, such as ``{"users": pl.Int64}``; those of the others the first page settles.
     """
 
     kind: ClassVar[str] = "http"

@@ -7,12 +7,13 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
-from kairos.errors import DataRefused
+from kairos.errors import DataRefused, did_you_mean
 from kairos.pipeline.origins.declared import Files, zone_of
 from kairos.pipeline.origins.places import names_for
 from kairos.pipeline.ports import Mark
@@ -73,7 +74,7 @@ class FileReader:
                 path = self._shelf.fetch(name, Path(folder))
                 try:
                     yield from within(
-                        _scan(_unpacked(path, Path(folder)), origin),
+                        _scan(_unpacked(path, Path(folder)), origin, name),
                         time=origin.time,
                         zone=origin.zone,
                         window=window,
@@ -138,7 +139,42 @@ def _moment(schema: Mapping[str, pl.DataType], time: str, zone: str, of: str) ->
     return aware.dt.convert_time_zone("UTC")
 
 
-def _scan(path: Path, origin: Files) -> pl.LazyFrame:
+def _scan(path: Path, origin: Files, of: str) -> pl.LazyFrame:
+    """All rows of a file.
+
+    Raises:
+        DataRefused: a type is declared for a column that it does not have; Polars would pass over it.
+    """
+    frame = _scanned(path, origin)
+    if origin.types:
+        try:
+            found = _names(path, origin)
+        except pl.exceptions.SchemaFieldNotFoundError as error:
+            raise _no_column(of, [str(error)], None) from error
+        if unknown := [name for name in origin.types if name not in found]:
+            raise _no_column(of, unknown, found)
+    return frame
+
+
+def _names(path: Path, origin: Files) -> Sequence[str]:
+    """Columns of a file, without reading all of it to find their types where that is not needed."""
+    if origin.read_as() == "csv":
+        frame = pl.scan_csv(path, separator=origin.separator, infer_schema_length=0, glob=False)
+    else:
+        frame = _scanned(path, origin if origin.read_as() == "jsonl" else replace(origin, types={}))
+    return frame.collect_schema().names()
+
+
+def _no_column(of: str, unknown: Sequence[str], found: Sequence[str] | None) -> DataRefused:
+    return DataRefused(
+        f"types= names columns that {of!r} does not have.",
+        given=", ".join(unknown),
+        accepted=None if found is None else ", ".join(found),
+        hint=None if found is None else did_you_mean(unknown[0], found),
+    )
+
+
+def _scanned(path: Path, origin: Files) -> pl.LazyFrame:
     types = {name: _dtype(dtype) for name, dtype in origin.types.items()}
     match origin.read_as():
         case "csv":  # all rows are looked at: the first hundred may be whole numbers by chance
