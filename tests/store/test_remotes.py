@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from dvc.config import Config  # type: ignore[import-untyped]
-from hypothesis import given
+from dvc.config_schema import REMOTE_SCHEMAS  # type: ignore[import-untyped]
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kairos.errors import NotFound, SettingsError
-from kairos.store.remotes import add_remote, read_remotes
+from kairos.store.remotes import SCHEMES, add_remote, read_remotes
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +102,43 @@ def test_without_a_default_the_only_one_is_meant(tmp_path: Path) -> None:
         read_remotes(tmp_path).get(None)
 
 
+def test_kinds_of_addresses_are_those_of_dvc() -> None:
+    """With another one in its configuration DVC stops; a path is none."""
+    assert set(SCHEMES) == set(REMOTE_SCHEMAS) - {""}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s4://x", r"no such kind of address.*s4://.*a folder, or s3://.*Did you mean 's3://'"),
+        ("sftp://host/x", "Did you mean 'ssh://'"),
+        ("GCS://bucket", "Did you mean 'gs://'"),
+        ("abfs://container", "Did you mean 'azure://'"),
+        ("memory://x", "no such kind of address"),
+        ("file:///tmp/x", "Write the path alone"),
+        ("s3:///folder", "names no bucket or host"),
+        ("remote://nowhere/x", "leads nowhere"),
+    ],
+)
+def test_an_address_that_would_stop_dvc_is_refused(url: str, said: str, tmp_path: Path) -> None:
+    """Before it is written: the configuration stays as it was."""
+    add_remote(tmp_path, "one", "s3://one", is_default=True, folder=tmp_path)
+    before = (tmp_path / "config").read_bytes()
+    with pytest.raises(SettingsError, match=said):
+        add_remote(tmp_path, "bad", url, is_default=False, folder=tmp_path)
+    assert (tmp_path / "config").read_bytes() == before
+
+
+@pytest.mark.parametrize("url", ["S3://bucket", "hdfs://host/x", "gdrive://id/x", "remote://one/deeper", "c:x", "s3:x"])
+def test_an_address_that_dvc_takes_is_taken(url: str, tmp_path: Path) -> None:
+    """Also where Kairos does not reach it."""
+    add_remote(tmp_path, "one", "s3://one", is_default=True, folder=tmp_path)
+    add_remote(tmp_path, "two", url, is_default=False, folder=tmp_path)
+    assert "two" in Config(str(tmp_path), validate=True)["remote"]
+    assert read_remotes(tmp_path).get("two").url
+
+
+@example(name="a", url="///a", before="", is_default=False)
 @given(
     name=st.from_regex(r"\A[A-Za-z0-9_.-]{1,8}\Z"),
     url=st.text("ab/ #,'\".~é", min_size=1, max_size=12).filter(lambda text: not {"'", '"'} <= set(text)),

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,13 @@ SECRETS = frozenset(
     }
 )  # fmt: skip
 """Options that prove who somebody is. Kairos takes these from the environment only."""
+
+SCHEMES = (
+    "s3", "gs", "azure", "ssh", "http", "https", "webdav", "webdavs", "gdrive", "hdfs", "webhdfs", "oss", "remote",
+)  # fmt: skip
+"""Kinds of addresses that DVC takes: with another in its configuration it does nothing at all."""
+_SAME = {"sftp": "ssh", "scp": "ssh", "gcs": "gs", "abfs": "azure", "abfss": "azure", "az": "azure", "s3a": "s3"}
+"""What others call them."""
 
 _REMOTE = re.compile(r"""^remote\s*["'](.*)["']$""", re.DOTALL)
 
@@ -118,7 +126,7 @@ def add_remote(dvc: Path, name: str, url: str, *, is_default: bool, folder: Path
         folder: From where a path is meant.
 
     Raises:
-        SettingsError: the name is taken or is none, or the address holds a password.
+        SettingsError: the name is taken or is none, or the address holds a password, or is none that DVC takes.
     """
     name = name.lower()
     if not re.fullmatch(r"[\w.-]+", name):
@@ -129,6 +137,7 @@ def add_remote(dvc: Path, name: str, url: str, *, is_default: bool, folder: Path
         )
     if "\n" in url or not url.strip():
         raise SettingsError("The address of a remote cannot be read.", given=url, accepted="a URL or a path")
+    _check_scheme(dvc, url)
     path = dvc / "config"
     if any(name == match[1].lower() for each in read_sections(path) if (match := _REMOTE.match(each))):
         raise SettingsError("There is a remote of that name.", given=name, hint=f"Change it: dvc remote modify {name}")
@@ -140,6 +149,32 @@ def add_remote(dvc: Path, name: str, url: str, *, is_default: bool, folder: Path
         lines = _with_default(lines, name)
     lines += [f"""['remote "{name}"']""", f"    url = {_quoted(url)}"]
     write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def _check_scheme(dvc: Path, url: str) -> None:
+    """Refuses an address with which neither DVC nor Kairos could read the configuration any more."""
+    found = SCHEME.match(url)
+    if found is None:
+        return
+    scheme, place = found[1].lower(), url[found.end() :].partition("/")[0]
+    if scheme not in SCHEMES:
+        same = _SAME.get(scheme) or next(iter(get_close_matches(scheme, SCHEMES, n=1, cutoff=0.5)), None)
+        raise SettingsError(
+            "A remote is at no such kind of address.",
+            given=f"{scheme}://…",
+            accepted="a folder, or " + ", ".join(f"{each}://" for each in SCHEMES),
+            hint="Write the path alone." if scheme == "file" else same and f"Did you mean '{same}://'?",
+        )
+    if not place:
+        raise SettingsError(
+            "The address of a remote names no bucket or host.", given=url, accepted=f"{scheme}://NAME/…"
+        )
+    if scheme == "remote":
+        known = {
+            match[1].lower() for file in files_of(dvc) for each in read_sections(file) if (match := _REMOTE.match(each))
+        }
+        if place.lower() not in known:
+            raise SettingsError("The remote leads nowhere.", given=url, accepted=_names(known) or None)
 
 
 _ENVIRONMENT = "credentials are taken from the environment only, such as AWS_ACCESS_KEY_ID"
