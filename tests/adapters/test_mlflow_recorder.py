@@ -25,7 +25,7 @@ from kairos.adapters.mlflow.database import make_database
 from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten, version_tags
 from kairos.adapters.mlflow.writer import MlflowWriter
 from kairos.errors import AdapterError, AdapterMissing, SettingsError
-from kairos.experiments import RunRecord, VersionRecord
+from kairos.experiments import RunRecord, SeedRecord, VersionRecord
 from kairos.values import Digest
 
 pytestmark = [  # MLflow's own, and that of SQLAlchemy about it
@@ -151,6 +151,26 @@ def test_a_recorder_whose_child_was_killed_says_so_and_a_new_one_repairs(folder:
     again.record_run(replace(RUN, run="killed-1"))
     again.close()
     assert [run for run in runs_in(folder) if run[0] == "killed-1"] == [("killed-1", "FINISHED")]
+
+
+def test_each_seed_is_a_run_below_the_run(writer: tuple[MlflowWriter, MlflowClient, str]) -> None:
+    """With its metrics and the seed as a param; told again, it is there once."""
+    seeds = [
+        SeedRecord(seed=seed, package=Digest(f"{seed:032x}.dir"), holdout=Digest("3" * 32), metrics={"demand.mae": mae})
+        for seed, mae in ((0, 41.5), (991723509, 43.0))
+    ]
+    record = replace(RUN, seeds={"demand": tuple(seeds)}, metrics={"demand.mae": 41.5, "demand.mae.mean": 42.25})
+    write, client, experiment = writer
+    for _ in range(2):
+        write.record_run(record)
+    (run,) = client.search_runs([experiment], "tags.`kairos.run` = 'r0000000001'")
+    assert run.data.metrics["demand.mae.mean"] == 42.25
+    below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    told = {each.data.params["demand.seed"]: (each.info.status, each.data.metrics) for each in below}
+    assert told == {
+        "0": ("FINISHED", {"demand.mae": 41.5}),
+        "991723509": ("FINISHED", {"demand.mae": 43.0}),
+    }
 
 
 def child_of_this_process() -> int:

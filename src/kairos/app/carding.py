@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kairos.app.facts import run_entry
@@ -13,13 +13,14 @@ from kairos.app.settings import ModelSettings
 from kairos.app.settings.card import CardSettings
 from kairos.app.telling import decision_line
 from kairos.delivery.versions import VersionState
+from kairos.experiments.spread import spreads_of
 from kairos.gates.case import GateCase
 from kairos.gates.screen import HEAD, table_rows
 from kairos.gates.words import two_sentences
 from kairos.ledger import Entry
 from kairos.models.package import Package
 from kairos.models.signature import Column
-from kairos.values import VersionRef
+from kairos.values import VersionRef, unplain
 
 __all__ = ["Card", "Section", "Table", "make_card", "markdown"]
 
@@ -145,6 +146,8 @@ def _use(model: str, card: CardSettings) -> Section:
 
 def _quality(ref: VersionRef, case: GateCase | None, gates: Sequence[Entry], run: Entry) -> Section:
     title = "How good it is"
+    metrics = unplain(run.body.get("metrics", {}))
+    own = {name: value for name, value in metrics.items() if name.partition(".")[0] == ref.model}
     if case is not None:
         head = [case.version if at == 1 else text for at, text in enumerate(HEAD)]
         head[0], head[2] = "metric", case.against or "simple baseline"
@@ -152,20 +155,31 @@ def _quality(ref: VersionRef, case: GateCase | None, gates: Sequence[Entry], run
         told = f"Ledger entry {gates[-1].seq}; `kairos gate --replay {gates[-1].seq}` makes the comparison again."
         rows = tuple(tuple(cells) for cells in table_rows(case, every_slice=True))
         table = Table(head=tuple(head), rows=rows, pictures=(len(head) - 2,))
-        return Section(title=title, lines=(found, follows, told), table=table)
-    metrics = run.body.get("metrics", {})
-    own = {name: value for name, value in metrics.items() if name.partition(".")[0] == ref.model}
+        return Section(title=title, lines=(found, follows, *_seeds(own), told), table=table)
     lines = [
         f"It met no gate yet, so this is the mean on the rows that its run held out, without an interval: type "
         f"`kairos gate {ref}`."
     ]
-    for name, value in sorted(own.items()):
+    for name, value in sorted(spreads_of(own)[0].items()):
         if name.endswith(".baseline"):
             continue
         loss = name.partition(".")[2].replace("_", " ")
         beaten = own.get(f"{name}.baseline")
         lines.append(f"{loss}: {value:.4g}" + (f"; the simple baseline's is {beaten:.4g}" if beaten else ""))
-    return Section(title=title, lines=tuple(lines))
+    return Section(title=title, lines=(*lines, *_seeds(own)))
+
+
+def _seeds(metrics: Mapping[str, float]) -> Iterator[str]:
+    """What other seeds than the version's own gave."""
+    for name, spread in spreads_of(metrics)[1].items():
+        loss = name.partition(".")[2].replace("_", " ")
+        if spread.sd is None:
+            yield f"All {spread.seeds} seeds gave the same {loss}, so they tell nothing of chance."
+        else:
+            yield (
+                f"Trained with {spread.seeds} seeds, of which this is the first, its {loss} was {spread.mean:.4g} on "
+                f"average, with a standard deviation of {spread.sd:.2g}."
+            )
 
 
 def _data(package: Package, run: Entry, model: ModelSettings) -> Section:

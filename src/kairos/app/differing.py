@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
-from kairos.errors import KairosError
+from kairos.errors import KairosError, NotFound
 from kairos.experiments.compare import RunDifference, compare
 from kairos.experiments.finding import find_run
-from kairos.experiments.ports import RunRecord
+from kairos.experiments.ports import RunRecord, SeedRecord
 from kairos.experiments.runs import RUN_KINDS
 from kairos.values import Digest, Json, VersionRef, unplain
 
@@ -42,12 +42,19 @@ class Side:
         """The table that it held out for a model."""
         return self.record.outputs.get(model.holdout)
 
+    def seeds(self, model: ModelSettings) -> tuple[SeedRecord, ...]:
+        """What each seed gave; empty for a run with one."""
+        is_another = self.version is not None and self.version[1] != (self.body.get("models") or {}).get(model.step)
+        return () if is_another else self.record.seeds.get(model.name, ())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """One metric of both, on the same rows."""
 
     metric: str
+    over: Literal["rows", "seeds"]
+    """What the interval speaks of: other rows with these two packages, or other seeds on these rows."""
     before: float
     after: float
     difference: float
@@ -58,7 +65,7 @@ class Judged:
     level: float
     better: Literal["lower", "higher"]
     n: int
-    """Rows."""
+    """Rows, or seeds."""
     on: str
     """Which rows, in words."""
     method: str
@@ -79,6 +86,7 @@ class NotJudged:
     """A model whose metrics could not be compared, and why."""
 
     model: str
+    over: Literal["rows", "seeds"]
     reason: str
 
 
@@ -133,21 +141,79 @@ def _of_model(
     if None in packages:
         if packages != (None, None):
             lacks = (before if packages[0] is None else after).name
-            yield NotJudged(model=model.name, reason=f"{lacks} made no package of it")
+            yield NotJudged(model=model.name, over="rows", reason=f"{lacks} made no package of it")
         return
-    yield from _reasoned(project, model, before, after, on)
+    yield from _reasoned(model, "rows", _over_rows, project, model, before, after, on)
+    if before.seeds(model) or after.seeds(model):
+        yield from _reasoned(model, "seeds", _over_seeds, model, before, after)
 
 
-def _reasoned(
-    project: Project, model: ModelSettings, before: Side, after: Side, on: Literal["first", "second"]
-) -> list[Judged | NotJudged]:
-    """How metrics differ, or why that cannot be told: whatever an estimator, a table or the store raises."""
-    from kairos.app.differing_rows import judge_on_rows  # loads Polars and the estimators' libraries
-
+def _reasoned(model: ModelSettings, over: Literal["rows", "seeds"], judge: Any, *given: Any) -> list[Any]:
+    """What a judge says, or why it cannot: whatever an estimator, a table or the store raises."""
     try:
-        return list(judge_on_rows(project, model, before, after, on))
+        return list(judge(*given))
     except KairosError as error:
         reason = error.what if error.given is None else f"{error.what.rstrip('.')}: {error.given}"
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-    return [NotJudged(model=model.name, reason=reason.rstrip("."))]
+    return [NotJudged(model=model.name, over=over, reason=reason.rstrip("."))]
+
+
+def _over_rows(
+    project: Project, model: ModelSettings, before: Side, after: Side, on: Literal["first", "second"]
+) -> Iterator[Judged]:
+    from kairos.app.differing_rows import judge_on_rows  # loads Polars and the estimators' libraries
+
+    yield from judge_on_rows(project, model, before, after, on)
+
+
+def _over_seeds(model: ModelSettings, before: Side, after: Side) -> Iterator[Judged]:
+    from kairos.stats.seeds import compare_seeds
+
+    _check_comparable(model, before, after)
+    one, two = ({each.seed: each.metrics for each in side.seeds(model)} for side in (before, after))
+    alpha, asked = model.gate.alpha, 0
+    names = set.intersection(*(set(told) for told in [*one.values(), *two.values()]))
+    if not names:
+        raise NotFound("there is no metric that every seed has")
+    for metric in sorted(names):
+        a, b = ({seed: told[metric] for seed, told in side.items()} for side in (one, two))
+        if metric.endswith(".baseline") or len(set(a.values())) == len(set(b.values())) == 1:
+            continue  # no seed changes it
+        asked += 1
+        found = compare_seeds(a, b, alpha=alpha)
+        yield Judged(
+            metric=metric,
+            over="seeds",
+            before=found.before,
+            after=found.after,
+            difference=found.difference,
+            lower=found.lower,
+            upper=found.upper,
+            level=1 - alpha,
+            better="lower",  # metrics of runs are losses
+            n=found.seeds,
+            on=f"{model.holdout}, as it is",
+            method="paired t" if found.is_paired else "Welch",
+        )
+    if not asked:
+        raise NotFound("no seed changes a metric of either, so only rows can tell")
+
+
+def _check_comparable(model: ModelSettings, before: Side, after: Side) -> None:
+    """Refuses seeds that were not measured on the same rows.
+
+    Raises:
+        NotFound: a run has one seed, or the rows are others.
+    """
+    for side in (before, after):
+        if len(side.seeds(model)) < 2:
+            raise NotFound(f"{side.name} has one seed; type: kairos run --seeds 5")
+    one, two = ({each.seed: each.holdout for each in side.seeds(model)} for side in (before, after))
+    shared = one.keys() & two.keys()
+    if len(shared) >= 2:  # a seed may decide which rows are held out: the same in both then
+        is_same = all(one[seed] == two[seed] for seed in shared)
+    else:
+        is_same = len({*one.values(), *two.values()}) == 1
+    if not is_same:
+        raise NotFound("their seeds were measured on different rows")

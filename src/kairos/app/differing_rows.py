@@ -77,6 +77,7 @@ def judge_answers(
         low, high = (-found.upper, -found.lower) if is_lower else (found.lower, found.upper)
         yield Judged(
             metric=f"{model}.{metric.name}",
+            over="rows",
             before=found.champion,
             after=found.challenger,
             difference=-found.difference if is_lower else found.difference,

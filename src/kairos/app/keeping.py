@@ -98,6 +98,9 @@ def _needs(project: Project) -> Iterator[tuple[Digest, str, bool]]:
         for what, digest in (body.get("kept") or {}).items():
             if digest is not None:
                 yield Digest(digest), f"{what} kept of run {run}", True
+        for model, seeds in (body.get("seeds") or {}).items():
+            for each in seeds:
+                yield Digest(each["package"]), f"{model} with seed {each['seed']} of run {run}", True
         if entry.kind == "run.failed":  # others' are among those above
             for step in body["steps"]:
                 for output in step["outputs"]:

@@ -14,7 +14,7 @@ from kairos.pipeline.likeness import Likeness
 from kairos.pipeline.project import own_place
 from kairos.values import Digest, Json
 
-__all__ = ["answers_alike", "metrics_of"]
+__all__ = ["answers_alike", "measure", "metrics_of"]
 
 
 def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
@@ -34,11 +34,7 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
         KairosError: it could not be measured; the message says that the run is recorded nevertheless.
     """
     try:
-        check_columns(holdout_table(project, model, run), model)
-        if model.allow_pickle == "signed":
-            signed_if_needed(project, package)
-        opened = open_version(project, package, model)
-        losses = holdout_losses(project, model, opened, run)
+        return measure(project, model, package, run)
     except KairosError as error:
         what = f"{_unmeasured(model, run)} {error.what}"
         raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
@@ -46,6 +42,18 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
         place = own_place(error, project.root)
         given = f"{type(error).__name__}: {error}{place and f' ({place})'}"
         raise DataRefused(_unmeasured(model, run), given=given) from error
+
+
+def measure(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
+    """The same, for whoever tells in words of its own what could not be measured.
+
+    Raises:
+        Exception: whatever an estimator, a table or the store raises.
+    """
+    check_columns(holdout_table(project, model, run), model)
+    if model.allow_pickle == "signed":
+        signed_if_needed(project, package)
+    losses = holdout_losses(project, model, open_version(project, package, model), run)
     if not losses.rows:
         return {}
     name = f"{model.name}.{model.gate.loss}"

@@ -24,13 +24,32 @@ class Notes:
     """
 
     def __init__(self, project: Project) -> None:
+        self._project = project
         self._is_replay = not isinstance(project.clock, SystemClock)
-        self.engine = NotingEngine(project.engine, cache=project.cache, store=project.store, listener=_LISTENER)
+        self._others: list[NotingEngine] = []
+        self.engine = self._engine()
         """Runs the steps, and notes what they took."""
+
+    def another_engine(self) -> NotingEngine:
+        """For the run's steps with another seed, whose cost is the run's, and nothing else."""
+        self._others.append(self._engine())
+        return self._others[-1]
 
     def put_in(self, body: Mapping[str, Json], result: RunResult) -> dict[str, Json]:
         """The run's fact with its notes; ``measured`` is chance, and in no replay."""
         logged = self.engine.logged(result)
         steps = [{**step, "logged": logged[step["step"]]} if step["step"] in logged else step for step in body["steps"]]
-        measured = {} if self._is_replay else {"measured": self.engine.measured(result)}
+        measured = {} if self._is_replay else {"measured": self._measured(result)}
         return {**body, "steps": steps, **measured}
+
+    def _measured(self, result: RunResult) -> dict[str, Json]:
+        told, others = self.engine.measured(result), [engine.spent() for engine in self._others]
+        return {
+            **told,
+            "cpu_s": round(told["cpu_s"] + sum(spent.cpu_s for spent in others), 6),
+            "peak_bytes": max([told["peak_bytes"], *(spent.peak_bytes for spent in others)]),
+        }
+
+    def _engine(self) -> NotingEngine:
+        project = self._project
+        return NotingEngine(project.engine, cache=project.cache, store=project.store, listener=_LISTENER)

@@ -10,6 +10,7 @@ from typing import Any
 from kairos.app.project import Project
 from kairos.errors import NotFound
 from kairos.experiments.finding import find_run
+from kairos.experiments.ports import SeedRecord
 from kairos.experiments.runs import RUN_KINDS, run_end, run_record, run_status
 from kairos.pipeline.progress import Told, read_progress
 from kairos.pipeline.typed import untyped
@@ -58,6 +59,10 @@ class ShownRun:
     versions: Sequence[str] = ()
     """That it registered."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    seeds: Mapping[str, Sequence[SeedRecord]] = field(default_factory=dict)
+    """By model, what each of several seeds gave, the run's own first."""
+    seeds_failed: Sequence[Mapping[str, Json]] = ()
+    """Seeds that gave no metrics of some model, and why."""
     failure: Mapping[str, str] | None = None
     pid: int | None = None
     host: str | None = None
@@ -91,6 +96,7 @@ def _of_fact(project: Project, run: str, told: Told | None) -> ShownRun:
     body = unplain(entry.body)
     made = project.ledger.read(after=entry.seq, kinds=["version.registered"])
     times = {} if told is None else told.steps
+    record = run_record(entry)
     return ShownRun(
         run=run,
         status=run_status(entry),
@@ -104,7 +110,9 @@ def _of_fact(project: Project, run: str, told: Told | None) -> ShownRun:
         libraries=body["libraries"],
         models=body["models"],
         versions=[each.subject for each in made if each.body.get("run") == run],
-        metrics=run_record(entry).metrics,
+        metrics=record.metrics,
+        seeds=record.seeds,
+        seeds_failed=body.get("seeds_failed", ()),
         failure=body["failure"],
         pid=None if told is None else told.pid,
         host=None if told is None else told.host,

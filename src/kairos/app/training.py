@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from kairos.app.agreeing import check_settings
@@ -12,20 +11,20 @@ from kairos.app.finishing import finisher
 from kairos.app.inspecting import DataCheck, Inspector, log_checks
 from kairos.app.noting import Notes
 from kairos.app.project import Project
-from kairos.app.retrying import decide_again
+from kairos.app.registering import made_of, measured_or_told, recorded
 from kairos.app.settings import ModelSettings
 from kairos.app.using import uses_store
-from kairos.ledger import Fact
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.planning import Planned, plan_run
 from kairos.pipeline.ports import ModelFinisher
 from kairos.pipeline.progress import Progress
 from kairos.pipeline.project import PipelineSource
-from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run
-from kairos.values import Digest, Json, VersionRef, Window, plain
+from kairos.pipeline.run import RunResult, RunStopped, StepEvent, run, set_up, work
+from kairos.values import Json, VersionRef, Window, plain
 
 if TYPE_CHECKING:
+    from kairos.app.seeding import OtherSeeds
     from kairos.models.learn import Learn
 
 __all__ = [
@@ -53,9 +52,11 @@ class Trained:
     """Versions whose package this run made again, to the byte; nothing new was registered for them."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Mean losses on the holdout, in the loss's unit, such as ``demand.absolute_error``; beside each one the simple
-    baseline's, ``demand.absolute_error.baseline``."""
+    baseline's, ``demand.absolute_error.baseline``; without what ``seeds`` tells."""
     data_checks: tuple[DataCheck, ...] = ()
     """Of the artifacts that ``[data.ARTIFACT]`` asks something of."""
+    seeds: OtherSeeds | None = None
+    """What came of the other seeds; ``None``: there were none."""
 
 
 @uses_store
@@ -71,6 +72,7 @@ def train(
     reasons: Sequence[str] = (),
     learn: Mapping[str, Learn] | None = None,
     twin: VersionRef | None = None,
+    seeds: int = 1,
     on_event: Callable[[StepEvent], None] = lambda event: None,
 ) -> Trained:
     """Runs the pipeline over a window and registers each model that came out new.
@@ -89,11 +91,14 @@ def train(
         reasons: The same in sentences.
         learn: By model, how its training table is changed; part of the run's fact.
         twin: The version of which this run makes the refit; only its model is trained then.
+        seeds: With so many its models are made and measured. The first is each step's own, and of that alone versions
+            are registered. Another one that fails, or is stopped, is told in the result, and ends nothing else.
         on_event: Told of every step as it starts and ends.
 
     Raises:
         PipelineError: the pipeline cannot run as it is written; nothing ran.
         SettingsError: the settings of a model name a step or a holdout that the pipeline lacks; nothing ran.
+        UsageError: several seeds are asked for, and no model is measured; nothing ran.
         KairosError: the run is recorded, but a model could not be measured on its holdout.
         RunStopped: somebody pressed Ctrl-C; the run is recorded as failed, and what it finished is kept.
     """
@@ -112,7 +117,7 @@ def train(
             on_event(event)
 
         try:
-            result = run(
+            setup = set_up(
                 pipeline_source(project),
                 store=project.store,
                 cache=project.cache,
@@ -125,16 +130,36 @@ def train(
                 force=force,
                 since=since,
                 check=check,
-                inspect=inspector,
-                on_event=both,
-                should_stop=project.stopping.is_set,
             )
-            progress.made(result)
+            if seeds > 1:
+                from kairos.app.seeding import check_seeds, run_seeds  # loads what one seed does without
+
+                check_seeds(project, setup, seeds)
+            result = work(setup, inspect=inspector, on_event=both, should_stop=project.stopping.is_set)
             body = result.plain() | ({"learn": plain(learn)} if learn else {}) | {"contracts": contracts}
             if inspector.made:
                 body["data_checks"] = [each.plain() for each in inspector.made]
+            if seeds == 1:
+                progress.made(result)
+            made = made_of(project, result)
+            measured = measured_or_told(project, result, body, made, notes)
+            others = None
+            if seeds > 1 and result.ok and made:
+                others = run_seeds(project, setup, result, made, measured, count=seeds, notes=notes, on_event=both)
+                body |= others.facts()
+                progress.made(result)
+            metrics = {name: value for told in measured.values() for name, value in told.items()}
+            body["metrics"] = metrics | ({} if others is None else others.metrics())
             told = {"origin": origin, "reasons": list(reasons)} | ({} if twin is None else {"twin": str(twin)})
-            return _recorded(project, result, body, told, tuple(inspector.made), notes)
+            versions, unchanged = recorded(project, result, body, made, told, notes)
+            return Trained(
+                result=result,
+                metrics=metrics,
+                versions=versions,
+                unchanged=unchanged,
+                data_checks=tuple(inspector.made),
+                seeds=others,
+            )
         except RunStopped as stop:
             result = stop.result
             progress.made(result)
@@ -144,37 +169,6 @@ def train(
         finally:
             if result is not None:
                 progress.end(result)
-
-
-def _recorded(
-    project: Project,
-    result: RunResult,
-    body: Mapping[str, Json],
-    told: Mapping[str, Json],
-    checks: tuple[DataCheck, ...],
-    notes: Notes,
-) -> Trained:
-    """Measures a run's models and makes the run a fact, with the versions that it registers."""
-    outputs = {output.name for step in result.steps for output in step.outputs}  # a failed run may lack a holdout
-    made = [
-        (model, result.models[model.step])
-        for model in project.settings.models.values()
-        if model.step in result.models and model.holdout in outputs
-    ]
-    metrics: dict[str, float] = {}
-    kind = "run.finished" if result.ok else "run.failed"
-    try:
-        if made:
-            from kairos.app.measuring import metrics_of  # loads Polars and scikit-learn, which steps may do without
-        for model, package in made:
-            metrics |= metrics_of(project, model, package, body)
-    except BaseException:  # the run is a fact, whatever came of measuring
-        project.tell(kind, subject=result.id, body={**notes.put_in(body, result), "metrics": metrics})
-        raise
-    fact = Fact(kind=kind, subject=result.id, body={**notes.put_in(body, result), "metrics": metrics})
-    packages = {model.name: package for model, package in made}
-    versions, unchanged = decide_again(partial(_tell, project, fact, packages, told))
-    return Trained(result=result, metrics=metrics, versions=versions, unchanged=unchanged, data_checks=checks)
 
 
 def plan(
@@ -279,30 +273,3 @@ def contracts_of(graph: Graph, models: Iterable[ModelSettings]) -> dict[str, str
 
 def _needed_for(model: ModelSettings) -> list[str]:
     return [model.step, model.holdout]
-
-
-def _tell(
-    project: Project, run: Fact, packages: Mapping[str, Digest], told: Mapping[str, Json]
-) -> tuple[tuple[VersionRef, ...], tuple[VersionRef, ...]]:
-    """Writes the run down, and with it each package as the next version of its model: all of it, or nothing.
-
-    Returns:
-        The new versions; and those that have these very bytes already, for which nothing new is registered.
-    """
-    if not packages:
-        project.tell_all([run])
-        return (), ()
-    state = project.state()
-    facts, versions, unchanged = [run], [], []
-    for model, package in packages.items():
-        known = state.models[model].versions if model in state.models else {}
-        same = [version.ref for version in known.values() if version.package == package]
-        if same:
-            unchanged.append(same[-1])
-            continue
-        ref = VersionRef(model, max(known, default=0) + 1)
-        body = {"package": package, "run": run.subject, **told}
-        facts.append(Fact(kind="version.registered", subject=str(ref), body=body))
-        versions.append(ref)
-    project.tell_all(facts, expect=state.seq)
-    return tuple(versions), tuple(unchanged)

@@ -37,17 +37,22 @@ def diff(args: Namespace) -> int:
     if changes and (found.judged or found.not_judged):
         say("")
         say(*(judged_line(one) for one in found.judged))
-        say(*(f"{one.model}: not compared: {one.reason}." for one in found.not_judged))
+        say(*(f"{one.model}: not compared over {one.over}: {one.reason}." for one in found.not_judged))
     return 0
 
 
 def judged_line(one: Judged) -> str:
     """What is to be thought of a difference, in a sentence."""
     what = f"{one.metric} {one.before:.4g} -> {one.after:.4g}"
-    dependence = one.method.partition(", ")[2]
-    tied = "" if dependence == "independent" else f", which depend by {dependence}"
-    where = f"{one.on} that neither was trained on{tied}"
+    if one.over == "seeds":
+        where = f"over {one.n} {'seeds that both have' if one.method == 'paired t' else 'seeds or more'}, on {one.on}"
+    else:
+        dependence = one.method.partition(", ")[2]
+        tied = "" if dependence == "independent" else f", which depend by {dependence}"
+        where = f"{one.on} that neither was trained on{tied}"
     interval = f"interval {one.lower:.3g} to {one.upper:.3g}, {100 * one.level:.4g} %"
+    if one.over == "seeds" and one.lower == one.upper:
+        return f"{what}: no seed changes the difference, {one.difference:.3g} ({where})."
     if one.verdict == "unknown":
         return f"{what}: too little to tell ({where})."
     if one.verdict == "no difference":

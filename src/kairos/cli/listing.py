@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json, table
+from kairos.experiments.spread import metrics_text
 from kairos.values import plain
 
 if TYPE_CHECKING:
@@ -104,18 +105,15 @@ def _at(told: Told) -> str:
 
 
 def _row(one: ListedRun) -> tuple[str, ...]:
-    return (one.run, one.status, moment(one.ended_at), one.window, one.actor, _metrics(one.metrics))
-
-
-def _metrics(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if not name.endswith(".baseline"))
+    metrics = metrics_text(one.metrics, baselines=False)
+    return (one.run, one.status, moment(one.ended_at), one.window, one.actor, metrics)
 
 
 def _cell(one: ListedRun, name: str) -> str:
     if name == "at":
         return moment(one.ended_at)
     if name == "metrics":
-        return _metrics(one.metrics)
+        return metrics_text(one.metrics, baselines=False)
     if name not in one.columns:
         return ""
     value = one.columns[name]

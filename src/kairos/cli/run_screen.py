@@ -119,7 +119,7 @@ class RunScreen:
             print(_CLEAR + line[: width - 1], end="", flush=True)
 
 
-def plan_lines(planned: Sequence[Planned]) -> list[str]:
+def plan_lines(planned: Sequence[Planned], *, seeds: int = 1) -> list[str]:
     """A plan as lines for a person."""
     words = {"reuse": "reuse", "run": "run", "depends": "run or reuse"}
     lines = []
@@ -128,6 +128,9 @@ def plan_lines(planned: Sequence[Planned]) -> list[str]:
         lines.append(f"  {step.step:12}  {words[step.what]}{pulled}")
         because = "because " if step.what == "run" else ""
         lines += [f"  {'':12}    {because}{reason}" for reason in step.why]
+    if seeds > 1:
+        anew = ", ".join(step.step for step in planned if step.varies) or "nothing"
+        lines.append(f"Each of the {seeds - 1} other seeds would make: {anew}.")
     counts = {what: sum(step.what == what for step in planned) for what in words}
     lines.append(
         f"{counts['run']} would run, {counts['depends']} depend on what those give, {counts['reuse']} would be reused. "

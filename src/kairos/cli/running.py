@@ -8,7 +8,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from kairos.cli.opening import open_project, recorded
-from kairos.cli.output import fail, say, show_json
+from kairos.cli.output import fail, say, show_json, stopped
 from kairos.cli.run_screen import RunScreen, plan_lines
 from kairos.errors import StepFailed, UsageError
 from kairos.values import Json, Window
@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
             if args.json:
                 show_json(planned)
             else:
-                say(f"plan of {project.settings.name} on {window}", *plan_lines(planned))
+                say(f"plan of {project.settings.name} on {window}", *plan_lines(planned, seeds=args.seeds))
             return 0
         with recorded(project, unless_reused=True) as record:
             if not args.json:
@@ -50,18 +50,30 @@ def run(args: Namespace) -> int:
                         record.open()
                     screen.note(event)
 
-                trained = train(project, **wanted, on_event=note)
-            _tell(trained, as_json=args.json)
-    return 0 if trained.result.ok else 1
+                trained = train(project, **wanted, seeds=args.seeds, on_event=note)
+            _tell(trained, args.seeds, as_json=args.json)
+    seeds = trained.seeds
+    if seeds is not None and seeds.is_stopped:
+        from kairos.cli.seeds import stopped_line  # loads what a run with one seed does without
+
+        return stopped(stopped_line(seeds, args.seeds), as_json=args.json)
+    return 0 if trained.result.ok and not (seeds and seeds.failures) else 1
 
 
-def _tell(trained: Trained, *, as_json: bool) -> None:
+def _tell(trained: Trained, count: int, *, as_json: bool) -> None:
     result = trained.result
     if as_json:
         body = result.plain()
-        told = {"metrics": trained.metrics, "versions": trained.versions, "unchanged": trained.unchanged}
+        told: dict[str, Any] = {
+            "metrics": trained.metrics,
+            "versions": trained.versions,
+            "unchanged": trained.unchanged,
+        }
+        if trained.seeds is not None:
+            body |= trained.seeds.facts()
+            told["metrics"] = {**trained.metrics, **trained.seeds.metrics()}
         show_json({**body, **told, "data_checks": trained.data_checks})
-        _report_json(result)
+        _report_json(trained)
         return
     _report(result)
     for check in trained.data_checks:
@@ -72,6 +84,11 @@ def _tell(trained: Trained, *, as_json: bool) -> None:
         loss, _, kind = rest.partition(".")
         whose = "the simple baseline's " if kind else ""
         say(f"  {model}: {whose}mean {loss.replace('_', ' ')} on the holdout is {value:.4g}")
+    if trained.seeds is not None:
+        from kairos.cli.seeds import report_failures, spread_lines  # as above
+
+        say(*(f"  {line}" for line in spread_lines({**trained.metrics, **trained.seeds.metrics()})))
+        report_failures(trained.seeds, count)
     for ref in trained.versions:
         say(f"{ref} is registered. Next: kairos gate {ref.model}")
     for ref in trained.unchanged:
@@ -113,8 +130,11 @@ def _report(result: RunResult) -> None:
         print(f"  Kept: {', '.join(done)}. The next run goes on from there.", file=sys.stderr)
 
 
-def _report_json(result: RunResult) -> None:
+def _report_json(trained: Trained) -> None:
     """Beside the facts on stdout: what went wrong, as every error is told to a machine."""
+    result, seeds = trained.result, trained.seeds
     if result.failure is not None:
         failures = (result.failure, *result.also_failed)
         fail(StepFailed(" ".join(failure.message for failure in failures)), as_json=True)
+    elif seeds is not None and not seeds.is_stopped and seeds.failures:
+        fail(StepFailed(" ".join(f"Seed {each.nth}: {each.message}" for each in seeds.failures)), as_json=True)

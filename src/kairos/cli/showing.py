@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json, table
+from kairos.cli.seeds import told_seeds
+from kairos.experiments.spread import metrics_text
 
 if TYPE_CHECKING:
     from kairos.app.showing import ShownRun, ShownStep
@@ -30,6 +32,15 @@ def show(args: Namespace) -> int:
     for step in run.steps:
         if step.why and step.status != "reused":
             say(f"{step.step} ran because {'; '.join(step.why)}")
+    for model, seeds in run.seeds.items():
+        names = [name for name in seeds[0].metrics if not name.endswith(".baseline")]
+        say("")
+        table(
+            ("seeds of", "seed", *names, "package"),
+            [[model, one.seed, *(f"{one.metrics[name]:.4g}" for name in names), one.package[:8]] for one in seeds],
+        )
+    for failed in run.seeds_failed:
+        say(f"seed {failed['nth']} {told_seeds(failed['seeds'])}: {failed['message']}")
     if run.failure is not None:
         say("", f"failure: {run.failure['message']}")
     return 0
@@ -55,7 +66,7 @@ def _head(run: ShownRun) -> Iterator[str]:
     if run.libraries:
         yield f"libraries: {_pairs(run.libraries, ' ')}"
     if run.metrics:
-        yield f"metrics: {', '.join(f'{name} {value:.4g}' for name, value in run.metrics.items())}"
+        yield f"metrics: {metrics_text(run.metrics)}"
     if run.versions:
         yield f"registered: {', '.join(run.versions)}"
 

@@ -7,7 +7,7 @@ from kairos.experiments.filter import parse_where
 from kairos.experiments.finding import find_run
 from kairos.experiments.index import RunIndex
 from kairos.experiments.listing import ListedRun, list_runs
-from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, StepRecord, VersionRecord
+from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, SeedRecord, StepRecord, VersionRecord
 from kairos.experiments.runs import run_record, runs
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RunDifference",
     "RunIndex",
     "RunRecord",
+    "SeedRecord",
     "StepRecord",
     "VersionRecord",
     "compare",

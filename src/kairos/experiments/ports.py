@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from kairos.values import Digest, VersionRef
 
-__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "StepRecord", "VersionRecord"]
+__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "SeedRecord", "StepRecord", "VersionRecord"]
 
 RunStatus = Literal["finished", "failed"]
 
@@ -49,6 +49,19 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedRecord:
+    """A model of a run, made with one of the run's seeds."""
+
+    seed: int
+    """Of the model's step."""
+    package: Digest
+    holdout: Digest
+    """The rows that it was measured on; the same for all seeds, unless a seed decides which rows are held out."""
+    metrics: Mapping[str, float]
+    """As the run's own: ``demand.absolute_error``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """One run of a pipeline, finished or failed."""
 
@@ -84,6 +97,8 @@ class RunRecord:
     machine: Mapping[str, Any] = field(default_factory=dict)
     kept: Mapping[str, Digest] = field(default_factory=dict)
     """``files``, ``difference`` and ``environment``: what it was made with."""
+    seeds: Mapping[str, tuple[SeedRecord, ...]] = field(default_factory=dict)
+    """By model, what several seeds gave, the run's own first; empty for a run with one."""
     store: Path | None = None
     """Root of the store that holds what is named here; ``None``: it is not at hand."""
 

@@ -49,6 +49,9 @@ class StepSpec:
     params: Mapping[str, Any]
     """Keyword-only parameters and their defaults; ``REQUIRED`` where there is none. ``seed`` is not among them."""
     seed: int
+    varies: bool = False
+    """Whether other seeds of a run are for this step: a model, or a step that has a parameter ``seed`` or says
+    ``seed=``; of a source the data stay as they are."""
     limits: Limits = field(default_factory=Limits)
     every: timedelta | None = None
     """Length of the aligned partitions that a source is pulled in."""
@@ -240,6 +243,7 @@ def _read(
         takes_seed=takes_seed,
         params=params,
         seed=seed if seed is not None else own_seed if isinstance(own_seed, int) else 0,
+        varies=kind == "model" or (kind == "step" and (takes_seed or seed is not None)),
         limits=limits,
         **options,
     )

@@ -17,6 +17,7 @@ from kairos.pipeline.plan import Setting, partitions
 from kairos.pipeline.ports import ModelFinisher
 from kairos.pipeline.preparing import Prepared, prepare
 from kairos.pipeline.project import PipelineSource
+from kairos.pipeline.seeds import made_anew
 from kairos.pipeline.tasks import find_known, make_fingerprint
 from kairos.store import Store
 from kairos.values import Window
@@ -34,6 +35,8 @@ class Planned:
     why: tuple[str, ...] = ()
     parts: int = 0
     """Partitions of a source that would be pulled; the others are reused."""
+    varies: bool = False
+    """Whether each other seed of the run would make it once more."""
 
 
 def plan_run(
@@ -57,7 +60,8 @@ def plan_run(
     """
     prepared = prepare(project, cache=cache, params=params, targets=targets, force=force, since=since, check=check)
     planner = _Planner(prepared, store, cache, window, clock, finish_model)
-    return [planner.planned(setting) for setting in prepared.settings.values()]
+    anew = made_anew(prepared.settings)
+    return [replace(planner.planned(setting), varies=name in anew) for name, setting in prepared.settings.items()]
 
 
 class _Planner:

@@ -19,7 +19,56 @@ from kairos.pipeline.work import Work
 from kairos.store import Store
 from kairos.values import Window
 
-__all__ = ["RunResult", "RunStopped", "StepEvent", "run"]
+__all__ = ["RunResult", "RunStopped", "StepEvent", "run", "set_up", "work"]
+
+
+def set_up(
+    project: PipelineSource,
+    *,
+    store: Store,
+    cache: StepCache,
+    engine: Engine,
+    window: Window,
+    params: Mapping[str, Mapping[str, Any]],
+    clock: Clock,
+    finish_model: ModelFinisher,
+    targets: Sequence[str] | None = None,
+    force: Collection[str] = (),
+    since: Collection[str] = (),
+    given: Mapping[str, tuple[Fingerprint, Known]] | None = None,
+    check: Callable[[Graph], None] = lambda graph: None,
+) -> Setup:
+    """All of a run that is settled before its first step, for ``work``; arguments and errors are those of ``run``."""
+    prepared = prepare(
+        project, cache=cache, params=params, targets=targets, force=force, since=since, given=given or (), check=check
+    )
+    return Setup(
+        project=prepared.project,
+        store=store,
+        cache=cache,
+        engine=engine,
+        window=window,
+        clock=clock,
+        finish_model=finish_model,
+        force=prepared.force,
+        given=given or {},
+        settings=prepared.settings,
+        reached=prepared.reached,
+        kept=prepared.keep(store),
+        code=prepared.state,
+        started_at=clock.now(),
+    )
+
+
+def work(
+    setup: Setup,
+    *,
+    inspect: Callable[[Sequence[Artifact]], None] = lambda outputs: None,
+    on_event: Callable[[StepEvent], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RunResult:
+    """Runs the steps of what was set up; arguments and errors are those of ``run``."""
+    return Work(setup, inspect=inspect, on_event=on_event, should_stop=should_stop).run()
 
 
 def run(
@@ -72,23 +121,19 @@ def run(
         UsageError: a step, param or target is unknown; nothing ran.
         RunStopped: Ctrl-C, or ``should_stop``; it has the result so far. Steps go on until the engine is closed.
     """
-    prepared = prepare(
-        project, cache=cache, params=params, targets=targets, force=force, since=since, given=given or (), check=check
-    )
-    setup = Setup(
-        project=prepared.project,
+    setup = set_up(
+        project,
         store=store,
         cache=cache,
         engine=engine,
         window=window,
+        params=params,
         clock=clock,
         finish_model=finish_model,
-        force=prepared.force,
-        given=given or {},
-        settings=prepared.settings,
-        reached=prepared.reached,
-        kept=prepared.keep(store),
-        code=prepared.state,
-        started_at=clock.now(),
+        targets=targets,
+        force=force,
+        since=since,
+        given=given,
+        check=check,
     )
-    return Work(setup, inspect=inspect, on_event=on_event, should_stop=should_stop).run()
+    return work(setup, inspect=inspect, on_event=on_event, should_stop=should_stop)

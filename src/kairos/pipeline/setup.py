@@ -43,12 +43,18 @@ class Setup:
     kept: Kept
     code: CodeState
     started_at: datetime
+    nth_seed: int = 0
+    """Which of the run's seeds: 0 is each step's own, see ``pipeline.seeds``."""
+
+    def place(self, step: str) -> str:
+        """Under which the cache keeps a step's last result: each seed apart, or one would explain another's change."""
+        return step if not self.nth_seed or step in self.given else f"{step}[seed {self.nth_seed}]"
 
     def needs(self) -> dict[str, set[str]]:
         """Step to those that it waits for, in the order of the graph."""
         wanted = {}
         for name, setting in self.settings.items():
-            also = {each.partition(".")[0] for each in self._also(setting)}
+            also = {each.partition(".")[0] for each in self.also(setting)}
             wanted[name] = set[str]() if name in self.given else {*setting.node.upstream, *also}
         return wanted
 
@@ -56,7 +62,7 @@ class Setup:
         """A step that begins; ``here`` lacks what only a step that is given would need."""
         node = setting.node
         inputs = {parameter: here[name] for parameter, name in node.inputs.items() if name in here}
-        also = {name: here[name] for name in self._also(setting) if name in here}
+        also = {name: here[name] for name in self.also(setting) if name in here}
         return Job(setting, Fingerprint(step=node.name), inputs, also, {}, self.clock.elapsed_s(), self.clock.now())
 
     def fingerprint(self, job: Job, window: Window | None, mark: str | None) -> Fingerprint:
@@ -77,7 +83,8 @@ class Setup:
 
     def why(self, job: Job) -> tuple[str, ...]:
         """Why a job is not reused."""
-        changes = explain_change(self.cache.last(job.name), job.made)
+        last = self.cache.last(self.place(job.name)) or self.cache.last(job.name)
+        changes = explain_change(last, job.made)
         otherwise = "it is forced" if job.name in self.force else "its result is gone or was not to be reused"
         return tuple(changes) or (otherwise,)
 
@@ -100,5 +107,5 @@ class Setup:
         """An error's text without the place of the project on this machine."""
         return str(error).replace(f"{self.project.root}/", "")
 
-    def _also(self, setting: Setting) -> Sequence[str]:
+    def also(self, setting: Setting) -> Sequence[str]:
         return self.finish_model.also(setting.node.name) if setting.node.spec.kind == "model" else ()

@@ -251,7 +251,7 @@ class Work:
         refuse_nothing(job, outputs, setup.window)
         if job.moved:
             self._is_called(job, setup.fingerprint_of_all(job))
-        setup.cache.put(job.name, job.made, outputs, pulled_at=job.pulled_at)
+        setup.cache.put(setup.place(job.name), job.made, outputs, pulled_at=job.pulled_at)
         self.others.release(piece)
         self._settle(job, outputs, "ran")
 
@@ -273,8 +273,10 @@ class Work:
     # A step ends.
 
     def _reused(self, job: Job, known: Known) -> None:
-        if not self.setup.cache.is_last(job.name, job.made):  # it is this step's last now
-            self.setup.cache.put(job.name, job.made, known.outputs, pulled_at=known.pulled_at)
+        setup, place = self.setup, self.setup.place(job.name)
+        is_told = setup.nth_seed and job.name in setup.given  # by the run itself, which knows when it was pulled
+        if not is_told and not setup.cache.is_last(place, job.made):  # it is this step's last now
+            setup.cache.put(place, job.made, known.outputs, pulled_at=known.pulled_at)
         self._settle(job, known.outputs, "reused")
 
     def _settle(self, job: Job, outputs: Outputs, status: Literal["ran", "reused"]) -> None:

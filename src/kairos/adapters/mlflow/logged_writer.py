@@ -24,13 +24,13 @@ from kairos.pipeline.logged import Logged, LoggedModel, LoggedRun, Point
 from kairos.store import Store
 from kairos.values import Digest
 
-__all__ = ["LoggedWriter", "log_params", "log_points"]
+__all__ = ["PARENT", "PART", "LoggedWriter", "log_params", "log_points"]
 
 _PARAMS_AT_ONCE = 100
 _POINTS_AT_ONCE = 1000
 """MLflow takes no more in one batch."""
-_PARENT = "mlflow.parentRunId"
-_PART = "kairos.part"
+PARENT = "mlflow.parentRunId"
+PART = "kairos.part"
 """Tag by which a run or model of a step's own is found again."""
 
 
@@ -125,14 +125,14 @@ class LoggedWriter:
 
     def _log_part(self, part: str, run: LoggedRun, parent: str) -> str:
         """A run of its own; its MLflow id."""
-        found = self._client.search_runs([self._experiment], f"tags.`{_PART}` = '{part}'", max_results=1)
+        found = self._client.search_runs([self._experiment], f"tags.`{PART}` = '{part}'", max_results=1)
         made = (
             found[0]
             if found
             else self._client.create_run(
                 self._experiment,
                 start_time=run.started_ms,
-                tags={_PART: part, _PARENT: parent, "mlflow.user": self._record.actor},
+                tags={PART: part, PARENT: parent, "mlflow.user": self._record.actor},
                 run_name=run.name or part,
             )
         )
@@ -148,7 +148,7 @@ class LoggedWriter:
         return run_id
 
     def _log_model(self, part: str, model: LoggedModel, run_id: str) -> None:
-        found = self._client.search_logged_models([self._experiment], f"tags.`{_PART}` = '{part}'", max_results=1)
+        found = self._client.search_logged_models([self._experiment], f"tags.`{PART}` = '{part}'", max_results=1)
         made = (
             found[0]
             if found
@@ -156,7 +156,7 @@ class LoggedWriter:
                 self._experiment,
                 name=model.name,
                 source_run_id=run_id,
-                tags={**model.tags, _PART: part},
+                tags={**model.tags, PART: part},
                 params=param_texts(model.params),
                 model_type=model.type,
             )

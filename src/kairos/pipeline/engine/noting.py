@@ -105,6 +105,16 @@ class NotingEngine:
             "steps": steps,
         }
 
+    def spent(self) -> Spent:
+        """What its steps took together, and the most memory of one."""
+        with self._guard:
+            each = [note.spent for note in self._notes.values()]
+        return Spent(
+            elapsed_s=sum(one.elapsed_s for one in each),
+            cpu_s=sum(one.cpu_s for one in each),
+            peak_bytes=max((one.peak_bytes for one in each), default=0),
+        )
+
     def _digests(self, result: RunResult) -> Mapping[str, tuple[Digest, ...]]:
         """By step, in the order of the steps; without those of which nothing is there."""
         found = {}
