@@ -157,3 +157,33 @@ def test_an_output_beside_the_lead_that_moves_is_found(tmp_path: Path) -> None:
     )
     assert [(each.check, each.column, each.level) for each in findings] == [("prediction_drift", "h2", "warn")]
     assert findings[0].sentence.startswith("Output 'h2' moved since training")
+
+
+def test_a_trial_of_rankers_compares_the_orders_of_requests(tmp_path: Path) -> None:
+    """One pair for each request whose labels tell of an order; a version that turns every list round is worse."""
+    records: list[Prediction | Label] = []
+    for hour in range(96):
+        for place in range(3):
+            asked = {"id": f"p{hour}.{place}", "key": f"u{hour % 7}"}
+            records.append(prediction(hour, float(place), **asked))
+            turned = {"version": 2, "role": "challenger", "answered": False}
+            records.append(prediction(hour, -float(place), **asked, **turned))
+            relevance = float(place) if hour else 1.0  # of the first request nothing is more relevant
+            at = START + hour * HOUR + DAY
+            records.append(Label(prediction_id=f"p{hour}.{place}", value=relevance, at=at))
+    log = new_log(tmp_path)
+    write(log, records)
+    ranks = AnswerForm(ranks=True)
+    found = gather(
+        log,
+        (),
+        Comparison(model="demand", base=1, test=2, since=START),
+        as_of=START + 6 * DAY,
+        loss=loss_named("pairwise_error"),
+        reference=LossReference(mean=0.2, upper=0.3, cap=1.0, rows=300),
+        policy=RolloutPolicy(),
+        maturity=Maturity(matures_after=DAY),
+        forms=(ranks, ranks),
+    )
+    assert found.loss is not None
+    assert (found.loss.pairs, found.loss.champion_mean, found.loss.challenger_mean) == (95, 0.0, 1.0)

@@ -160,7 +160,7 @@ def _frame(project: Project, model: ModelSettings, window: Window, symptom: Symp
     if symptom in NEEDS_LABELS:
         rows = project.predictions.labelled(model.name, window, as_of=window.end)
         form = live_form(project, model, until=window.end)
-        return form.with_losses(loss_named(model.gate.loss), rows) if form.outputs else rows
+        return form.with_losses(loss_named(model.gate.loss), rows) if not form.is_plain else rows
     return project.predictions.predictions(model.name, window)
 
 
@@ -176,6 +176,8 @@ def _beside_holdout(
     if evidence.symptom not in NEEDS_LABELS or not live.day.size:
         return None
     package = open_version(project, champion.package, model)
+    if package.spec.rank_within is not None:  # lists of the holdout and requests are no rows of one kind
+        return None
     try:
         run = run_entry(project, champion.run).body
         table = fresh_rows(holdout_table(project, model, run), model, [package])

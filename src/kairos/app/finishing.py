@@ -76,6 +76,7 @@ def model_options(model: ModelSettings) -> ModelOptions:
         targets=model.targets,
         time=model.time,
         entity=model.entity,
+        rank_within=model.rank_within,
         loss=model.gate.loss,
         drop=model.drop,
         lower=model.output.lower,

@@ -20,7 +20,8 @@ def form_of(project: Project, model: ModelSettings, version: VersionState) -> An
     Raises:
         KairosError: its package cannot be read.
     """
-    return AnswerForm(outputs=open_version(project, version.package, model).spec.signature.outputs)
+    spec = open_version(project, version.package, model).spec
+    return AnswerForm(outputs=spec.signature.outputs, ranks=spec.rank_within is not None)
 
 
 def live_form(project: Project, model: ModelSettings, *, until: datetime | None = None) -> AnswerForm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -9,9 +10,11 @@ from typing import Any, NamedTuple
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.app.losses import answers_on, moments, simple_answers, truth_on
+from kairos.app.losses import answers_on, lists_in, moments, simple_answers, truth_on
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.errors import SettingsError
+from kairos.gates.lists import Lists
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.ledger import Entry
@@ -44,6 +47,10 @@ def gate_rows(
     time = model.time if model.time in rows.columns else _a_time(rows)
     inputs = [n for n in challenger.spec.signature.names if n in rows.columns and n not in policy.slices]
     said = _Said.of(rows, model, challenger, champion)
+    if (lists := lists_in(rows, challenger)) is not None:  # a list is what the gate counts, told by its first row
+        _check_alike(rows, lists, named)
+        inputs = [name for name in inputs if _is_alike(rows[name], lists)]
+        rows = rows[lists.firsts]
     return GateRows(
         truth=said.truth,
         challenger=said.challenger,
@@ -59,10 +66,26 @@ def gate_rows(
     )
 
 
+def _check_alike(rows: pl.DataFrame, lists: Lists, named: Iterable[str]) -> None:
+    """Refuses slices and groups that part a list: it is judged as a whole."""
+    for name in sorted(named):
+        if name in rows.columns and not _is_alike(rows[name], lists):
+            raise SettingsError(
+                f"The column {name!r} cannot part lists that are ranked: it differs within a list.",
+                accepted="a column that is the same in all rows of a list",
+            )
+
+
+def _is_alike(values: pl.Series, lists: Lists) -> bool:
+    """Whether a column has one value in each list."""
+    codes = values.rank("dense").fill_null(0).to_numpy()
+    return bool((codes == codes[lists.firsts][lists.of_row]).all())
+
+
 def differ(one: Package, other: Package) -> bool:
     """Whether two packages answer with other outputs, so that no loss judges both; other classes are no such thing."""
     outputs = one.spec.signature.outputs, other.spec.signature.outputs
-    if one.spec.goals != other.spec.goals:
+    if one.spec.goals != other.spec.goals or one.spec.rank_within != other.spec.rank_within:
         return True
     return [_form(each) for each in outputs[0]] != [_form(each) for each in outputs[1]]
 

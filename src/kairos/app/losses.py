@@ -14,10 +14,12 @@ from kairos.app.packages import holdout_table
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import DataRefused, SettingsError, did_you_mean
+from kairos.gates.lists import Lists
 from kairos.gates.losses import loss_named
 from kairos.models.goals import lead_truth, truth_of
 from kairos.models.outputs import leads
 from kairos.models.package import Package
+from kairos.models.ranked import list_keys
 from kairos.models.score import score_table
 from kairos.monitor.holdout import HoldoutRows
 from kairos.values import Json
@@ -31,6 +33,7 @@ __all__ = [
     "holdout_losses",
     "holdout_rows",
     "known_rows",
+    "lists_in",
     "losses_on",
     "moments",
     "simple_answers",
@@ -73,15 +76,18 @@ def holdout_losses(project: Project, model: ModelSettings, package: Package, run
 
 
 def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
-    """The same rows with what the package says about them, after the output guard, and what was true; the leads."""
+    """The same rows with what the package says about them, after the output guard, and what was true; the leads.
+
+    Of a model that ranks, row by row.
+    """
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     days = np.arange(len(rows))  # without a time, each row is on its own
     if model.time is not None and model.time in rows.columns:
         days = rows.select(moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
     return HoldoutRows(
         table=rows,
-        prediction=leads(package.spec.signature.outputs, answers_on(rows, package, model)),
-        label=lead_truth(truth_on(rows, package), package.spec.signature.outputs),
+        prediction=leads(package.spec.signature.outputs, _row_answers(rows, package, model)),
+        label=lead_truth(_row_truth(rows, package), package.spec.signature.outputs),
         days=days.astype(np.int64),
     )
 
@@ -94,6 +100,7 @@ def check_columns(table: pl.DataFrame, model: ModelSettings) -> None:
     """
     named = [("time", name) for name in (model.time,) if name is not None]
     named += [("entity", name) for name in (model.entity,) if name is not None]
+    named += [("rank_within", name) for name in (model.rank_within,) if name is not None]
     named += [("slices", name) for name in model.gate.slices]
     named += [("gate.protected", name) for name in model.gate.protected]
     named += [("gate.groups", name) for name in model.gate.groups]
@@ -139,8 +146,10 @@ def fresh_rows(table: pl.DataFrame, model: ModelSettings, packages: list[Package
 
 
 def known_rows(table: pl.DataFrame, package: Package) -> pl.DataFrame:
-    """The rows with a known truth, seen or not."""
-    return table.drop_nulls(list(package.spec.goals))
+    """The rows with a known truth, seen or not; of a model that ranks those of lists which tell of an order."""
+    rows = table.drop_nulls(list(package.spec.goals))
+    lists = lists_in(rows, package)
+    return rows if lists is None else rows.filter(pl.Series(lists.telling(_row_truth(rows, package)), dtype=pl.Boolean))
 
 
 def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
@@ -149,19 +158,48 @@ def losses_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDA
 
 
 def truth_on(rows: pl.DataFrame, package: Package) -> NDArray[Any]:
-    """What was true of each row, as a loss takes it beside the package's answers."""
-    return truth_of(rows, package.spec.goals, package.spec.signature.outputs)
+    """What was true of each row, or of each list, as a loss takes it beside the package's answers."""
+    truth = _row_truth(rows, package)
+    lists = lists_in(rows, package)
+    return truth if lists is None else lists.padded(truth, np.nan)
 
 
 def answers_on(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
-    """What the package says of each row, after the output guard."""
+    """What the package says of each row, or of each list, after the output guard."""
+    answers = _row_answers(rows, package, model)
+    lists = lists_in(rows, package)
+    return answers if lists is None else lists.padded(answers, 0.0)
+
+
+def lists_in(rows: pl.DataFrame, package: Package) -> Lists | None:
+    """Which rows are ranked together; ``None``: none are.
+
+    Raises:
+        DataRefused: the table lacks the column of lists, or it is missing in a row.
+    """
+    name = package.spec.rank_within
+    if name is None:
+        return None
+    if name not in rows.columns:
+        raise DataRefused(f"A table lacks the column {name!r}, which says what is ranked together.")
+    return Lists.of(list_keys(rows, name))
+
+
+def _row_truth(rows: pl.DataFrame, package: Package) -> NDArray[Any]:
+    return truth_of(rows, package.spec.goals, package.spec.signature.outputs)
+
+
+def _row_answers(rows: pl.DataFrame, package: Package, model: ModelSettings) -> NDArray[np.float64]:
     answers = score_table(package, rows)
     first = package.spec.signature.outputs[:1]
     return answers if first and first[0].kind == "class" else guarded(answers, model)
 
 
 def simple_answers(rows: pl.DataFrame, package: Package) -> NDArray[np.float64]:
-    """What the simple baseline says of each row; NaN if the package knows none."""
+    """What the simple baseline says of each row, or of each list; NaN if the package knows none."""
+    lists = lists_in(rows, package)
+    if lists is not None:  # one score for all
+        return np.zeros((len(lists.sizes), int(lists.sizes.max(initial=0))))
     if package.spec.baselines:
         return np.tile(np.array(package.spec.baselines), (len(rows), 1))
     return np.full(len(rows), np.nan if package.spec.baseline is None else package.spec.baseline)

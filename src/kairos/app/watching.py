@@ -171,8 +171,9 @@ class Watch:
         return self._triaged[1]
 
     def _triage(self, champion: VersionState) -> Triage:
-        if self.form(champion).outputs:
-            return Triage(advice="retrain", reasons=("it answers with several numbers: no straight line mends them",))
+        if not self.form(champion).is_plain:
+            why = "it ranks" if self.form(champion).ranks else "it answers with several numbers"
+            return Triage(advice="retrain", reasons=(f"{why}: no straight line mends that",))
         now, policy = self._project.clock.now(), self._model.monitor
         _, _, holdout = self._known(champion)
         until = day_start(day_number(self.when_mature().mature_until(now)))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kairos.errors import SettingsError, UsageError
+from kairos.gates.loss_names import is_of_order
 from kairos.gates.losses import loss_named
 from kairos.gates.metrics import Metric
 from kairos.gates.policy import GatePolicy
@@ -105,6 +106,8 @@ class Comparer:
         """The largest loss that a row can have, where that is known."""
         if metric.name == self.policy.primary.metric and self.policy.largest_loss is not None:
             return self.policy.largest_loss
+        if is_of_order(metric.name):
+            return 1.0
         return 1.0 if self.rows.is_chance and metric.name in ("squared_error", "absolute_error") else None
 
     def _classes(

@@ -79,7 +79,8 @@ def _measures(
         yield "false_positive_rate", said, rows.truth == 0
         yield "error", (said != rows.truth).astype(np.float64), everywhere
     else:
-        yield "mean_prediction", np.asarray(answers, dtype=np.float64), everywhere
+        if not rows.is_wide:
+            yield "mean_prediction", np.asarray(answers, dtype=np.float64), everywhere
         yield "error", loss_named(policy.loss)(rows.truth, answers), everywhere
 
 

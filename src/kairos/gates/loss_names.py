@@ -6,15 +6,43 @@ import math
 
 from kairos.errors import SettingsError, did_you_mean
 
-__all__ = ["CHANCE_LOSSES", "LOSS_NAMES", "check_loss_name", "pinball_quantile", "pinball_quantiles"]
+__all__ = [
+    "CHANCE_LOSSES",
+    "LOSS_NAMES",
+    "check_loss_name",
+    "is_of_order",
+    "ndcg_places",
+    "pinball_quantile",
+    "pinball_quantiles",
+]
 
 LOSS_NAMES = ("absolute_error", "squared_error", "log_loss", "zero_one", "brier")
-"""Beside ``pinball:QUANTILE``."""
+"""Beside ``pinball:QUANTILE``, and those of an order."""
 
 CHANCE_LOSSES = frozenset({"log_loss", "brier"})
 """Those that judge chances."""
 
 _PINBALL = "pinball:"
+_NDCG, _PAIRWISE = "ndcg:", "pairwise_error"
+
+
+def is_of_order(name: str) -> bool:
+    """Whether a loss judges the order of lists, and not single rows."""
+    return name == _PAIRWISE or name.startswith(_NDCG)
+
+
+def ndcg_places(name: str) -> int | None:
+    """How many places count, of a loss such as ``ndcg:10``; ``None`` for another loss.
+
+    Raises:
+        SettingsError: what follows the colon is no number of places.
+    """
+    if not name.startswith(_NDCG):
+        return None
+    text = name.removeprefix(_NDCG)
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise SettingsError("An NDCG needs a number of places.", given=name, accepted="such as ndcg:10, up to 1000")
+    return int(text)
 
 
 def pinball_quantile(name: str) -> float | None:
@@ -54,9 +82,8 @@ def check_loss_name(name: str) -> str:
     Raises:
         SettingsError: there is none.
     """
-    if not pinball_quantiles(name) and name not in LOSS_NAMES:
-        accepted = ", ".join([*LOSS_NAMES, "pinball:QUANTILE"])
-        raise SettingsError(
-            "There is no loss of that name.", given=name, accepted=accepted, hint=did_you_mean(name, LOSS_NAMES)
-        )
+    if not pinball_quantiles(name) and ndcg_places(name) is None and name not in (*LOSS_NAMES, _PAIRWISE):
+        accepted = ", ".join([*LOSS_NAMES, "pinball:QUANTILE", "ndcg:PLACES", _PAIRWISE])
+        hint = did_you_mean(name, [*LOSS_NAMES, _PAIRWISE])
+        raise SettingsError("There is no loss of that name.", given=name, accepted=accepted, hint=hint)
     return name

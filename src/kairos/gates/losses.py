@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kairos.errors import ShapeMismatch, UsageError
-from kairos.gates.loss_names import LOSS_NAMES, check_loss_name, pinball_quantile, pinball_quantiles
+from kairos.gates.loss_names import (
+    LOSS_NAMES,
+    check_loss_name,
+    is_of_order,
+    ndcg_places,
+    pinball_quantile,
+    pinball_quantiles,
+)
+from kairos.gates.ranking import ndcg, pairwise_error
 
 __all__ = ["LOSSES", "Loss", "absolute_error", "loss_named", "pinball", "pinball_quantile", "pinballs"]
 
@@ -22,7 +30,8 @@ Loss = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float64]]
 """Truth and prediction -> loss per row, shape (n,), float64, 0 or more.
 
 Both are of shape (n,); or of shape (n, targets); or the truth is the place of a class, -1 for one that the model does
-not know, and the prediction is of shape (n, classes); or it is of shape (n, quantiles).
+not know, and the prediction is of shape (n, classes); or it is of shape (n, quantiles). Of an order a row is a list, as
+``ranking`` says.
 """
 
 _SURE = 1e-15
@@ -114,11 +123,16 @@ def pinballs(
 
 
 def loss_named(name: str) -> Loss:
-    """The loss of that name, or ``pinball:QUANTILE``; an unknown one is an error that names the nearest."""
+    """The loss of that name, ``pinball:QUANTILE``, or of an order; an unknown one is an error with the nearest."""
     quantiles = pinball_quantiles(check_loss_name(name))
     if len(quantiles) > 1:
         return partial(pinballs, quantiles=quantiles)
-    return partial(pinball, quantile=quantiles[0]) if quantiles else LOSSES[name]
+    if quantiles:
+        return partial(pinball, quantile=quantiles[0])
+    places = ndcg_places(name)
+    if places is not None:
+        return partial(ndcg, first=places)
+    return pairwise_error if is_of_order(name) else LOSSES[name]
 
 
 def _chance_of_truth(truth: NDArray[np.generic], prediction: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from kairos.errors import SettingsError, did_you_mean
+from kairos.gates.loss_names import is_of_order, ndcg_places
 
 __all__ = ["METRICS", "Better", "Metric", "loss_unit", "metric_named"]
 
@@ -60,7 +61,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
     }
 )
-"""The metrics that a gate knows, by name; there is also ``pinball:QUANTILE``."""
+"""The metrics that a gate knows, by name; also ``pinball:QUANTILE``, ``ndcg:PLACES``, ``pairwise_error``."""
 
 
 def metric_named(name: str) -> Metric:
@@ -76,11 +77,15 @@ def metric_named(name: str) -> Metric:
     head, colon, quantile = name.partition(":")
     if head == "pinball" and colon:
         return Metric(name=name, title=f"mean pinball loss at {quantile}", better="lower", kind="mean")
+    if is_of_order(name):
+        places = ndcg_places(name)
+        title = "share of pairs in the wrong order" if places is None else f"mean of 1 - NDCG@{places}"
+        return Metric(name=name, title=title, better="lower", kind="mean")
     if name not in METRICS:
         raise SettingsError(
             "There is no metric of that name.",
             given=name,
-            accepted=", ".join([*METRICS, "pinball:QUANTILE"]),
+            accepted=", ".join([*METRICS, "pinball:QUANTILE", "ndcg:PLACES", "pairwise_error"]),
             hint=did_you_mean(name, METRICS) or 'Or give a function of your own: { function = "FILE.py:NAME" }',
         )
     return METRICS[name]
@@ -92,4 +97,6 @@ def loss_unit(name: str, target: str) -> str:
     >>> loss_unit("squared_error", "users"), loss_unit("log_loss", "users"), loss_unit("zero_one", "users")
     ('users, squared', 'nats', '')
     """
+    if is_of_order(name):
+        return ""
     return {"squared_error": f"{target}, squared", "log_loss": "nats", "zero_one": "", "brier": ""}.get(name, target)

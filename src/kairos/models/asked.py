@@ -13,7 +13,7 @@ from kairos.models.ports import FinishRequest
 from kairos.models.signature import OutputSpec
 from kairos.models.spec import Method
 from kairos.models.training import TrainingData
-from kairos.models.truths import CHANCE, Truths, truths_of
+from kairos.models.truths import CHANCE, RELEVANCE, Truths, truths_of
 
 if TYPE_CHECKING:
     from kairos.models.finish import ModelOptions
@@ -79,6 +79,8 @@ def check_classes(estimator: Any, data: TrainingData, step: str) -> None:
 def output_of(estimator: Any, data: TrainingData, options: ModelOptions) -> OutputSpec:
     if data.outputs:
         return OutputSpec(lower=options.lower, upper=options.upper, truths=_truths_of(data))
+    if options.rank_within is not None:
+        return OutputSpec(lower=options.lower, upper=options.upper, truths=RELEVANCE)
     truths = CHANCE if options.loss in CHANCE_LOSSES else truths_of(estimator)
     return OutputSpec(lower=options.lower, upper=options.upper, truths=truths)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.gates.loss_names import is_of_order
 from kairos.models.outputs import Output
 
 __all__ = ["simple_answer", "simple_baseline"]
@@ -18,7 +19,7 @@ def simple_baseline(target: np.ndarray[Any, Any], loss: str) -> float:
     """The one answer that is best on the training rows.
 
     The median for the absolute error, the quantile for a pinball loss, the mean for the squared error, the share of
-    ones for the log loss, the most frequent value (the smallest of several) for right or wrong.
+    ones for the log loss, the most frequent value (the smallest of several) for right or wrong, one score for an order.
 
     Args:
         target: Of the training rows, shape (n,), finite.
@@ -31,6 +32,8 @@ def simple_baseline(target: np.ndarray[Any, Any], loss: str) -> float:
         >>> simple_baseline(np.array([1.0, 2.0, 9.0]), "absolute_error")
         2.0
     """
+    if is_of_order(loss):
+        return 0.0  # one score for all: any order is as good
     head, _, quantile = loss.partition(":")
     if head == "pinball":
         return float(np.quantile(target, float(quantile)))

@@ -24,12 +24,14 @@ __all__ = ["TRUSTED_TYPES", "read_estimator", "untrusted_types", "write_estimato
 
 TRUSTED_TYPES: tuple[str, ...] = (
     "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRanker",
     "catboost.core.CatBoostRegressor",
     "collections.OrderedDict",
     "functools.partial",  # the function inside is checked by itself
     "kairos.models.recalibrated.Recalibrated",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRanker",
     "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -40,6 +42,7 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "sklearn.utils.validation.check_array",
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRanker",
     "xgboost.sklearn.XGBRegressor",
 )
 """Trusted besides what skops itself trusts. A crafted tree can crash the process that loads it; it runs no code. The

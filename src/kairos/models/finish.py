@@ -24,6 +24,7 @@ from kairos.models.outputs import answers_a_row, beside_lead, leads
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest, Runner
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
+from kairos.models.ranked import by_lists
 from kairos.models.runner import choose_form, make_runner
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.models.spec import Method, PackageSpec, TrainingForm
@@ -48,6 +49,8 @@ class ModelOptions:
     """All of them, if there are several."""
     time: str | None = None
     entity: str | None = None
+    rank_within: str | None = None
+    """Column whose rows are ranked against each other where they are alike."""
     loss: str = "absolute_error"
     drop: tuple[str, ...] = ()
     """Beside what the decorator drops."""
@@ -77,7 +80,8 @@ class FinishModel:
         model, options = self._options(request.step)
         target, targets = target_names(options, request)
         table = training_table(request.inputs, target, step=request.step)
-        keys = [key for key in (options.time, options.entity) if key is not None]
+        table, lists = by_lists(table, options.rank_within, step=request.step)
+        keys = [key for key in (options.time, options.entity, options.rank_within) if key is not None]
         drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
         returned = adopt(request.returned, step=request.step, allow_pickle=options.allow_pickle)
         data = training_data(
@@ -94,7 +98,7 @@ class FinishModel:
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
-        estimator = fit(returned, data, seed=request.seed, weights=weights)
+        estimator = fit(returned, data, seed=request.seed, weights=weights, lists=lists)
         if isinstance(estimator, Untried):
             estimator, data = estimator.bound(data, step=request.step)
         check_classes(estimator, data, request.step)
@@ -105,6 +109,7 @@ class FinishModel:
             targets=targets,
             time=options.time,
             entity=options.entity,
+            rank_within=options.rank_within,
             loss=options.loss,
             signature=signature,
             form=form,
@@ -175,6 +180,8 @@ class FinishModel:
         told: dict[str, Json] = plain(options)
         if not options.targets:
             del told["targets"]  # so that what was made before there could be several is found again
+        if options.rank_within is None:
+            del told["rank_within"]  # the same
         return {"model": model, **told, **learn, **compiler}
 
     def _options(self, step: str) -> tuple[str, ModelOptions]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import DataRefused, PackageError
+from kairos.gates.lists import in_lists
 from kairos.gates.losses import loss_named
 from kairos.models.asked import method_of, target_names, tells_classes
 from kairos.models.finish import ModelOptions
@@ -25,6 +26,7 @@ from kairos.models.goals import truth_of
 from kairos.models.learn import Learn, join_tables, row_weights, takes_weights, with_truth, younger
 from kairos.models.outputs import answers_a_row
 from kairos.models.ports import FinishRequest
+from kairos.models.ranked import by_lists, list_keys
 from kairos.models.training import fit, training_data, training_table
 from kairos.values import Json, Window, plain
 
@@ -82,7 +84,8 @@ class MeasureModel:
         assert goal is not None
         assert time is not None
         table, targets = training_table(request.inputs, goal, step=request.step), self._targets(request)
-        keys = [key for key in (time, self.options.entity) if key is not None]
+        table, lists = by_lists(table, self.options.rank_within, step=request.step)
+        keys = [key for key in (time, self.options.entity, self.options.rank_within) if key is not None]
         drop = [d for d in dict.fromkeys((*request.drop, *self.options.drop)) if d not in keys]
         data = training_data(
             table,
@@ -98,17 +101,21 @@ class MeasureModel:
         if half is not None and not takes_weights(request.returned):
             raise PackageError("The estimator cannot be told how much each row counts.")
         weights = None if half is None else row_weights(table, time, half, step=request.step)
-        estimator = fit(request.returned, data, seed=request.seed, weights=weights)
+        estimator = fit(request.returned, data, seed=request.seed, weights=weights, lists=lists)
         rows = _within(_history(self.learn, request.given, request.also, goal, request.step), time, self.block)
         method = method_of(request.returned, data, self.options.loss, step=request.step)
         raw = getattr(estimator, method)(select(rows, list(data.columns)))
         answers = answers_a_row(np.asarray(raw), len(rows), data.outputs)
         if self.clip and not tells_classes(data):
             answers = np.clip(answers, self.options.lower, self.options.upper)
-        losses = loss_named(self.options.loss)(truth_of(rows, targets, data.outputs), answers)
+        truth, at = truth_of(rows, targets, data.outputs), read_moments(rows, time)
+        if self.options.rank_within is not None:
+            truth, answers, firsts = in_lists(list_keys(rows, self.options.rank_within), truth, answers)
+            at = at[firsts]
+        losses = loss_named(self.options.loss)(truth, answers)
         folder = request.workdir / "losses"
         folder.mkdir()
-        (folder / LOSSES).write_text(json.dumps(sums_by_day(read_moments(rows, time), losses, self.block)))
+        (folder / LOSSES).write_text(json.dumps(sums_by_day(at, losses, self.block)))
         return folder
 
     def _targets(self, request: FinishRequest) -> tuple[str, ...]:

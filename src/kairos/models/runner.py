@@ -37,7 +37,7 @@ TOLERANCE = 1e-12
 """Largest difference to the training table's predictions, relative to the largest of them: trees agree to the last bit,
 sums of products depend on how the linear-algebra library orders them."""
 
-_BOOSTED = {("LGBMRegressor", "predict"), ("LGBMClassifier", "predict_proba")}
+_BOOSTED = {("LGBMRegressor", "predict"), ("LGBMRanker", "predict"), ("LGBMClassifier", "predict_proba")}
 """Whose answer is the booster's own."""
 
 _FEW_ROWS = 8

@@ -42,6 +42,8 @@ class PackageSpec:
     """Name of the time column; never an input."""
     entity: str | None = None
     """Name of the entity column, such as a user or a station; never an input."""
+    rank_within: str | None = None
+    """Name of the column whose rows are ranked against each other where they are alike; never an input."""
     loss: str
     """Name of the per-row loss the model is judged by, as in ``gates.losses``."""
     signature: Signature
@@ -79,6 +81,8 @@ class PackageSpec:
             for name in ("targets", "baselines"):
                 del value[name]
             del value["signature"]["outputs"]
+        if self.rank_within is None:
+            del value["rank_within"]
         return {"format": self.format, **value}
 
     @classmethod

@@ -13,10 +13,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
+from kairos.gates.lists import Lists
 from kairos.models.foreign import Untried
 from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names, frame_kind, read_column, select
 from kairos.models.goals import Goal, read_goal
 from kairos.models.outputs import Output
+from kairos.models.ranked import told_lists
 from kairos.stats.leakage import find_leakage
 from kairos.values import parse_moment
 
@@ -148,7 +150,14 @@ def _refuse_leaks(columns: Mapping[str, FrameColumn], goal: Goal, targets: Seque
             )
 
 
-def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.ndarray[Any, Any] | None = None) -> Any:
+def fit(
+    estimator: Any,
+    data: TrainingData,
+    *,
+    seed: int | None,
+    weights: np.ndarray[Any, Any] | None = None,
+    lists: Lists | None = None,
+) -> Any:
     """Fits the estimator if it is not fitted yet, with the step's seed where it asks for chance and has none.
 
     Args:
@@ -156,6 +165,7 @@ def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.nda
         data: What it learns from.
         seed: Of the step.
         weights: How much each row counts, shape (n,); ``None``: all alike.
+        lists: What is ranked together, the rows of each one after the other; told to a ranker in its own words.
 
     Raises:
         DataRefused: a classifier's target is not a whole number in every row.
@@ -172,8 +182,9 @@ def fit(estimator: Any, data: TrainingData, *, seed: int | None, weights: np.nda
         asks = {k: seed for k, v in params.items() if v is None and k.rpartition("__")[2] == "random_state"}
         estimator.set_params(**asks)
     goal = _goal_of(estimator, data)
+    told = {} if weights is None else {"sample_weight": weights}
     try:
-        return estimator.fit(data.features, goal, **({} if weights is None else {"sample_weight": weights}))
+        return estimator.fit(data.features, goal, **told, **({} if lists is None else told_lists(estimator, lists)))
     except ValueError as error:
         if goal.ndim == 1:
             raise

@@ -13,7 +13,7 @@ from kairos.models.outputs import Output
 from kairos.store.label_rows import Said
 from kairos.values import Json
 
-__all__ = ["CHANCE", "AnyTruths", "NamedTruths", "Truths", "truths_of"]
+__all__ = ["CHANCE", "RELEVANCE", "AnyTruths", "NamedTruths", "Truths", "truths_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,9 @@ _MOST_TOLD = 20
 
 CHANCE = Truths(classes=(0.0, 1.0))
 """What the log loss is defined for."""
+
+RELEVANCE = Truths(lower=0.0)
+"""What the losses of an order are defined for."""
 
 _COUNTS = Truths(lower=0.0)
 _AMOUNTS = Truths(lower=0.0, is_open=True)

@@ -23,21 +23,31 @@ class AnswerForm:
 
     outputs: tuple[Output, ...] = ()
     """None: one number."""
+    ranks: bool = False
+    """Whether it ranks the rows of a request against each other: then a request is what has a loss."""
     classes: tuple[ClassName, ...] = ()
     """In which chances are judged: its own, and those of the version that it is compared with."""
 
     @property
     def has_error(self) -> bool:
         """Whether prediction minus label says in which direction the lead is off: not of a class, or of quantiles."""
-        return not self.outputs or self.outputs[0].kind == "number"
+        return not self.ranks and (not self.outputs or self.outputs[0].kind == "number")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a row has a loss of its own, of the one number that answered it."""
+        return not self.outputs and not self.ranks
 
     def labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the lead's truth as their ``label``, null where not all is known.
 
         Args:
             rows: As ``PredictionLog.labelled`` or ``truths`` gives them. Of several targets each has to be known. The
-                name of a class is its place, -1 if it is none of them.
+                name of a class is its place, -1 if it is none of them. Of a model that ranks a row for each request
+                whose labels tell of an order, with lists of its rows' numbers; its ``label`` is 0.
         """
+        if self.ranks:
+            return _requests(rows)
         if not self.outputs:
             return rows
         first = self.outputs[0]
@@ -53,6 +63,8 @@ class AnswerForm:
 
     def truth(self, rows: pl.DataFrame) -> NDArray[Any]:
         """What was true, as the loss takes it, NaN where it is not known: shape (n,) or (n, targets)."""
+        if self.ranks:
+            return _padded(rows, _LISTED + "label", math.nan)
         if not self.outputs:
             return rows["label"].to_numpy()
         first = self.outputs[0]
@@ -72,6 +84,8 @@ class AnswerForm:
             rows: Of the prediction log.
             suffix: Behind the names of the columns.
         """
+        if self.ranks:
+            return _padded(rows, _LISTED + "output" + suffix, 0.0)
         if not self.outputs:
             return rows["output" + suffix].to_numpy()
         names = [name for output in self.outputs for name in output.names]
@@ -82,6 +96,8 @@ class AnswerForm:
     def proper(self, loss_of: LossOf, rows: pl.DataFrame) -> NDArray[np.bool_]:
         """Whether each row's label is one that the loss takes, shape (n,)."""
         truth = self.truth(rows)
+        if self.ranks:
+            return judgeable(loss_of, truth, np.zeros_like(truth))
         if not self.outputs:
             return proper(loss_of, truth)
         return _all_finite(truth)
@@ -89,7 +105,7 @@ class AnswerForm:
     def judgeable(self, loss_of: LossOf, rows: pl.DataFrame, *, suffix: str = "") -> NDArray[np.bool_]:
         """Whether the loss of each row can be computed, shape (n,)."""
         truth, answers = self.truth(rows), self.answers(rows, suffix=suffix)
-        known = _all_finite(truth) & _all_finite(answers)
+        known = _all_finite(np.nan_to_num(truth) if self.ranks else truth) & _all_finite(answers)
         known[known] = judgeable(loss_of, truth[known], answers[known])
         return known
 
@@ -109,6 +125,9 @@ class AnswerForm:
 
 ONE_NUMBER = AnswerForm()
 
+_LISTED = "list."
+"""What the name of a column with the numbers of a request's rows starts with."""
+
 
 def in_one_form(one: AnswerForm, other: AnswerForm) -> tuple[AnswerForm, AnswerForm]:
     """Two versions' forms, judged in the classes of both: each gives chance 0 to what it does not know."""
@@ -117,6 +136,32 @@ def in_one_form(one: AnswerForm, other: AnswerForm) -> tuple[AnswerForm, AnswerF
     mine, theirs = one.outputs[0].classes, other.outputs[0].classes
     classes = (*mine, *(each for each in theirs if each not in mine))
     return AnswerForm(outputs=one.outputs, classes=classes), AnswerForm(outputs=other.outputs, classes=classes)
+
+
+def _requests(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row for each request and version, of the rows that have labels, if these tell of an order."""
+    listed = [name for name in rows.columns if name == "label" or name.partition("_")[0] == "output"]
+    by = [name for name in ("at", "key", "version") if name in rows.columns]
+    found = (
+        rows.filter(pl.col("label").is_finite())
+        .group_by(by, maintain_order=True)
+        .agg(pl.exclude(by).first(), *(pl.col(name).alias(_LISTED + name) for name in listed))
+    )
+    said = pl.col(_LISTED + "label")
+    return (
+        found.filter(said.list.min() < said.list.max())
+        .with_columns(label=pl.lit(0.0))
+        .select(*rows.columns, *(_LISTED + name for name in listed))
+    )
+
+
+def _padded(rows: pl.DataFrame, name: str, fill: float) -> NDArray[np.float64]:
+    """A column of lists as an array, shape (n, longest), NaN where a value is missing, ``fill`` behind the end."""
+    values = rows[name].to_list()
+    found = np.full((len(values), max(map(len, values), default=0)), fill)
+    for row, numbers in enumerate(values):
+        found[row, : len(numbers)] = [math.nan if number is None else number for number in numbers]
+    return found
 
 
 def _place(value: object, places: dict[object, float]) -> float:

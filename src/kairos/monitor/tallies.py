@@ -196,7 +196,9 @@ class Tallies:
         return Truth(losses=losses, errors=errors, unlabelled=ratio / (1 + ratio), level=level)
 
     def _without_label(self, day: int, labelled: int) -> int:
-        """Predictions of a day that could leave and have no label."""
+        """Predictions of a day that could leave and have no label; where requests are what counts, none."""
+        if self._form.ranks:
+            return 0
         counts = self._counts.get(day)
         return 0 if counts is None else max(0, counts.answers - labelled)
 
@@ -210,13 +212,13 @@ class Tallies:
     def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
         """Rows with a prediction that could leave, and the latest label that came in time, or what counts as one."""
         within = self._matures_after + _LATE
-        rows = self._form.labelled(self._log.labelled(self._model, window, as_of=now, within=within))
-        if self._unlabelled == "negative":
+        rows = self._log.labelled(self._model, window, as_of=now, within=within)
+        if self._unlabelled == "negative" and not self._form.outputs:
             every = self._log.predictions(self._model, window).with_columns(label=pl.lit(0.0))
             none = every.join(rows.select("id"), on="id", how="anti", maintain_order="left")
             rows = pl.concat([rows, none], how="diagonal_relaxed").sort("at", "id", "version")
+        rows = self._form.labelled(rows.filter(pl.col("version") == self._version))
         return rows.filter(
-            pl.col("version") == self._version,
             pl.col("label").is_finite(),
             pl.col("output").is_finite(),
         )

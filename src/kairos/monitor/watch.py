@@ -86,7 +86,7 @@ class Monitor:
             maturity: When a day counts; ``None``: as the policy says, without looking how labels arrived.
             holdout: Rows that the version had not learnt from; without them nothing is estimated before labels come.
             kept: Inputs that the log has as they came; ``None``: all.
-            form: What the version answers with; of several outputs nothing is estimated before labels come.
+            form: What the version answers with; only of one number a row something is estimated before labels come.
         """
         policy = self._policy
         maturity = maturity or Maturity(matures_after=_matures_after(policy))
@@ -112,7 +112,7 @@ class Monitor:
         if (
             reference is not None
             and holdout is not None
-            and not form.outputs
+            and form.is_plain
             and maturity.matures_after >= policy.early_after
         ):
             early = self._early_look(model, version, profile, holdout, loss_of, kept)

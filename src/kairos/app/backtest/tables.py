@@ -73,10 +73,11 @@ class TablePast(Past):
         assert model.time is not None  # a model without a time cannot be compared
         target = model.target or spec_of(step).target
         assert target is not None  # of a model that was trained
-        if model.targets or spec_of(step).targets or not rows.schema[target].is_numeric():
+        if model.targets or spec_of(step).targets or not rows.schema[target].is_numeric() or model.rank_within:
+            what = "ranks lists" if model.rank_within else "answers with more than one number"
             raise UsageError(
-                f"Policies cannot be compared on {model.name!r}: it answers with more than one number.",
-                accepted="a model of one target that is a number",
+                f"Policies cannot be compared on {model.name!r}: it {what}.",
+                accepted="a model of one target that is a number, judged row by row",
             )
         timed = TimedRows.of(rows.filter(pl.col(target).is_not_null()), model.time)
         at = timed.at.dt.epoch("us").to_numpy() / 86_400e6

@@ -23,6 +23,7 @@ from kairos.app.settings.values import CaptureMode, ModelSettings, Pickles, Sett
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
 from kairos.errors import SettingsError, UsageError
+from kairos.gates.loss_names import is_of_order
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.values import MODEL_NAMES, Window, is_model_name
 
@@ -120,6 +121,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         targets=targets if len(targets) > 1 else (),
         time=reader.optional_text("time"),
         entity=reader.optional_text("entity"),
+        rank_within=_rank_within(name, reader, loss, targets),
         drop=reader.texts("drop"),
         allow_pickle=_pickles(reader),
         gate=read_gate(reader.table("gate"), loss, slices),
@@ -134,6 +136,24 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
     )
     reader.done()
     return model
+
+
+def _rank_within(name: str, reader: Reader, loss: str, targets: tuple[str, ...]) -> str | None:
+    """The column of lists, which a loss of an order needs and no other takes."""
+    found = reader.optional_text("rank_within")
+    if found is None and is_of_order(loss):
+        raise SettingsError(
+            f"kairos.toml: the loss of model.{name} judges the order of lists, and what is one list is not said.",
+            given=f"loss = {loss!r}",
+            hint='Write rank_within = "COLUMN", in which the rows of one list are alike.',
+        )
+    if found is not None and (not is_of_order(loss) or len(targets) > 1):
+        raise SettingsError(
+            f"kairos.toml: model.{name}.rank_within needs a loss of an order, and one target.",
+            given=f"loss = {loss!r}" if len(targets) <= 1 else ", ".join(targets),
+            accepted="ndcg:PLACES or pairwise_error",
+        )
+    return found
 
 
 def _pickles(reader: Reader) -> Pickles:

@@ -65,6 +65,8 @@ class ModelSettings:
     card: CardSettings = field(default_factory=CardSettings)
     targets: tuple[str, ...] = ()
     """All targets, if the settings name several."""
+    rank_within: str | None = None
+    """Column in which rows that are ranked against each other are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

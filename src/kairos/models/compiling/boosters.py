@@ -23,6 +23,8 @@ _IDENTITY = {
     "regression", "regression_l1", "huber", "fair", "quantile", "mape",
     "reg:squarederror", "reg:absoluteerror", "reg:quantileerror", "reg:pseudohubererror", "reg:squaredlogerror",
     "RMSE", "MAE", "Quantile", "Huber", "LogCosh", "MAPE", "Lq", "Expectile",
+    "lambdarank", "rank_xendcg", "rank:ndcg", "rank:map", "rank:pairwise",
+    "YetiRank", "YetiRankPairwise", "PairLogit", "PairLogitPairwise", "QueryRMSE",
 }  # fmt: skip
 _EXP = {"poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie", "Poisson", "Tweedie"}
 _SIGMOID = {"binary", "cross_entropy", "binary:logistic", "reg:logistic", "Logloss", "CrossEntropy"}

@@ -142,7 +142,11 @@ def _labelled(
     forms: Forms,
 ) -> pl.DataFrame:
     """The requests whose truth is known and is one that the loss takes."""
-    labels = forms[0].labelled(log.truths(model, window, rows, as_of=as_of)).filter(pl.col("label").is_finite())
+    truths = log.truths(model, window, rows, as_of=as_of)
+    if forms[0].ranks:
+        said = truths.select("label", id="prediction_id")
+        return forms[0].labelled(requests.join(said, on="id", maintain_order="left"))
+    labels = forms[0].labelled(truths).filter(pl.col("label").is_finite())
     labels = labels.filter(forms[0].proper(loss, labels)).drop("label_at").rename({"prediction_id": "id"})
     return requests.join(labels, on="id", maintain_order="left")
 

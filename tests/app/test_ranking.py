@@ -1,0 +1,189 @@
+"""Models that rank lists, from a run to a verdict and to live losses: a list is what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kairos.app.gathering import gate_rows
+from kairos.app.judging import judge
+from kairos.app.losses import answers_on, fresh_rows, losses_on, truth_on
+from kairos.app.packages import holdout_table, open_stored
+from kairos.app.quality import quality_of
+from kairos.app.serving import make_server
+from kairos.app.settings import load_settings
+from kairos.app.training import train
+from kairos.app.watching import Watch
+from kairos.errors import SettingsError
+from kairos.gates.losses import loss_named
+from kairos.pipeline.engine.local import LocalEngine
+from kairos.serving.app import make_app
+from kairos.values import Digest, Window
+from tests.app.worlds import DAY, SETTINGS, Stock, World
+from tests.serving.toys import Client
+
+Make = Callable[[str, str], World]
+
+RANKED = SETTINGS.replace(
+    'target = "users"', 'target = "relevance"\nrank_within = "search"\nloss = "ndcg:5"\nslices = ["country"]'
+)
+PIPELINE = """\
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from lightgbm import LGBMRanker
+from xgboost import XGBRanker
+from sklearn.linear_model import LinearRegression
+
+from kairos import Window, model, source, step
+
+
+class Split(NamedTuple):
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+
+
+@source(every="7d")
+def flats(window: Window) -> pl.DataFrame:
+    hours = pl.datetime_range(window.start, window.end, "1h", closed="left", eager=True).to_list()
+    random = np.random.default_rng(int(window.start.timestamp()) // 3600)
+    rows = []
+    for number, hour in enumerate(hours):
+        size = 2 + number % 5
+        price, rooms = random.normal(size=size), random.normal(size=size)
+        score = rooms - price + 0.3 * random.normal(size=size)
+        relevance = np.clip(np.round(score - score.min()), 0, 4)
+        for one in range(size):
+            rows.append((hour, f"s{hour:%m%d%H}", "at" if number % 2 else "ch", price[one], rooms[one], relevance[one]))
+    table = pl.DataFrame(rows, orient="row", schema=["hour", "search", "country", "price", "rooms", "relevance"])
+    return table.sample(fraction=1.0, shuffle=True, seed=1)  # rows of a list stand anywhere
+
+
+@step
+def split(flats: pl.DataFrame) -> Split:
+    is_late = pl.col("hour") >= pl.col("hour").max() - timedelta(days=7)
+    return Split(flats.filter(~is_late), flats.filter(is_late))
+
+
+@model(target="relevance", drop=["country"])
+def demand(train: pl.DataFrame):
+    return LGBMRanker(n_estimators=20, min_child_samples=5, verbose=-1)
+"""
+WEEKS = Window.parse("2011-12-04..2011-12-31")
+XGB = PIPELINE.replace(
+    "return LGBMRanker(n_estimators=20, min_child_samples=5, verbose=-1)",
+    'return XGBRanker(n_estimators=20, objective="rank:pairwise")',
+)
+POINTWISE = PIPELINE.replace(
+    "return LGBMRanker(n_estimators=20, min_child_samples=5, verbose=-1)", "return LinearRegression()"
+)
+WORSE = PIPELINE.replace("n_estimators=20", "n_estimators=1, max_depth=1")
+
+
+@pytest.fixture
+def make(tmp_path: Path, stock: Stock, engine: LocalEngine) -> Make:
+    """Makes a project that can train."""
+
+    def made(settings: str, pipeline: str) -> World:
+        world = World(tmp_path / "toy", stock, settings, pipeline)
+        world.project.engine = engine
+        return world
+
+    return made
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, XGB, POINTWISE], ids=["lightgbm", "xgboost", "pointwise"])
+def test_a_ranker_learns_its_lists_and_is_judged_by_them(make: Make, pipeline: str) -> None:
+    """The gate's rows are the lists held out, slices are of lists, and one score for all is the baseline."""
+    world = make(RANKED, pipeline)
+    project, model = world.project, world.project.settings.model("demand")
+    found = train(project, window=WEEKS)
+    own, simple = found.metrics["demand.ndcg:5"], found.metrics["demand.ndcg:5.baseline"]
+    assert own < 0.6 * simple
+    judged = judge(project, found.versions[0])
+    assert judged.decision.verdict == "pass"
+    state = world.model().version(found.versions[0].number)
+    package = open_stored(project.store, state.package, allow_pickle=False)
+    rows = fresh_rows(holdout_table(project, model, found.result.plain()), model, [package])
+    whole = judged.evidence.overall
+    assert whole.n == rows["search"].n_unique() == len(losses_on(rows, package, model))
+    assert sorted(judged.evidence.slices) == ["country=at", "country=ch"]
+    loss = loss_named("ndcg:5")
+    assert whole.challenger == pytest.approx(loss(truth_on(rows, package), answers_on(rows, package, model)).mean())
+    assert package.spec.signature.names == ("price", "rooms")
+    gated = gate_rows(rows, model, model.gate, challenger=package, champion=None, digest=Digest("0" * 32))
+    assert gated.times is not None
+    assert len(gated.times) == whole.n
+
+
+def test_a_worse_ranker_fails_against_the_champion_and_live_requests_are_lists(make: Make) -> None:
+    """Labels come by row; a request is a list, and its loss is known once its labels tell of an order."""
+    world = make(RANKED, PIPELINE)
+    project, model = world.project, world.project.settings.model("demand")
+    [version] = train(project, window=WEEKS).versions
+    judge(project, version)
+    world.put(version, "live")
+    (world.root / "pipeline.py").write_text(WORSE)
+    [worse] = train(project, window=WEEKS).versions
+    assert judge(project, worse).decision.verdict == "fail"
+
+    random = np.random.default_rng(5)
+    truths, said = [], []
+    with Client(make_app(make_server(project))) as client:
+        for search in range(6):
+            rows = [{"price": float(a), "rooms": float(b)} for a, b in random.normal(size=(4, 2))]
+            given = client.post("/predict/demand", json={"inputs": rows, "entity": f"u{search}"}).json()["predictions"]
+            relevance = [0.0, 0.0, 0.0, 0.0] if search == 5 else random.permutation(4).astype(float).tolist()
+            kept = slice(None) if search else slice(0, 3)  # of one list a row never gets its label
+            labels = [
+                {"prediction_id": row["prediction_id"], "value": value}
+                for row, value in zip(given[kept], relevance[kept], strict=True)
+            ]
+            assert client.post("/labels", json={"labels": labels}).status_code == 200
+            if search < 5:
+                truths.append(relevance[kept])
+                said.append([row["prediction"] for row in given[kept]])
+        refused = client.post("/labels", json={"labels": [{"prediction_id": given[0]["prediction_id"], "value": -1}]})
+    assert refused.status_code == 422
+    assert "0 or more" in refused.text
+    state = world.model().version(version.number)
+    world.clock.move_to(world.clock.now() + 3 * DAY)
+    watch = Watch(project, model)
+    [(_, loss, count)] = quality_of(project, model, state, watch).days
+    losses = [
+        loss_named("ndcg:5")(np.array([truth]), np.array([answers]))[0]
+        for truth, answers in zip(truths, said, strict=True)
+    ]
+    assert count == 5
+    assert loss == pytest.approx(np.mean(losses))
+    assert not [each for each in watch.look() if each.check in ("unusable_labels", "prediction_bias")]
+
+
+def test_what_a_ranking_model_lacks_is_said(make: Make, tmp_path: Path) -> None:
+    """The column of lists, in the settings and in the table; a slice that parts lists; a loss of rows."""
+    settings = tmp_path / "kairos.toml"
+    settings.write_text(RANKED.replace('rank_within = "search"\n', ""))
+    with pytest.raises(SettingsError, match=r"order of lists.*rank_within = .COLUMN."):
+        load_settings(tmp_path)
+    settings.write_text(RANKED.replace("ndcg:5", "squared_error"))
+    with pytest.raises(SettingsError, match=r"rank_within needs a loss of an order.*ndcg:PLACES or pairwise_error"):
+        load_settings(tmp_path)
+    world = make(RANKED.replace('slices = ["country"]', 'slices = ["part"]'), PIPELINE.replace(
+        "    return table.sample", '    table = table.with_columns(part=pl.col("price") > 0)\n    return table.sample'
+    ).replace('drop=["country"]', 'drop=["country", "part"]'))  # fmt: skip
+    [version] = train(world.project, window=WEEKS).versions
+    with pytest.raises(SettingsError, match=r"'part' cannot part lists.*differs within a list"):
+        judge(world.project, version)
+
+
+def test_a_table_without_its_lists_is_refused(make: Make) -> None:
+    """With the columns that it has."""
+    world = make(RANKED.replace('rank_within = "search"', 'rank_within = "query"'), PIPELINE)
+    failure = train(world.project, window=WEEKS).result.failure
+    assert failure is not None
+    assert "lacks the column 'query', which says what is ranked together" in str(failure)
