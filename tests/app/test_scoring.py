@@ -107,6 +107,16 @@ def test_a_row_that_does_not_fit_ends_the_job_and_nothing_is_left(project: Proje
     assert list(project.ledger.read(kinds=("batch.scored",))) == []
 
 
+def test_an_output_that_cannot_be_put_in_its_place_leaves_nothing(project: Project) -> None:
+    """Here a folder has its name: neither the table nor what is kept of the answers is left without a fact."""
+    place = project.root / "out.parquet"
+    place.mkdir()
+    with pytest.raises(OSError, match=r"out\.parquet"):
+        score(project, REF, table(project, rows()), place)
+    assert sorted(path.name for path in project.root.iterdir() if "out" in path.name) == ["out.parquet"]
+    assert list((project.home / "batches").iterdir()) == []
+
+
 def test_rows_that_do_not_fit_may_be_left_without_a_prediction(project: Project) -> None:
     """The others are predicted as if they were not there; which column it was is said."""
     odd = pl.int_range(pl.len()) % 10 == 3

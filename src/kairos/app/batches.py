@@ -104,8 +104,9 @@ class BatchLog:
         sync_folder(self._folder.parent)
 
     def drop(self) -> None:
-        """Removes what was written so far."""
-        shutil.rmtree(self._making, ignore_errors=True)
+        """Removes what was written, also after ``finish``: nothing is kept of a job that did not end well."""
+        for folder in (self._making, self._folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _inputs(self, frame: pl.DataFrame) -> Mapping[str, pl.Series]:
         there = [name for name in self._signature.names if name in frame.columns]
