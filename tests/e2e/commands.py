@@ -50,7 +50,11 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
 def kairos(folder: Path, *words: str, code: int | None = 0) -> Answer:
     """Types a command in a folder; ``code`` is the exit code that it has to end with, ``None`` for any."""
     with start(folder, *words) as process:
-        out, err = process.communicate()
+        try:
+            out, err = process.communicate()
+        except BaseException:  # a test that hangs is stopped, and so is what it waits for
+            process.kill()
+            raise
     answer = Answer(code=process.returncode, out=out, err=err)
     assert code is None or answer.code == code, f"kairos {' '.join(words)} ended with {answer.code}:\n{out}\n{err}"
     return answer

@@ -106,7 +106,9 @@ def test_a_server_goes_on_where_its_ledger_cannot_be_read(deployed: Deployed, tm
         (home / "ledger.db").unlink()
         SqliteLedger(home / "ledger.db").close()
         goes_on(server, "The ledger is shorter than it was.")
-        (home / "ledger.db").write_bytes(b"garbage" * 1000)
+    for name in LEDGER:  # what SQLite wrote ahead beside it would stand for what it holds
+        (home / name).unlink(missing_ok=True)
+    (home / "ledger.db").write_bytes(b"garbage" * 1000)
     said = kairos(project, "serve", "--workers", "2", code=1)
     assert "The ledger ledger.db cannot be opened." in said.err
 
