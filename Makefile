@@ -51,6 +51,7 @@ check: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 test: check
+	$(BIN)/python -m compileall -q src  # hundreds of processes load it
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Other people's implementations, for a second opinion; apart from ours, as some need other versions of the same.

@@ -60,14 +60,18 @@ def set_hallmark(handle: int | str, digest: str, told: os.stat_result) -> None:
 
 
 def holds_bytes(path: Path, digest: Digest) -> bool:
-    """Whether a blob's bytes, all of which are read, are those of its digest; if so, it gets its hallmark."""
+    """Whether a blob's bytes, all of which are read, are those of its digest.
+
+    If so, it gets its hallmark, unless it has one that is young.
+    """
     with path.open("rb") as file:
         before = os.fstat(file.fileno())
         md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if md5 != digest.removesuffix(".dir"):
             return False
         after = os.fstat(file.fileno())
-        if (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns):
+        is_untouched = (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+        if is_untouched and not has_hallmark(digest, after, time.time() + TRUSTED_S / 2):  # a change that others see
             set_hallmark(file.fileno(), digest, after)
     return True
 
