@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,10 +57,33 @@ def test_another_machines_run_is_dead_without_a_beat(tmp_path: Path) -> None:
     with Progress(tmp_path, window=WINDOW, started_at=NOW):
         (path,) = tmp_path.glob("*.json")
         told = json.loads(path.read_bytes())
-        for age_s, state in ((2, "running"), (60, "dead")):
-            beat = datetime.fromtimestamp(time.time() - age_s, UTC).isoformat()
-            (tmp_path / "far.json").write_text(json.dumps({**told, "host": "elsewhere", "beat_at": beat}))
-            assert {one.name: one.state for one in read_progress(tmp_path)}["far"] == state
+        for age_s, state in ((2, "running"), (60, "dead"), (7200, "dead")):
+            far = tmp_path / f"far{age_s}.json"
+            far.write_text(json.dumps({**told, "host": "elsewhere"}))
+            os.utime(far, (time.time() - age_s,) * 2)
+            assert {one.name: one.state for one in read_progress(tmp_path)}[far.stem] == state
+
+
+@pytest.mark.parametrize("age_s", [-3000.0, 3000.0])
+def test_another_machines_run_lives_while_it_beats(tmp_path: Path, age_s: float) -> None:
+    """Whatever the clocks say: its file looks old, or from a time to come, and is written again."""
+    with Progress(tmp_path, window=WINDOW, started_at=NOW):
+        (path,) = tmp_path.glob("*.json")
+        far, over = tmp_path / "far.json", threading.Event()
+        text = json.dumps({**json.loads(path.read_bytes()), "host": "elsewhere"})
+
+        def beat() -> None:
+            while not over.wait(0.5):
+                far.with_suffix(".new").write_text(text)
+                os.utime(far.with_suffix(".new"), (time.time() - age_s,) * 2)
+                os.replace(far.with_suffix(".new"), far)
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        time.sleep(1.0)
+        assert {one.name: one.state for one in read_progress(tmp_path)}["far"] == "running"
+        over.set()
+        thread.join()
 
 
 def test_a_run_that_ended_keeps_its_times_under_its_id(place: Place, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 A run that ended is a fact of the ledger; this says what the ledger does not: times, and what became of a run whose
 process was killed. Such a run is known as dead at once on its own machine, where the system lets go of its lock, and
-after a few seconds without a beat on another one.
+after a few seconds without a beat on another one. No clock that jumps makes one of the living.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, get_args
 
+from kairos.pipeline.liveness import BEAT_S, LOOK_AGAIN_S, life_of
 from kairos.pipeline.result import RunResult, StepEvent
 from kairos.store.locks import is_held
 from kairos.values import Json, Window, parse_moment
@@ -30,9 +32,6 @@ RunState = Literal["running", "dead", "finished", "failed"]
 
 _STATES = {"started": "running", "retried": "running", "waits": "waiting"}
 """Of a step after an event; other events are called as the state is."""
-_BEAT_S = 1.0
-_DEAD_AFTER_S = 10.0
-"""Without a beat, as seen from another machine, whose clock may be a little off."""
 _KEPT = 500
 """Files; with more, half as many stay of the runs that ended, and of the dead."""
 
@@ -137,7 +136,7 @@ class Progress:
                 self._write_as(result.id)
 
     def _beat(self) -> None:
-        while not self._is_over.wait(_BEAT_S):
+        while not self._is_over.wait(BEAT_S):
             self._write()
 
     def _write(self) -> None:
@@ -169,18 +168,30 @@ def read_unended(folder: Path) -> list[Told]:
 
 
 def _read(paths: Iterable[Path]) -> list[Told]:
-    found = []
-    for path in paths:
-        try:
-            told = json.loads(path.read_bytes())
-            state = told["state"]
-            if state == "running" and not _is_alive(path.with_suffix(".lock"), told):
+    files = list(paths)
+    found = [_look(path) for path in files]
+    if "doubtful" in found:
+        time.sleep(LOOK_AGAIN_S)
+        found = [_look(path) for path in files]
+    told = [each for each in found if isinstance(each, Told)]
+    return sorted(told, key=lambda each: (each.started_at, each.name))
+
+
+def _look(path: Path) -> Told | Literal["doubtful"] | None:
+    """What a file tells now; ``None``: it is gone meanwhile, or not one of ours."""
+    try:
+        told = json.loads(path.read_bytes())
+        state = told["state"]
+        if state == "running":
+            here = told["host"] == socket.gethostname()
+            life = ("alive" if is_held(path.with_suffix(".lock")) else "dead") if here else life_of(path)
+            if life == "doubtful":
+                return "doubtful"
+            if life == "dead":
                 state = "dead" if path.exists() else ""  # it may have ended between two looks
-            if state in get_args(RunState):
-                found.append(_told(path.stem, state, told))
-        except (OSError, ValueError, KeyError, TypeError):  # gone meanwhile, or not one of ours
-            continue
-    return sorted(found, key=lambda told: (told.started_at, told.name))
+        return _told(path.stem, state, told) if state in get_args(RunState) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _told(file: str, state: RunState, told: Mapping[str, Json]) -> Told:
@@ -196,12 +207,6 @@ def _told(file: str, state: RunState, told: Mapping[str, Json]) -> Told:
         host=told["host"],
         steps=told["steps"],
     )
-
-
-def _is_alive(lock: Path, told: Mapping[str, Json]) -> bool:
-    if told["host"] != socket.gethostname():
-        return (datetime.now(UTC) - parse_moment(told["beat_at"])).total_seconds() < _DEAD_AFTER_S
-    return is_held(lock)
 
 
 def _forget_old(folder: Path) -> None:

@@ -7,7 +7,6 @@ A piece that is known already is reused; one that another run is at is waited fo
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from kairos.errors import KairosError
 from kairos.pipeline.artifacts import Artifact
+from kairos.pipeline.began import Began
 from kairos.pipeline.cache import Known
 from kairos.pipeline.files import file_digests
 from kairos.pipeline.fingerprint import Fingerprint
@@ -31,7 +31,6 @@ from kairos.pipeline.setup import Setup
 from kairos.pipeline.sharing import Others, is_worth_waiting_for
 from kairos.pipeline.trying import Later, Sent, next_try
 from kairos.pipeline.waiting import Waiting
-from kairos.store.blobs import SYNCED_S
 
 __all__ = ["Work"]
 
@@ -62,8 +61,7 @@ class Work:
     asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "kairos-origin"))
     """Asks origins for watermarks, which may take its time."""
 
-    began_s: float = field(default_factory=time.time)
-    """By the machine's clock, as files have their times."""
+    began: Began = field(default_factory=Began)
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.setup)
@@ -102,7 +100,7 @@ class Work:
 
     def _result(self) -> RunResult:
         """The run up to now; what its fact will name survives a power cut."""
-        self.setup.store.sync(self.outcome.digests(), since_s=self.began_s - SYNCED_S)
+        self.setup.store.sync(self.outcome.digests(), since_s=self.began.since_s())
         return self.outcome.result()
 
     def _next_done(self) -> list[Future[Any]]:
