@@ -7,6 +7,7 @@ and as the command; DVC both so. Kairos returns when the bytes have reached the 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import resource
@@ -40,16 +41,19 @@ class Case:
         return f"{self.files:,} file{'s' * (self.files > 1)} of {size}"
 
 
-CASES = (Case(files=10_000, bytes_each=10 << 10), Case(files=100_000, bytes_each=1 << 10))
-LARGE = Case(files=1, bytes_each=2 << 30)
+CASES = {
+    "some": Case(files=10_000, bytes_each=10 << 10),
+    "many": Case(files=100_000, bytes_each=1 << 10),
+    "large": Case(files=1, bytes_each=2 << 30),
+}
 
 
 def measure(setting: Setting) -> list[Figure]:
     """Each turn begins with files that were just written, and an empty store."""
     os.environ.update(setting.environment)  # for DVC in this process
-    cases = [Case(files=200, bytes_each=1 << 10)] if setting.quick else [*CASES[: 2 if setting.is_long else 1]]
-    if setting.is_long:
-        cases.append(LARGE)
+    cases = [CASES[name] for name in setting.options["case"] or (CASES if setting.is_long else ["some"])]
+    if setting.quick:
+        cases = [Case(files=200, bytes_each=1 << 10)]
     figures: list[Figure] = []
     for case in cases:
         contenders: dict[str, Turn] = {US: partial(_ours, setting, case)}
@@ -168,5 +172,10 @@ def _took(work: Callable[[], object]) -> float:
     return perf_counter() - started
 
 
+def _options(parser: argparse.ArgumentParser) -> None:
+    which = "10,000 files, 100,000 files, or one large; default: some, and with --long all"
+    parser.add_argument("--case", choices=CASES, action="append", default=[], help=which)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main("Versions of data", ["dvc"], measure, rounds=3))
+    raise SystemExit(main("Versions of data", ["dvc"], measure, rounds=3, options=_options))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kairos.pipeline.declare import model, source, step
-from kairos.values import Window
-
 if TYPE_CHECKING:
     from kairos.gates.behaviour import directional, invariant, monotone
     from kairos.pipeline.asof import as_of_join
+    from kairos.pipeline.declare import model, source, step
     from kairos.pipeline.origins.declared import Delta, Dlt, Files, Http, Iceberg, Sql
     from kairos.pipeline.origins.rows import Rows
+    from kairos.values import Window
 
 __version__ = "0.1.0"
 
@@ -43,15 +42,19 @@ _LATE = {
     "Iceberg": "kairos.pipeline.origins.declared",
     "Rows": "kairos.pipeline.origins.rows",
     "Sql": "kairos.pipeline.origins.declared",
+    "Window": "kairos.values",
     "as_of_join": "kairos.pipeline.asof",
     "directional": "kairos.gates.behaviour",
     "invariant": "kairos.gates.behaviour",
+    "model": "kairos.pipeline.declare",
     "monotone": "kairos.gates.behaviour",
+    "source": "kairos.pipeline.declare",
+    "step": "kairos.pipeline.declare",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Helpers of a project, loaded when first asked for: they need numpy or Polars, and a pipeline may not."""
+    """The names, each loaded when first asked for: a command needs few, and some need numpy or Polars."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LATE[name]), name)

@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_read_is_named(store: Store, tmp_path: Path, monke
     """Nothing is stored then, and nothing is left over."""
     plant(tmp_path / "data", {"a": b"1", "b": b"2"})
 
-    def refuse(path: str, temporary: str, blobs: str) -> None:
+    def refuse(path: str, temporary: str, blobs: str, name_for: object) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(intake, "take", refuse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,6 +98,8 @@ def _refuse_overlap(project: Project, path: Path, known: Sequence[Pointer]) -> N
 
 def _stage(pointers: Sequence[Pointer]) -> None:
     """Tells Git of what was written, where ``core.autostage`` asks for it."""
+    import subprocess  # 5 ms, for who asks for it
+
     for one in pointers:
         files = [one.path.name + ".dvc", *([".gitignore"] if (one.path.parent / ".gitignore").exists() else [])]
         subprocess.run(["git", "add", "--", *files], cwd=one.path.parent, capture_output=True, check=False)

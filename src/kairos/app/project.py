@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kairos.clock import Clock, SystemClock
-from kairos.ledger import Entry, Fact, SqliteLedger
-from kairos.ledger.sqlite import may_write
 from kairos.values import Json
 
 if TYPE_CHECKING:  # these load heavy libraries, which most commands do without
     from kairos.app.settings import Settings
     from kairos.delivery.state import DeliveryState
     from kairos.experiments.index import RunIndex
+    from kairos.ledger import Entry, Fact, SqliteLedger
     from kairos.pipeline.cache import StepCache
     from kairos.pipeline.engine.local import LocalEngine
     from kairos.store.blobs import Store
@@ -56,7 +54,7 @@ class Project:
         self.root = root.absolute()
         self.home = (home or self.root / ".kairos").absolute()
         self.clock = clock or SystemClock()
-        self.actor = actor or _login()
+        self._actor = actor
         self.stopping = stopping or threading.Event()
         self._workers = workers
         self._may_make_ledger = may_make_ledger
@@ -75,6 +73,11 @@ class Project:
             self._closers.pop()()
 
     @cached_property
+    def actor(self) -> str:
+        """Who acts, for the ledger."""
+        return self._actor or _login()
+
+    @cached_property
     def settings(self) -> Settings:
         """``kairos.toml``, read once."""
         from kairos.app.settings import load_settings
@@ -84,6 +87,8 @@ class Project:
     @cached_property
     def ledger(self) -> SqliteLedger:
         """The log of all facts."""
+        from kairos.ledger import SqliteLedger
+
         return SqliteLedger(self.home / "ledger.db", may_make=self._may_make_ledger)
 
     @cached_property
@@ -147,6 +152,8 @@ class Project:
 
     def roll(self) -> None:
         """Rolls what was predicted into tables, which makes it quick to read; where nothing may be written, not."""
+        from kairos.ledger.sqlite import may_write
+
         if may_write(self.home / "predictions" / "any"):
             self.predictions.roll()
 
@@ -179,6 +186,8 @@ class Project:
 
 
 def _login() -> str:
+    import getpass  # here, as it is needed by who writes a fact
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a name for its user

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from kairos.app.project import Project
 from kairos.errors import NotFound, StoreError
 from kairos.store.ignoring import Ignore, ignore_of
 from kairos.store.pointer_files import Pointer, Unread, read_pointers
-from kairos.store.stages import read_stages
 
 __all__ = ["all_tracked", "inside", "tracked"]
 
@@ -37,6 +35,8 @@ def tracked(project: Project, paths: Sequence[Path] = ()) -> list[Pointer]:
     if not paths:
         pointers, unread = all_tracked(project)
         for left in unread:
+            import logging  # 5 ms, for what is rare
+
             logging.getLogger("kairos.store").warning("%s is left out: %s", inside(project, left.path), left.why)
         return pointers
     found = dict[Path, Pointer]()
@@ -68,9 +68,15 @@ def _beside(path: Path) -> list[Pointer | Unread]:
     if path.suffix == ".dvc" and path.is_file():
         return read_pointers(path)
     if path.name in (_LOCK, "dvc.yaml") and path.with_name(_LOCK).is_file():
-        return read_stages(path.with_name(_LOCK))
+        return _stages(path.with_name(_LOCK))
     pointer = path.with_name(path.name + ".dvc")
     return [one for one in read_pointers(pointer) if one.path in (path, pointer)] if pointer.is_file() else []
+
+
+def _stages(lock: Path) -> list[Pointer | Unread]:
+    from kairos.store.stages import read_stages  # with PyYAML, where there are no stages
+
+    return read_stages(lock)
 
 
 def _below(ignore: Ignore, outputs: set[Path]) -> Iterator[Pointer | Unread]:
@@ -86,7 +92,7 @@ def _below(ignore: Ignore, outputs: set[Path]) -> Iterator[Pointer | Unread]:
             elif entry.name.endswith(".dvc") and entry.is_file():
                 found += read_pointers(folder / entry.name)
             elif entry.name == _LOCK and entry.is_file():
-                found += read_stages(folder / entry.name)
+                found += _stages(folder / entry.name)
     outputs.update(one.path for one in found)
     yield from found
     for name in folders:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -42,4 +41,6 @@ def uses_store(act: Callable[Concatenate[Project, Given], Result]) -> Callable[C
 
 
 def _log(held_by: tuple[Holder, ...]) -> None:
+    import logging  # 5 ms, for who has to wait
+
     logging.getLogger("kairos.store").warning("waiting for %s", ", ".join(map(str, held_by)) or "another process")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from kairos.app.place import find_root
 from kairos.app.project import Project
 from kairos.errors import KairosError, SettingsError, StoreError
-from kairos.ledger.sqlite import may_write
 
 if TYPE_CHECKING:
     from kairos.app.beside import Probe
@@ -66,6 +65,8 @@ def open_project(args: Namespace) -> Project:
 
 def _may_write(project: Project) -> bool:
     """Whether facts can be added, and artifacts beside them."""
+    from kairos.ledger.sqlite import may_write  # 10 ms, for who writes
+
     cache = project.dvc
     return may_write(project.home / "ledger.db") and may_write((cache if cache.exists() else project.root) / "any")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "make_folder",
     "new_file",
     "reflink",
+    "start_sync",
     "start_writing",
     "sync_all",
     "sync_folder",
@@ -129,6 +131,32 @@ def start_writing(handle: int, start: int, size_bytes: int) -> None:
     """
     if (begin := _sync_file_range()) is not None:
         begin(handle, start, size_bytes)
+
+
+def start_sync(folder: str, failed: list[OSError]) -> Thread | None:
+    """Has the disk begin to take all of a file system, in a thread; ``None``: the system cannot.
+
+    Args:
+        folder: A folder on it.
+        failed: Gets the error if there is one: the system tells it to nobody else.
+    """
+    syncfs = _syncfs()
+    if syncfs is None:
+        return None
+
+    def sync() -> None:
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syncfs(handle, folder)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            failed.append(error)
+
+    thread = Thread(target=sync, name="kairos-sync", daemon=True)
+    thread.start()
+    return thread
 
 
 @cache

@@ -1,6 +1,6 @@
 """What a folder's files were when they were last read: so that one that did not change costs a look, and no reading.
 
-A file of blocks, each checksummed: names, stamps and digests by column, in the order of the walk; and at its end what
+A file of blocks, each checksummed: stamps, digests and names by column, in the order of the walk; and at its end what
 all of them are together. It is read and written a block at a time, so memory does not grow with the number of files.
 What of it cannot be read is as if it were not there: it makes things quick, and nothing depends on it.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
-
-import msgspec
 
 from kairos.store.files import make_folder
 from kairos.store.walking import Stamp
@@ -23,20 +23,11 @@ from kairos.values import Digest
 
 __all__ = ["IndexReader", "IndexWriter", "Whole"]
 
-_MAGIC = b"kairos index 2\n"
-_HEAD = struct.Struct(">II")
+_MAGIC = b"kairos index 3\n"
+_HEAD, _COUNT = struct.Struct(">II"), struct.Struct("<I")
 _END, _CHECKSUM = struct.Struct(">16sQQ"), struct.Struct(">I")
 _UNKNOWN = "0" * 32
 _BLOCK_FILES = 4_096
-
-
-class _Columns(msgspec.Struct, array_like=True, gc=False):
-    names: list[str]
-    sizes: list[int]
-    changed: list[int]
-    inodes: list[int]
-    digests: bytes
-    """16 bytes a file; zeros where the digest is not to be trusted."""
 
 
 class _Block(NamedTuple):
@@ -165,10 +156,8 @@ class IndexWriter:
         assert self._file is not None
         if not self._names:
             return
-        sizes, changed, inodes = (list(column) for column in zip(*self._stamps, strict=True))
         self._is_whole = self._is_whole and None not in self._digests
-        digests = bytes.fromhex("".join(digest or _UNKNOWN for digest in self._digests))
-        payload = msgspec.msgpack.encode(_Columns(self._names, sizes, changed, inodes, digests))
+        payload = _packed(self._names, self._stamps, self._digests)
         self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
         self._files += len(self._names)
         self._names, self._stamps, self._digests = [], [], []
@@ -205,24 +194,39 @@ def _blocks(path: Path) -> Iterator[_Block]:
             payload = file.read(size)
             if len(payload) < size or zlib.crc32(payload) != checksum:
                 return
-            columns = _DECODER.decode(payload)
-            if not _is_whole(columns):
+            if (block := _block(payload)) is None:
                 return
-            yield _block(columns)
+            yield block
 
 
-def _block(columns: _Columns) -> _Block:
-    text = columns.digests.hex()
+def _packed(names: Sequence[str], stamps: Sequence[Stamp], digests: Sequence[str | None]) -> bytes:
+    """A block: how many files, sizes, times and inodes of 8 bytes, digests of 16 bytes, and names with NUL between."""
+    columns = [array("Q", column) for column in zip(*stamps, strict=True)]
+    if sys.byteorder == "big":
+        for column in columns:
+            column.byteswap()
+    told = bytes.fromhex("".join(digest or _UNKNOWN for digest in digests))
+    return b"".join([_COUNT.pack(len(names)), *(c.tobytes() for c in columns), told, "\0".join(names).encode()])
+
+
+def _block(payload: bytes) -> _Block | None:
+    (count,) = _COUNT.unpack_from(payload)
+    columns, at = list[list[int]](), _COUNT.size
+    for _ in range(3):
+        column = array("Q")
+        column.frombytes(payload[at : at + 8 * count])
+        if sys.byteorder == "big":
+            column.byteswap()
+        columns.append(column.tolist())
+        at += 8 * count
+    text = payload[at : at + 16 * count].hex()
     digests: list[str | None] = [text[at : at + 32] for at in range(0, len(text), 32)]
     if _UNKNOWN in digests:
         digests = [None if digest == _UNKNOWN else digest for digest in digests]
-    return _Block(columns.names, list(zip(columns.sizes, columns.changed, columns.inodes, strict=True)), digests)
-
-
-def _is_whole(columns: _Columns) -> bool:
-    count = len(columns.names)
-    each: Sequence[Sequence[object]] = (columns.sizes, columns.changed, columns.inodes)
-    return count > 0 and all(len(column) == count for column in each) and len(columns.digests) == 16 * count
+    names = payload[at + 16 * count :].decode().split("\0")
+    if not len(names) == len(digests) == len(columns[2]) == count:
+        return None
+    return _Block(names, list(zip(*columns, strict=True)), digests)
 
 
 def _whole(path: Path) -> Whole | None:
@@ -238,5 +242,4 @@ def _whole(path: Path) -> Whole | None:
     return Whole(Digest(f"{listing.hex()}.dir"), files, size_bytes)
 
 
-_DECODER = msgspec.msgpack.Decoder(_Columns)
 _NOTHING = _Block([], [], [])

@@ -7,6 +7,7 @@ system is synced, and only then do they get their names: after a crash at any mo
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _read(folder: Path, batch: Batch, known: list[str | None], desk: Desk, pool:
         if stamps[at].size_bytes > _LARGE_BYTES:
             waiting[at] = pool.submit(_take, above + names[at], desk.name(), blobs)
             continue
-        reads[at] = read = _take(above + names[at], desk.name(), blobs)
+        reads[at] = read = _take(above + names[at], desk.name(), blobs, desk.name_for)
         if read is not None and read.temporary is not None:
             desk.place(read.temporary, read.digest, read.size_bytes)
     for at, future in waiting.items():
@@ -199,10 +200,12 @@ def _sure(read: Read) -> str | None:
     return read.digest if read.stamp is not None and is_settled(read.stamp, read.read_ns) else None
 
 
-def _take(path: str, temporary: str, blobs: str) -> Read | None:
+def _take(
+    path: str, temporary: str, blobs: str, name_for: Callable[[str], str | None] = lambda digest: None
+) -> Read | None:
     """Reads a file; ``None``: there is none any more."""
     try:
-        return take(path, temporary, blobs)
+        return take(path, temporary, blobs, name_for)
     except FileNotFoundError:
         return None
     except PermissionError as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kairos.errors import StoreError
 from kairos.store.blobs import Store
 from kairos.store.ignoring import Ignore
-from kairos.store.intake import Taken
 from kairos.values import Digest
+
+if TYPE_CHECKING:
+    from kairos.store.intake import Taken
 
 __all__ = ["OldStore"]
 

@@ -13,8 +13,8 @@ from kairos.store.dvc_config import find_dvc
 from kairos.store.files import write_atomically
 from kairos.store.ignoring import Ignore, ignore_of
 from kairos.store.old_layout import OldStore
+from kairos.store.plain_yaml import as_plain
 from kairos.store.pointer_files import Pointer, load_pointer, read_pointer
-from kairos.store.yaml12 import dump_yaml
 from kairos.values import Json
 
 __all__ = ["prepare_dvc", "track"]
@@ -57,7 +57,7 @@ def track(store: Store, path: Path) -> Path:
     content = {key: value for key, value in before.items() if key not in _OF_OLD}
     content |= {"outs": [_facts(store, path, ignore) | kept]}
     if content != before:
-        write_atomically(pointer, dump_yaml(content))
+        write_atomically(pointer, as_plain(content) or _yaml(content))
     if _in_git(path.parent):
         _add_line(path.parent / ".gitignore", "/" + re.sub(r"([]\[!*#?])", r"\\\1", path.name))
     return pointer
@@ -99,6 +99,12 @@ def _own(pointer: Path) -> dict[str, Json]:
         raise StoreError(f"The pointer {pointer.name!r} cannot be used to add data.", given=whose[0], hint=whose[1])
     read_pointer(pointer)
     return content
+
+
+def _yaml(content: dict[str, Json]) -> bytes:
+    from kairos.store.yaml12 import dump_yaml  # 15 ms
+
+    return dump_yaml(content)
 
 
 def _is_old_and_same(store: Store, pointer: Pointer, path: Path, ignore: Ignore) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from queue import Queue
 from threading import Thread
 from typing import NamedTuple
@@ -37,20 +38,22 @@ class Read(NamedTuple):
     """When, in nanoseconds since 1970."""
 
 
-def take(path: str, temporary: str, blobs: str) -> Read:
+def take(path: str, temporary: str, blobs: str, name_for: Callable[[str], str | None] = lambda digest: None) -> Read:
     """Reads a file and writes its bytes to ``temporary``, unless the store holds them as they should be.
 
     Args:
         path: The file.
         temporary: A name that does not exist, in a folder that does.
         blobs: The store's folder of blobs.
+        name_for: Gives another such name for a digest, where the store does not hold it; a file that has that name
+            already holds it.
     """
     read_ns = time.time_ns()
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         before = os.fstat(handle)
         if before.st_size <= _WHOLE_BYTES:
-            digest, size, is_kept = _take_whole(handle, before.st_size, temporary, blobs)
+            digest, size, temporary, is_kept = _take_whole(handle, before.st_size, temporary, blobs, name_for)
         else:
             digest, size = _take_in_pieces(handle, temporary)
             is_kept = _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, size, None)
@@ -62,21 +65,30 @@ def take(path: str, temporary: str, blobs: str) -> Read:
     return Read(digest, stamp_of(before) if is_same else None, size, None if is_kept else temporary, read_ns)
 
 
-def _take_whole(handle: int, size: int, temporary: str, blobs: str) -> tuple[str, int, bool]:
+def _take_whole(
+    handle: int, size: int, temporary: str, blobs: str, name_for: Callable[[str], str | None]
+) -> tuple[str, int, str, bool]:
     data = os.read(handle, size + 1)
     if len(data) != size:  # it is being written to
         while more := os.read(handle, _PIECE_BYTES):
             data += more
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, len(data), data):
-        return digest, len(data), True
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    name = name_for(digest)
+    if name is None and _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, len(data), data):
+        return digest, len(data), temporary, True
+    temporary = name or temporary
+    try:
+        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    except FileExistsError:
+        if name is None:
+            raise
+        return digest, len(data), temporary, True
     try:
         write_all(target, data)
         set_hallmark(target, digest, os.fstat(target))
     finally:
         os.close(target)
-    return digest, len(data), False
+    return digest, len(data), temporary, False
 
 
 def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
