@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.ensemble import (
+    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
@@ -106,6 +107,8 @@ COMPILED: dict[str, tuple[Any, pl.DataFrame | None, float]] = {
     "scaled boosting": (
         make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5, random_state=0)), WORDS, 1e-12
     ),
+    "gradient boosting": (GradientBoostingClassifier(n_estimators=7, random_state=0), WORDS, 1e-12),
+    "two classes by gradient boosting": (GradientBoostingClassifier(n_estimators=7, random_state=0), TWO, 1e-12),
     "two classes": (HistGradientBoostingClassifier(max_iter=5, random_state=0), TWO, 1e-12),
     "forest": (RandomForestClassifier(5, random_state=0), WORDS, 1e-12),
     "tree": (DecisionTreeClassifier(max_depth=4), WORDS, 1e-12),

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kairos.models.finish import ModelOptions
+from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.package import Package, open_package
-from kairos.models.score import score_table
-from tests.models.trainings import finish, seasons, to_pandas
+from kairos.models.score import named_answers, score_table
+from tests.models.trainings import Request, finish, seasons, to_pandas
 
 ALLOWED = ModelOptions(allow_pickle=True)
 FRAME = to_pandas(seasons())
@@ -47,3 +47,40 @@ def test_a_folder_that_mlflow_saved_is_packaged(tmp_path: Path, line: Any) -> No
     package = packaged(tmp_path / "made", tmp_path / "saved", seasons())
     np.testing.assert_array_equal(score_table(package, seasons()), np.asarray(line.predict(FRAME)))
     assert "statsmodels" in package.spec.libraries
+
+
+class Ahead:
+    """Three steps ahead, each by a regression of statsmodels with its own errors."""
+
+    def __init__(self, table: Any, steps: list[str]) -> None:
+        formulas = pytest.importorskip("statsmodels.formula.api")
+        self.lines = {
+            each: formulas.ols(f"{each} ~ hour_of_day + temperature + C(season)", table).fit() for each in steps
+        }
+
+    def predict(self, table: Any) -> Any:
+        """A column for each step."""
+        import pandas as pd
+
+        return pd.DataFrame({each: line.predict(table) for each, line in self.lines.items()})
+
+
+def test_steps_ahead_by_results_of_statsmodels(tmp_path: Path) -> None:
+    """An object of the project with ``predict`` answers with all steps, by their names."""
+    import polars as pl
+
+    steps = ["h1", "h2", "h3"]
+    table = seasons().with_columns(
+        pl.col("users").shift(-at).fill_null(60).alias(name) for at, name in enumerate(steps, 1)
+    )
+    frame = to_pandas(table)
+    model = Ahead(frame, steps)
+    options = ModelOptions(allow_pickle=True, target="h1", targets=tuple(steps), loss="squared_error", drop=("users",))
+    folder = FinishModel(settings={"demand": options})(
+        Request(returned=model, inputs={"train": table}, workdir=tmp_path, targets=steps, target="h1")
+    )
+    package = open_package(folder, allow_pickle=True)
+    said = named_answers(package, score_table(package, table))
+    assert list(said) == steps
+    for name in steps:
+        np.testing.assert_allclose(said[name], model.lines[name].predict(frame), rtol=1e-12)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,15 @@ from kairos.models.compiling.categories import SetColumns
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Link, Tree
 
-__all__ = ["catboost_trees", "lightgbm_tree", "read_booster"]
+__all__ = [
+    "catboost_model",
+    "catboost_numbers",
+    "catboost_trees",
+    "lightgbm_tree",
+    "read_booster",
+    "xgboost_parts",
+    "xgboost_tree",
+]
 
 _IDENTITY = {
     "regression", "regression_l1", "huber", "fair", "quantile", "mape",
@@ -42,11 +51,17 @@ def read_booster(estimator: Any) -> Ensemble | None:
     if library == "xgboost":
         return _xgboost(estimator)
     if library == "catboost":
-        with tempfile.TemporaryDirectory(prefix="kairos-") as folder:  # it writes to files only
-            path = Path(folder) / "model.json"
-            estimator.save_model(str(path), format="json")
-            return catboost_trees(json.loads(path.read_text()))
+        return catboost_trees(catboost_model(estimator))
     return None
+
+
+def catboost_model(estimator: Any) -> dict[str, Any]:
+    """What CatBoost writes of a model as JSON."""
+    with tempfile.TemporaryDirectory(prefix="kairos-") as folder:  # it writes to files only
+        path = Path(folder) / "model.json"
+        estimator.save_model(str(path), format="json")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
 
 
 def _link(objective: str) -> Link:
@@ -225,21 +240,56 @@ def catboost_trees(model: dict[str, Any]) -> Ensemble:
     Raises:
         NotCompiled: its trees are of a kind that is not written.
     """
+    sums, loss = _catboost_sums(model)
+    if len(sums) != 1:
+        raise NotCompiled("It gives more than one number.")
+    return replace(sums[0], link=_link(loss))
+
+
+def catboost_numbers(model: dict[str, Any]) -> tuple[list[Ensemble], bool]:
+    """The same of a model of several numbers: trees for each, and whether their sums become chances together.
+
+    Raises:
+        NotCompiled: its trees are of a kind that is not written, or its numbers are of another kind.
+    """
+    sums, loss = _catboost_sums(model)
+    if loss not in ("MultiClass", "MultiRMSE", "MultiQuantile"):
+        raise NotCompiled(f"Its objective {loss!r} is not compiled for several numbers.")
+    return sums, loss == "MultiClass"
+
+
+def _catboost_sums(model: dict[str, Any]) -> tuple[list[Ensemble], str]:
+    """The trees of each number that are added up, and the loss."""
     features = model["features_info"]
     if features.get("categorical_features") or features.get("text_features") or features.get("embedding_features"):
         raise NotCompiled("Its trees ask about statistics of categories, text or vectors, which are not compiled.")
     if "oblivious_trees" not in model:
         raise NotCompiled("Its trees do not ask the same on each level, which is not compiled.")
     scale, biases = model["scale_and_bias"]
-    if scale != 1 or len(biases) != 1:
-        raise NotCompiled("It tells more than two classes apart, or its sum is scaled.")
+    if scale != 1:
+        raise NotCompiled("Its sum is scaled.")
+    loss: str = model["model_info"]["params"]["loss_function"]["type"]
     numbers = {each["feature_index"]: each for each in features["float_features"]}
-    trees = tuple(_catboost_tree(tree, numbers) for tree in model["oblivious_trees"])
-    loss = model["model_info"]["params"]["loss_function"]["type"]
-    return Ensemble(trees=trees, start=float(biases[0]), rounds_inputs=True, link=_link(loss))
+    count = _catboost_count(model["oblivious_trees"], len(biases))
+    starts = [float(each) for each in biases] or [0.0] * count
+    return [
+        Ensemble(
+            trees=tuple(_catboost_tree(tree, numbers, place, count) for tree in model["oblivious_trees"]),
+            start=starts[place] if place < len(starts) else starts[0],
+            rounds_inputs=True,
+        )
+        for place in range(count)
+    ], loss
 
 
-def _catboost_tree(tree: dict[str, Any], numbers: dict[int, dict[str, Any]]) -> Tree:
+def _catboost_count(trees: list[dict[str, Any]], biases: int) -> int:
+    """How many numbers each leaf has."""
+    if not trees:
+        return max(biases, 1)
+    return int(len(trees[0]["leaf_values"]) // 2 ** len(trees[0]["splits"] or []))
+
+
+def _catboost_tree(tree: dict[str, Any], numbers: dict[int, dict[str, Any]], number: int, count: int) -> Tree:
     """All nodes of one level ask the same; the answers of all levels are the bits of the leaf's number."""
     splits = tree["splits"] or []
     inner = 2 ** len(splits) - 1
@@ -252,7 +302,7 @@ def _catboost_tree(tree: dict[str, Any], numbers: dict[int, dict[str, Any]]) -> 
     for place in range(inner, len(nodes)):
         path = place - inner
         bits = sum(((path >> (len(splits) - 1 - depth)) & 1) << depth for depth in range(len(splits)))
-        value[place] = tree["leaf_values"][bits]
+        value[place] = tree["leaf_values"][bits * count + number]
     of_level = np.minimum(level, max(len(splits) - 1, 0))
     return Tree(
         feature=np.array(flat or [0])[of_level],

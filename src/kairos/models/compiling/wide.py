@@ -12,13 +12,20 @@ from onnx import NodeProto, helper
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
+    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
     RandomForestRegressor,
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from kairos.models.compiling.boosters import lightgbm_tree, xgboost_parts, xgboost_tree
+from kairos.models.compiling.boosters import (
+    catboost_model,
+    catboost_numbers,
+    lightgbm_tree,
+    xgboost_parts,
+    xgboost_tree,
+)
 from kairos.models.compiling.categories import plain_tree
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.compiling.trees import Ensemble, Tree, ensemble_nodes
@@ -40,6 +47,8 @@ def read_wide(estimator: Any) -> Wide | None:
         return _lightgbm(estimator)
     if library == "xgboost":
         return _xgboost(estimator)
+    if library == "catboost":
+        return catboost_numbers(catboost_model(estimator))
     read = _READERS.get(type(estimator))
     return None if read is None else read(estimator)
 
@@ -140,7 +149,26 @@ def _xgboost(estimator: Any) -> Wide:
     ], True
 
 
+def _boosted(estimator: Any) -> Wide:
+    """Gradient boosting of scikit-learn, begun from the classes' shares, or from nothing."""
+    if estimator.init is not None and not isinstance(estimator.init, str):
+        raise NotCompiled("Its trees start from the answers of another estimator.")
+    starts = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), dtype=np.float32))[0]
+    return [
+        Ensemble(
+            trees=tuple(
+                replace(tree, value=estimator.learning_rate * tree.value)
+                for tree in (_tree(one.tree_, 0) for one in estimator.estimators_[:, place])
+            ),
+            start=float(start),
+            rounds_inputs=True,
+        )
+        for place, start in enumerate(starts)
+    ], True
+
+
 _READERS: dict[type, Callable[[Any], Wide]] = {
+    GradientBoostingClassifier: _boosted,
     HistGradientBoostingClassifier: _histograms,
     RandomForestRegressor: _averaged,
     RandomForestClassifier: _averaged,
