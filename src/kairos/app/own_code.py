@@ -16,6 +16,7 @@ from kairos.errors import KairosError, SettingsError, without_addresses
 from kairos.gates.behaviour import CheckFailed
 from kairos.gates.evidence import CheckResult
 from kairos.gates.policy import OwnMetric
+from kairos.pipeline.origins.secrets import note_environment, redacted
 from kairos.pipeline.project import PipelineSource, load_module
 
 __all__ = ["load_metrics", "run_checks"]
@@ -94,5 +95,6 @@ def _place(error: BaseException, file: str) -> str:
 
 
 def _short(message: str) -> str:
-    text = without_addresses(" ".join(message.split()))
+    note_environment()
+    text = redacted(without_addresses(" ".join(message.split())))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"

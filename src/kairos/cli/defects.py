@@ -41,8 +41,11 @@ def explained(error: Exception) -> KairosError:
 
 
 def _kept(error: Exception) -> str:
-    """Writes the traceback down, and says where."""
-    text = "".join(traceback.format_exception(error))
+    """Writes the traceback down, without credentials of the environment, and says where."""
+    from kairos.pipeline.origins.secrets import note_environment, redacted  # as all of this, for errors alone
+
+    note_environment()
+    text = redacted("".join(traceback.format_exception(error)))
     try:
         handle, name = tempfile.mkstemp(prefix="kairos-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

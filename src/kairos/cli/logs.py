@@ -24,6 +24,16 @@ def log_to_stderr() -> None:
 class _OneLine(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without credentials of the environment in what went wrong."""
+        text = super().format(record)
+        if record.levelno < logging.WARNING:
+            return text
+        from kairos.pipeline.origins.secrets import note_environment, redacted  # most lines need none of it
+
+        note_environment()
+        return redacted(text)
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in the standard library
         """The line, whatever the message holds."""
         record.message = " ".join(record.message.split())

@@ -43,7 +43,13 @@ def moment(at: datetime) -> str:
 
 
 def fail(error: KairosError, *, as_json: bool) -> int:
-    """Prints an error, with the user's own traceback if her code raised it, and returns its exit code."""
+    """Prints an error, with the user's own traceback if her code raised it, and returns its exit code.
+
+    No credential of the environment is in what is printed.
+    """
+    from kairos.pipeline.origins.secrets import without_secrets_in  # a command that goes well needs none of it
+
+    error = without_secrets_in(error)
     if as_json:
         given = error.given if error.given is None else str(error.given)
         _error_json(error.code, str(error), given=given, accepted=error.accepted, hint=error.hint)

@@ -16,7 +16,7 @@ from mlflow.entities import Metric, Run, ViewType
 from mlflow.store.tracking.file_store import FileStore
 
 from kairos.pipeline.logged import Logged, LoggedModel, LoggedRun, Point
-from kairos.pipeline.origins.secrets import redacted
+from kairos.pipeline.origins.secrets import note_environment, redacted
 from kairos.store import Store
 from kairos.values import Digest
 
@@ -108,4 +108,5 @@ def _files(uri: str, store: Store) -> Digest | None:
 
 
 def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    note_environment()
     return {name: redacted(str(value)) for name, value in given.items()}

@@ -1,4 +1,9 @@
-"""Credentials: filled in from the environment where a call is made, and taken out of every text that leaves it."""
+"""Credentials: filled in from the environment where a call is made, and taken out of every text that leaves it.
+
+Taken out is what this process filled in, what the environment holds under names of secrets or as passwords of
+addresses, and, whoever wrote it, what stands where credentials do: before the @ of an address, in its query, in a
+header.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +37,20 @@ _SECRET = re.compile(
 _WAYS = ("anon", "cloud", "google_default", "cache")
 """What gcsfs calls ways to find a token, where others have one."""
 _HIDDEN = "***"
-_SHORTEST = 8
+_SHORTEST, _SHORTEST_PASSWORD, _SHORTEST_PART = 8, 4, 6
+"""Letters of what is taken for a secret: of a variable that is called so, of an address's password, and of a part of
+one, as a client tells that took the rest for something else."""
+_ENVIRONMENT = re.compile(rf"{_SECRET.pattern}|connection_?string", re.IGNORECASE)
+_NO_SECRET = re.compile(r"^(OLD)?PWD$|TOKENIZER", re.IGNORECASE)
+_PLACES = (
+    re.compile(r"(://[^\s:/@'\"]*:)(?!\$|\*\*\*)[^\s@/'\"]+(?=@)"),
+    re.compile(
+        r"([?&][\w.-]*(?:pass(?:word|wd)|pwd|token|secret|signature|sig|api_?key|credential)[\w.-]*=)(?!\$)[^&\s'\"<>]+",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(\b(?:bearer|basic|token) )(?=[^\s'\"]*\d)[\w.~+/=-]{8,}", re.IGNORECASE),
+)
+"""Where credentials stand in a text, whoever wrote it; the first group is kept."""
 _seen: set[str] = set()
 """All secrets that this process filled in."""
 
@@ -71,7 +89,7 @@ def filled(place: str) -> str:
     found = [_filled(secret) for secret in _secrets_of(place)]
     whole = _filled(place)
     for secret in (*found, *_secrets_of(whole)):
-        _note(secret)
+        _note_password(secret)
     return whole
 
 
@@ -88,38 +106,48 @@ def filled_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def note_environment() -> None:
-    """Counts as secrets what the environment holds under names of secrets, for code that reads it by itself.
+    """Counts as secrets what the environment holds as such, for code that reads it by itself.
 
-    Short values are left out: they are flags, and would be taken out of every word that they are part of.
+    That is what has the name of a secret, and the password of an address or a connection string. Short values are left
+    out: they are flags, and would be taken out of every word that they are part of; so are paths of files.
     """
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and any(_SECRET.search(part) for part in name.split("__")):
-            _note(value)
+        if "://" in value or "=" in value:
+            for secret in _secrets_of(value) + _pairs(value):
+                if len(secret) >= _SHORTEST_PASSWORD:
+                    _note_password(secret)
+        is_called_so = any(_ENVIRONMENT.search(part) for part in name.split("__")) and not _NO_SECRET.search(name)
+        if is_called_so and len(value) >= _SHORTEST and not os.path.exists(value):
+            _note_password(value)
 
 
 def redacted(text: str) -> str:
-    """A text without any secret that was filled in by this process."""
+    """A text without any secret that this process knows, and without what stands where credentials do."""
     for secret in sorted(_seen, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
+    for place in _PLACES:
+        text = place.sub(rf"\g<1>{_HIDDEN}", text)
     return text
 
 
 def without_secrets_in(error: E) -> E:
     """The same error with a text that may be shown and kept."""
-    if not _seen:
-        return error
+    note_environment()
 
     def clean(value: Any) -> Any:
         if isinstance(value, str) or redacted(repr(value)) == repr(value):
             return redacted(value) if isinstance(value, str) else value
         return redacted(repr(value))
 
+    def clean_fact(value: Any) -> Any:  # other values are for the program, and are not shown
+        return clean(value) if isinstance(value, str | tuple | list | dict | set | BaseException) else value
+
     return type(error)(
         redacted(error.what),
         given=clean(error.given),
         accepted=clean(error.accepted),
         hint=clean(error.hint),
-        **{name: clean(value) for name, value in error.facts.items()},
+        **{name: clean_fact(value) for name, value in error.facts.items()},
     )
 
 
@@ -138,6 +166,21 @@ def _secrets_of(place: str) -> list[str]:
         if equals and value and _SECRET.search(name):
             found.append(value)
     return [secret for secret in found if secret]
+
+
+def _pairs(text: str) -> list[str]:
+    """Secret values of a connection string: ``host=a password=b``, ``AccountName=a;AccountKey=b``."""
+    found = [pair.partition("=")[::2] for pair in re.split(r"[;\s]", text)]
+    return [value.strip("'\"") for name, value in found if value and _SECRET.search(name)]
+
+
+def _note_password(secret: str) -> None:
+    """Notes it with its parts: an address whose password has a / or @ in it is cut there by whoever reads it."""
+    _note(secret)
+    parts = re.split(r"[/@:?#&%]+", secret)
+    for part in parts if len(parts) > 1 else ():
+        if len(part) >= _SHORTEST_PART:
+            _note(part)
 
 
 def _note(secret: str) -> None:
