@@ -25,7 +25,7 @@ ALPHA = 0.05
 MARGIN = 0.2
 SUPERIOR = GatePolicy(loss="absolute_error", margin=Margin(kind="absolute", value=MARGIN), discover=False)
 REFRESH = replace(SUPERIOR, require="non_inferior")
-RUNS = 2000
+RUNS = 1000
 
 
 def at_most(rate: float, runs: int = RUNS) -> float:
