@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import pytest
 
 from kairos.errors import PipelineError, UsageError
 from kairos.pipeline.artifacts import decode
-from kairos.pipeline.engine.local import LocalEngine
+from kairos.pipeline.engine.local import LocalEngine, _Lane
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.result import Failure, StepEvent
+from kairos.values import Digest
 from tests.pipeline.projects import Place, write_project
 
 
@@ -289,6 +292,33 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="The engine is closed"):
         engine.submit(task)
     place.cache.close()
+
+
+def test_runs_in_several_threads_share_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks first starts its workers, each of them once: two threads that fed one would mix their answers."""
+    source = write_project(tmp_path, "@step\ndef a() -> int: return 1")
+    task = Task(source=source, code=Digest("0" * 32), store=tmp_path, step="a", outputs=["a"])
+    monkeypatch.setattr(_Lane, "_run", lambda lane: ran.append(lane))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            ran: list[_Lane] = []
+            engine, together = LocalEngine(workers=2), threading.Barrier(8)
+
+            def ask(engine: LocalEngine = engine, together: threading.Barrier = together) -> None:
+                together.wait()
+                engine.submit(task)
+
+            askers = [threading.Thread(target=ask) for _ in range(8)]
+            for each in askers:
+                each.start()
+            for each in askers:
+                each.join()
+            engine.close()
+            assert len(ran) == 2
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_an_engine_needs_workers() -> None:

@@ -53,6 +53,8 @@ class LocalEngine:
         self._resources = Resources(workers, cpus=cpus, gpus=gpus)
         self._lanes = [_Lane(self._resources) for _ in range(workers)]
         self._is_closed = False
+        self._lock = threading.RLock()
+        """Several runs may use an engine at once, each in a thread of its own."""
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -64,17 +66,19 @@ class LocalEngine:
 
     def submit(self, task: Task) -> Outcome:
         """Begins a task as soon as a worker is free."""
-        if self._is_closed:
-            raise UsageError("The engine is closed.", hint="Make a new one.")
         outcome: Outcome = Future()
-        self._resources.put(task, outcome)
-        for lane in self._lanes:
-            lane.start()
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("The engine is closed.", hint="Make a new one.")
+            self._resources.put(task, outcome)
+            for lane in self._lanes:
+                lane.start()
         return outcome
 
     def close(self) -> None:
         """Ends all workers, in the middle of their steps if need be; tasks that are not done fail."""
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
         for lane in self._lanes:
             lane.stop()
         self._resources.close()
