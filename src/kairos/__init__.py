@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from kairos.pipeline.declare import model, source, step
     from kairos.pipeline.origins.declared import Delta, Dlt, Files, Http, Iceberg, Sql
     from kairos.pipeline.origins.rows import Rows
+    from kairos.pipeline.ranges import Between
+    from kairos.pipeline.reporting import report
     from kairos.values import Window
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Between",
     "Delta",
     "Dlt",
     "Files",
@@ -30,11 +33,13 @@ __all__ = [
     "invariant",
     "model",
     "monotone",
+    "report",
     "source",
     "step",
 ]
 
 _LATE = {
+    "Between": "kairos.pipeline.ranges",
     "Delta": "kairos.pipeline.origins.declared",
     "Dlt": "kairos.pipeline.origins.declared",
     "Files": "kairos.pipeline.origins.declared",
@@ -48,6 +53,7 @@ _LATE = {
     "invariant": "kairos.gates.behaviour",
     "model": "kairos.pipeline.declare",
     "monotone": "kairos.gates.behaviour",
+    "report": "kairos.pipeline.reporting",
     "source": "kairos.pipeline.declare",
     "step": "kairos.pipeline.declare",
 }

@@ -218,6 +218,22 @@ def test_a_run_that_a_crash_cut_short_is_completed(writer: tuple[MlflowWriter, M
     assert run.data.metrics == {"mae": 41.5}
 
 
+def test_trials_are_below_their_study(writer: tuple[MlflowWriter, MlflowClient, str]) -> None:
+    """Which is there from the first of them on, and gets its own values and its end when it is judged."""
+    recorder, client, experiment = writer
+    for number in range(2):
+        tags = {"study": "s1", "trial": str(number)}
+        recorder.record_run(replace(RUN, run=f"r{number}", study="s1", tags=tags))
+    open_study = client.search_runs([experiment], "tags.`kairos.run` = 's1'")[0]
+    assert open_study.info.status == "RUNNING"
+    recorder.record_run(replace(RUN, run="s1", tags={"study": "s1"}, metrics={"mae.unseen": 40.0}))
+    (study,) = client.search_runs([experiment], "tags.`kairos.run` = 's1'")
+    assert (study.info.run_id, study.info.status) == (open_study.info.run_id, "FINISHED")
+    assert study.data.metrics["mae.unseen"] == 40.0
+    below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{study.info.run_id}'")
+    assert sorted(run.data.tags["trial"] for run in below) == ["0", "1"]
+
+
 def test_a_version_that_a_crash_cut_short_is_completed(
     writer: tuple[MlflowWriter, MlflowClient, str], tmp_path: Path
 ) -> None:

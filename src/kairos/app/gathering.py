@@ -37,16 +37,18 @@ def gate_rows(
     challenger: Package,
     champion: Package | None,
     digest: Digest,
+    champion_rows: pl.DataFrame | None = None,
 ) -> GateRows:
     """Both models' answers on fresh rows, with what the policy asks about.
 
     Where the settings name no time, a column of times is taken as the moments of the rows all the same: it can only
-    make the gate more careful.
+    make the gate more careful. ``champion_rows`` are the same rows, one by one, with the champion's own inputs, where
+    these are not among the others.
     """
     named = {*policy.slices, *policy.groups, *(name.partition("=")[0] for name in policy.protected)}
     time = model.time if model.time in rows.columns else _a_time(rows)
     inputs = [n for n in challenger.spec.signature.names if n in rows.columns and n not in policy.slices]
-    said = _Said.of(rows, model, challenger, champion)
+    said = _Said.of(rows, model, challenger, champion, rows if champion_rows is None else champion_rows)
     if (lists := lists_in(rows, challenger)) is not None:  # a list is what the gate counts, told by its first row
         _check_alike(rows, lists, named)
         inputs = [name for name in inputs if _is_alike(rows[name], lists)]
@@ -103,9 +105,16 @@ class _Said(NamedTuple):
     simple: NDArray[Any]
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, model: ModelSettings, challenger: Package, champion: Package | None) -> _Said:
+    def of(
+        cls,
+        rows: pl.DataFrame,
+        model: ModelSettings,
+        challenger: Package,
+        champion: Package | None,
+        champion_rows: pl.DataFrame,
+    ) -> _Said:
         own, simple = answers_on(rows, challenger, model), simple_answers(rows, challenger)
-        rival = None if champion is None else answers_on(rows, champion, model)
+        rival = None if champion is None else answers_on(champion_rows, champion, model)
         outputs = challenger.spec.signature.outputs
         if champion is None or rival is None or not outputs or outputs[0].kind != "class":
             return cls(truth_on(rows, challenger), own, rival, simple)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from kairos.app.project import Project
 from kairos.clock import SystemClock
 from kairos.pipeline.engine.noting import NotingEngine
+from kairos.pipeline.reporting import Watch
 from kairos.pipeline.result import RunResult
 from kairos.values import Json
 
@@ -21,10 +22,11 @@ class Notes:
 
     Args:
         project: Whose.
+        watch: What stops a step that has no hope; only of a trial.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, watch: Watch | None = None) -> None:
+        self._project, self._watch = project, watch
         self._is_replay = not isinstance(project.clock, SystemClock)
         self._others: list[NotingEngine] = []
         self.engine = self._engine()
@@ -52,4 +54,6 @@ class Notes:
 
     def _engine(self) -> NotingEngine:
         project = self._project
-        return NotingEngine(project.engine, cache=project.cache, store=project.store, listener=_LISTENER)
+        return NotingEngine(
+            project.engine, cache=project.cache, store=project.store, listener=_LISTENER, watch=self._watch
+        )

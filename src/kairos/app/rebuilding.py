@@ -273,7 +273,7 @@ def body_of(project: Project, run_id: str) -> Json:
     entry = list(project.ledger.read(kinds=RUN_KINDS, subject=run_id))[-1]
     if entry.kind == "run.imported":
         raise PipelineError(f"The run {run_id} was imported, so its steps are not this project's.")
-    if entry.kind == "run.failed":
+    if entry.kind == "run.failed" or entry.body.get("status") == "failed":
         raise PipelineError(f"The run {run_id} failed, so there is nothing to compare with.", hint="Type: kairos runs")
     return unplain(entry.body)
 

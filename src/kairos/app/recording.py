@@ -16,6 +16,7 @@ from kairos.errors import AdapterMissing
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import Recorder, VersionRecord
 from kairos.experiments.runs import RUN_KINDS, run_record
+from kairos.experiments.studies import study_record
 from kairos.ledger import Entry
 from kairos.store.files import write_atomically
 from kairos.values import Digest, VersionRef
@@ -25,7 +26,7 @@ __all__ = ["Record"]
 _PLACE = "recorded.json"
 _LOCK = "recorded.lock"
 """Held while a process tells; the system lets go of it if that process dies."""
-_KINDS = (*RUN_KINDS, "version.registered", "stage.changed")
+_KINDS = (*RUN_KINDS, "study.judged", "version.registered", "stage.changed")
 
 
 class Record:
@@ -73,6 +74,8 @@ class Record:
         for entry in self._project.ledger.read(after=self._seq, kinds=_KINDS):
             if entry.kind in RUN_KINDS:
                 self._recorder.record_run(replace(run_record(entry), store=self._project.store.root.absolute()))
+            elif entry.kind == "study.judged":
+                self._recorder.record_run(study_record(entry))
             else:
                 touched.add(VersionRef.parse(entry.subject).model)
                 if entry.kind == "version.registered":

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from kairos.app.story import DecisionLine
 from kairos.ledger import Entry
+from kairos.pipeline.typed import untyped
 from kairos.values import Json
 
 __all__ = ["DECISIONS", "decision_line", "is_trouble", "log_line"]
@@ -140,6 +141,24 @@ def _held(body: Json) -> str:
     return f"not {body['to']} yet: {' '.join(body['reasons'])}"
 
 
+def _tried(body: Json) -> str:
+    value = "" if body["value"] is None else f" at {body['value']:.6g}"
+    params = " ".join(f"{name}={untyped(each)}" for name, each in body["searched"].items())
+    return f"{body['trial']} of {body['study']} {body['state']}{value}: {params}"
+
+
+def _began(body: Json) -> str:
+    return f"{body['model']}: a search by {body['sampler']} over {', '.join(body['space'])} on {_days(body['window'])}"
+
+
+def _searched(body: Json) -> str:
+    unseen = body["judged"]
+    found = (
+        f"; {unseen['after']:.4g} against {unseen['before']:.4g} on unseen rows: {body['verdict']}" if unseen else ""
+    )
+    return f"{body['model']}: trial {body['winner']} is best, {body['searched']:.4g} in the search{found}"
+
+
 def _days(window: str) -> str:
     """``2011-01-01..2011-07-01`` for a window of whole days."""
     return window.replace("T00:00:00Z", "")
@@ -151,6 +170,9 @@ _TELLERS: Mapping[str, tuple[str, Callable[[Json], str]]] = MappingProxyType(
         "reading.taken": ("reading", _read),
         "run.failed": ("run", _failed_run),
         "run.imported": ("run", _imported_run),
+        "run.tried": ("trial", _tried),
+        "study.began": ("study", _began),
+        "study.judged": ("study", _searched),
         "version.registered": ("version", _registered),
         "gate.decided": ("gate", _gated),
         "stage.changed": ("stage", _moved),

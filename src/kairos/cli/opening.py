@@ -23,6 +23,7 @@ __all__ = ["open_project", "recorded"]
 _WRITES = frozenset(
     {
         "running:run",
+        "tuning:tune",
         "importing:sacred",
         "rebuilding:rebuild",
         "delivering:gate",

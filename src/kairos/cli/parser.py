@@ -10,6 +10,7 @@ from typing import NoReturn
 from kairos import __version__
 from kairos.cli.parser_data import add_data
 from kairos.cli.parser_making import TABLE, Commands, command, count
+from kairos.cli.parser_tune import add_tune
 from kairos.errors import UsageError
 
 __all__ = ["make_parser"]
@@ -75,7 +76,9 @@ def _running(commands: Commands) -> None:
     run.add_argument("--seeds", metavar="N", type=count, default=1, help="make the models with N seeds, to tell chance")
     run.add_argument("--why", action="store_true", help="say why each step runs or is reused")
     run.add_argument("--plan", action="store_true", help="only say what would run and why")
+    add_tune(commands)
     runs = command(commands, "runs", "listing:runs", "list the runs: the latest, the best, or those that are so")
+    runs.add_argument("--trials", action="store_true", help="also those of searches, which are one line each else")
     runs.add_argument("-n", dest="count", type=count, default=20, help="so many at most; default: 20")
     runs.add_argument("--where", metavar="CONDITION", help="as in 'demand.absolute_error < 40 and status = finished'")
     runs.add_argument("--sort", metavar="NAME", help="by a metric, a param, a tag or a field, the smallest first")
@@ -220,7 +223,7 @@ def _looking_back(commands: Commands) -> None:
 
 _KINDS: dict[Callable[[Commands], None], tuple[str, ...]] = {
     _starting: ("init", "demo"),
-    _running: ("run", "runs", "show", "rebuild", "diff"),
+    _running: ("run", "tune", "runs", "show", "rebuild", "diff"),
     _importing: ("import",),
     _delivering: ("models", "gate", "deploy", "rollback", "approve", "freeze", "unfreeze", "status", "live"),
     _serving: ("serve", "up", "predict", "watch", "labels", "explain", "why"),

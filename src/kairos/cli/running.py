@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kairos.app.training import Trained
     from kairos.pipeline.result import RunResult, StepEvent
 
-__all__ = ["run"]
+__all__ = ["read_params", "run"]
 
 
 def run(args: Namespace) -> int:
@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
         window = Window.parse(args.window) if args.window else default_window(project)
         wanted: dict[str, Any] = {
             "window": window,
-            "params": _params(args.params),
+            "params": read_params(args.params),
             "force": args.force,
             "since": args.since,
             "targets": args.until,
@@ -95,7 +95,7 @@ def _tell(trained: Trained, count: int, *, as_json: bool) -> None:
         say(f"{ref} came out the same, to the byte; nothing new is registered.")
 
 
-def _params(given: list[str]) -> dict[str, dict[str, Json]]:
+def read_params(given: list[str]) -> dict[str, dict[str, Json]]:
     """``STEP.PARAM=VALUE``; a value that is JSON is read as such, anything else is text."""
     params: dict[str, dict[str, Json]] = {}
     for text in given:

@@ -23,7 +23,7 @@ from kairos.values import parse_moment
 
 __all__ = ["BOOLEAN", "NOTHING", "NUMBER", "NUMBER_NOT", "OTHER", "TEXT", "RunIndex", "microseconds", "moment_of"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the tables, and of what is taken from a fact: when either changes, the index is made again."""
 _BATCH = 500
 _PATIENCE_S = 60.0
@@ -120,6 +120,15 @@ class RunIndex:
         """Ids of the runs that ended last, the latest one first."""
         rows = self.follow().execute("SELECT run FROM runs ORDER BY ended DESC, n DESC LIMIT ?", (most,))
         return [run for (run,) in rows]
+
+    def trials(self) -> dict[str, tuple[int, datetime]]:
+        """By study: how many of its trials are over, and when the last one was."""
+        rows = self.follow().execute(
+            "SELECT t.value, COUNT(*), MAX(runs.ended) FROM told t JOIN names n ON n.id = t.name JOIN runs ON "
+            "runs.n = t.run JOIN told u ON u.run = t.run JOIN names m ON m.id = u.name WHERE n.part = 'tags' AND "
+            "n.name = 'study' AND m.part = 'tags' AND m.name = 'trial' AND u.value GLOB '[0-9]*' GROUP BY t.value"
+        )
+        return {study: (count, moment_of(ended)) for study, count, ended in rows}
 
     def _followed(self, place: Path | str) -> sqlite3.Connection:
         if self._connection is None:

@@ -76,6 +76,7 @@ def list_runs(
     descending: bool = False,
     count: int | None = None,
     columns: Iterable[str] = (),
+    trials: bool = True,
 ) -> list[ListedRun]:
     """Runs in the order that was asked for; by default the one that ended last comes first.
 
@@ -86,6 +87,7 @@ def list_runs(
         descending: From the largest.
         count: So many at most.
         columns: Names of what is to be told of each.
+        trials: Whether runs of studies are among them.
 
     Raises:
         UsageError: a name is not known, or known of metrics and params both; a value does not fit its name.
@@ -93,6 +95,8 @@ def list_runs(
     connection = index.follow()
     names = _Names(connection)
     clause, bound = ("1", []) if where is None else _where(where, names)
+    if not trials and (study := names.find("tags", "study")) is not None:
+        clause, bound = f"({clause}) AND runs.n NOT IN (SELECT run FROM told WHERE name = ?)", [*bound, study]
     order, joined, first = "", "", []  # type: tuple[str, str, Bound]
     if sort is not None:
         named = names.get(sort)
@@ -155,6 +159,10 @@ class _Names:
         if not found:
             self._refuse(name)
         return _Named(id=self._known[found[0]][name])
+
+    def find(self, part: str, name: str) -> int | None:
+        """The number of a metric, param or tag; ``None``: no run has it."""
+        return self._known.get(part, {}).get(name)
 
     def _refuse(self, name: str) -> None:
         shown = [f"{part}: {', '.join(sorted(names)[:30])}" for part, names in self._known.items() if names]

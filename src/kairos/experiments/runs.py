@@ -14,7 +14,7 @@ from kairos.values import Digest, Json, parse_moment, unplain
 
 __all__ = ["RUN_KINDS", "latest_runs", "run_called", "run_end", "run_record", "run_status", "runs"]
 
-RUN_KINDS = ("run.finished", "run.failed", "run.imported")
+RUN_KINDS = ("run.finished", "run.failed", "run.imported", "run.tried")
 """The facts that tell of a run."""
 
 
@@ -41,7 +41,8 @@ def run_called(ledger: Ledger, run: str) -> RunRecord | None:
 
 def run_status(entry: Entry) -> RunStatus:
     """How the run of a fact ended."""
-    is_done = entry.body["status"] == "finished" if entry.kind == "run.imported" else entry.kind == "run.finished"
+    told = entry.kind in ("run.imported", "run.tried")
+    is_done = entry.body["status"] == "finished" if told else entry.kind == "run.finished"
     return "finished" if is_done else "failed"
 
 
@@ -78,7 +79,9 @@ def run_record(entry: Entry) -> RunRecord:
             inputs={name: Digest(digest) for step in steps for name, digest in sorted(step["inputs"].items())},
             outputs={artifact["name"]: Digest(artifact["digest"]) for step in steps for artifact in step["outputs"]},
             code=_code_record(body.get("code") or {}, steps),
-            failure=_failure_line(body.get("failure")),
+            failure=_failure_line(body.get("failure")) or body.get("why"),
+            tags={name: str(body[name]) for name in ("study", "trial", "state") if name in body},
+            study=body.get("study"),
             steps=tuple(_step_record(step, measured, params, metrics) for step in steps),
             elapsed_s=measured.get("elapsed_s", 0.0),
             cpu_s=measured.get("cpu_s", 0.0),

@@ -21,6 +21,7 @@ from kairos.pipeline.captured import Captured, module_name
 from kairos.pipeline.modules import Module, modules_elsewhere
 from kairos.pipeline.names import Import, Names, names_of, text_of
 from kairos.pipeline.project import PipelineSource
+from kairos.pipeline.ranges import without_range
 
 __all__ = ["CodeIndex", "Reached", "normalised"]
 
@@ -222,6 +223,8 @@ class _Bare(ast.NodeTransformer):
         self.generic_visit(node)
         node.body = node.body or [ast.Pass()]
         node.decorator_list = [each for each in node.decorator_list if not is_own_decorator(each)]
+        for argument in [] if isinstance(node, ast.ClassDef) else node.args.kwonlyargs:
+            argument.annotation = argument.annotation and without_range(argument.annotation)
         return node
 
 

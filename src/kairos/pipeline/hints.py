@@ -27,12 +27,13 @@ class Hints(NamedTuple):
     """As they are written: they name what is not there when the code runs."""
 
 
-def hints_of(thing: Any, names: Mapping[str, Any] | None = None) -> Hints:
+def hints_of(thing: Any, names: Mapping[str, Any] | None = None, *, annotated: bool = False) -> Hints:
     """Reads each annotation for itself.
 
     Args:
         thing: A function, or a class such as a ``NamedTuple``.
         names: What the annotations of a class may name; ``None``: what its module has.
+        annotated: Leave ``Annotated[...]`` as it is.
     """
     inside: Mapping[str, Any] = {}
     if not inspect.isclass(thing):
@@ -45,7 +46,7 @@ def hints_of(thing: Any, names: Mapping[str, Any] | None = None) -> Hints:
     for name, hint in inspect.get_annotations(thing).items():
         try:
             alone = SimpleNamespace(__annotations__={name: hint})
-            read[name] = typing.get_type_hints(alone, dict(names or {}), dict(inside))[name]
+            read[name] = typing.get_type_hints(alone, dict(names or {}), dict(inside), annotated)[name]
         except Exception:  # whatever evaluating it raises
             unread[name] = hint if isinstance(hint, str) else getattr(hint, "__forward_arg__", str(hint))
     return Hints(read, unread)

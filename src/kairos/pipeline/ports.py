@@ -12,6 +12,7 @@ from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.limits import Limits
 from kairos.pipeline.logged import Listener
 from kairos.pipeline.project import PipelineSource
+from kairos.pipeline.reporting import Watch
 from kairos.values import Digest, Json, Window
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ class Task:
     lineage: Mapping[str, Json] = field(default_factory=dict)
     fingerprint: str = ""
     """Of the step's computation; that of the whole window for a partition."""
+    watch: Watch | None = None
+    """Of a trial: what stops it when there is no hope."""
     listener: Listener | None = None
     """Keeps what the step's code logs; ``None``: that is thrown away."""
 

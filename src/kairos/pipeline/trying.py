@@ -10,6 +10,7 @@ from typing import Any
 from kairos.errors import KairosError, StepFailed
 from kairos.pipeline.job import Job, Piece
 from kairos.pipeline.ports import Task
+from kairos.pipeline.reporting import PRUNED
 
 __all__ = ["Later", "Sent", "next_try"]
 
@@ -42,6 +43,8 @@ def next_try(sent: Sent, error: KairosError) -> float | None:
         error: Why.
     """
     if sent.task is None or not isinstance(error, StepFailed) or sent.tries > sent.task.limits.retries:
+        return None
+    if error.facts.get("type") == PRUNED:  # what was stopped on purpose is not begun again
         return None
     return sent.task.limits.wait_s(sent.tries)
 

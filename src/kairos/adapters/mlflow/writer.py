@@ -50,7 +50,7 @@ class MlflowWriter:
             run = self._client.create_run(
                 self._experiment,
                 start_time=milliseconds(record.started_at),
-                tags=run_tags(record, project=self._project),
+                tags={**run_tags(record, project=self._project), **self._below(record)},
                 run_name=record.run,
             )
         elif run.info.status in _ENDED.values():
@@ -135,6 +135,18 @@ class MlflowWriter:
 
     def close(self) -> None:
         """Does nothing: all is written when a call returns."""
+
+    def _below(self, record: RunRecord) -> dict[str, str]:
+        """The tag by which a trial is shown below its study, which is begun with the first of them."""
+        if record.study is None or record.study == record.run:
+            return {}
+        study = self._find_run(record.study) or self._client.create_run(
+            self._experiment,
+            start_time=milliseconds(record.started_at),
+            tags={"kairos.run": record.study, "mlflow.user": record.actor, "mlflow.source.name": self._project},
+            run_name=record.study,
+        )
+        return {"mlflow.parentRunId": study.info.run_id}
 
     @cached_property
     def _experiment(self) -> str:

@@ -133,6 +133,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         privacy=read_privacy(reader.table("privacy")),
         leaks=read_leaks(reader.table("leaks")),
         card=read_card(reader.table("card")),
+        tune=_tune(reader.table("tune")),
     )
     reader.done()
     return model
@@ -154,6 +155,13 @@ def _rank_within(name: str, reader: Reader, loss: str, targets: tuple[str, ...])
             accepted="ndcg:PLACES or pairwise_error",
         )
     return found
+
+
+def _tune(reader: Reader) -> tuple[str, ...]:
+    """``[model.NAME.tune]``; the ranges are read when a search begins, which knows the params."""
+    space = reader.texts("space")
+    reader.done()
+    return space
 
 
 def _pickles(reader: Reader) -> Pickles:

@@ -67,6 +67,8 @@ class ModelSettings:
     """All targets, if the settings name several."""
     rank_within: str | None = None
     """Column in which rows that are ranked against each other are alike."""
+    tune: tuple[str, ...] = ()
+    """Ranges of params that `kairos tune` searches when it is told none: ``STEP.PARAM=RANGE``, or ``STEP.PARAM``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

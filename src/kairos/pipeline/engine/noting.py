@@ -16,6 +16,7 @@ from kairos.pipeline.cache import StepCache
 from kairos.pipeline.engine.made import Made
 from kairos.pipeline.logged import Listener, Logged
 from kairos.pipeline.ports import Engine, Task
+from kairos.pipeline.reporting import Curve, Watch, curve_of
 from kairos.pipeline.result import RunResult
 from kairos.pipeline.spent import Spent, machine
 from kairos.store import Store
@@ -47,10 +48,20 @@ class NotingEngine:
         cache: Of the project.
         store: Where what was logged is kept.
         listener: Keeps it there; ``None``: it is thrown away.
+        watch: What stops a step that has no hope; only of a trial.
     """
 
-    def __init__(self, engine: Engine, *, cache: StepCache, store: Store, listener: Listener | None) -> None:
-        self._engine, self._cache, self._store, self._listener = engine, cache, store, listener
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        cache: StepCache,
+        store: Store,
+        listener: Listener | None,
+        watch: Watch | None = None,
+    ) -> None:
+        self._engine, self._cache, self._store = engine, cache, store
+        self._listener, self._watch = listener, watch
         self._notes: dict[str, _Note] = {}
         self._guard = threading.Lock()
         """Of the notes: an engine's threads bring the outcomes."""
@@ -62,7 +73,7 @@ class NotingEngine:
         with self._guard:
             note = self._notes.setdefault(task.step, _Note())
             note.tries[f"{task.window or task.reads} {bool(task.parts)}"] += 1
-        inner = self._engine.submit(replace(task, listener=self._listener))
+        inner = self._engine.submit(replace(task, listener=self._listener, watch=self._watch))
         inner.add_done_callback(partial(self._done, task, outer))
         return outer
 
@@ -80,6 +91,16 @@ class NotingEngine:
                     values = {part: {**each, **told.get(part, {})} for part, each in values.items()}
             if any(values.values()):
                 found[step] = values
+        return found
+
+    def reported(self, result: RunResult) -> dict[str, Curve]:
+        """By step: what its code reported, in this run or when its result was made."""
+        found: dict[str, Curve] = {}
+        for step, digests in self._digests(result).items():
+            told = [Logged.read(self._store, digest) for digest in digests if not digest.endswith(".dir")]
+            curves = [curve for each in told for run in each.runs if (curve := curve_of(run.points))]
+            if curves:
+                found[step] = curves[-1]  # of several tries the last
         return found
 
     def measured(self, result: RunResult) -> dict[str, Json]:

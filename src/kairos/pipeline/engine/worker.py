@@ -40,6 +40,7 @@ from kairos.pipeline.origins.rows import Rows
 from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.ports import FinishRequest, Task
 from kairos.pipeline.project import PipelineSource, is_ours, load_module, own_place, own_traceback, unload_module
+from kairos.pipeline.reporting import PRUNED, Pruned, Reports, reporting
 from kairos.pipeline.spent import spending
 from kairos.store import Store
 from kairos.values import Digest
@@ -66,26 +67,29 @@ def execute(task: Task) -> Made:
         KairosError: its result cannot be stored, or the model cannot be finished. For a task with a listener either has
             the fact ``made``: what was spent until then, and what the code had logged.
     """
-    with hearing() as folder, spending() as spent:
+    with hearing() as folder, spending() as spent, reporting(task.step, task.watch) as reports:
         try:
             outputs = _execute(task)
         except KairosError as error:
-            logged = _heard(task, folder)
+            logged = _heard(task, folder, reports)
             if task.listener is not None:
                 error.facts["made"] = Made((), spent=spent, logged=logged)
             raise
-        return Made(outputs, spent=spent, logged=_heard(task, folder))
+        return Made(outputs, spent=spent, logged=_heard(task, folder, reports))
 
 
-def _heard(task: Task, folder: Path) -> tuple[Digest, ...]:
-    """Keeps what the step's code logged."""
+def _heard(task: Task, folder: Path, reports: Reports) -> tuple[Digest, ...]:
+    """Keeps what the step's code logged, and what it reported."""
     if begin_anew():
         forget()
-    if not folder.exists() or task.listener is None:
+    if task.listener is None:
         return ()
+    reported = reports.keep(Store(task.store))
+    if not folder.exists():
+        return reported
     module, _, function = task.listener.partition(":")
     heard: tuple[Digest, ...] = getattr(importlib.import_module(module), function)(folder, Store(task.store))
-    return heard
+    return (*reported, *heard)
 
 
 def _execute(task: Task) -> tuple[Artifact, ...]:
@@ -255,6 +259,8 @@ def _finished(spec: StepSpec, task: Task, request: FinishRequest) -> Path:
 
 
 def _failed(spec: StepSpec, task: Task, how: str, error: BaseException) -> StepFailed:
+    if isinstance(error, Pruned):
+        return StepFailed(f"Step {task.step!r} was {error}.", step=task.step, type=PRUNED, traceback="")
     place = own_place(error, task.source.root, otherwise=spec.function)
     return StepFailed(
         f"Step {task.step!r} {how}{place and f' ({place})'}: {type(error).__name__}: {error}",

@@ -1,0 +1,98 @@
+"""A search from its question to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from importlib.metadata import entry_points
+
+from kairos.app.project import Project
+from kairos.app.tuning.events import Event, Prepares, Tuned
+from kairos.app.tuning.opening import model_called, open_question
+from kairos.app.tuning.question import ByStep
+from kairos.app.tuning.search import Search
+from kairos.errors import AdapterMissing
+from kairos.experiments.study import Pruner, Sampler, Searcher
+from kairos.values import Window
+
+__all__ = ["tune"]
+
+
+def tune(
+    project: Project,
+    name: str,
+    *,
+    trials: int,
+    window: Window,
+    params: ByStep | None = None,
+    spaces: Sequence[str] = (),
+    sampler: Sampler = "tpe",
+    pruner: Pruner = "median",
+    seed: int = 0,
+    workers: int = 1,
+    time_limit: timedelta | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Tuned:
+    """Searches params of a model, and judges the best on rows that the search never saw.
+
+    Args:
+        project: Whose.
+        name: Of the model.
+        trials: So many in all, with those that the study has already; the first are the current params.
+        window: Of the runs that are compared at the end.
+        params: What the whole study has other than by default, by step.
+        spaces: Ranges; none: as the settings or the declarations say.
+        sampler: How to search.
+        pruner: What stops a trial early.
+        seed: Of the search.
+        workers: Trials at once.
+        time_limit: After it no trial begins; those that run are waited for.
+        on_event: Told how it gets on.
+
+    Raises:
+        UsageError: something typed is not accepted; nothing ran.
+        AdapterMissing: Optuna is not installed; nothing ran.
+        StepFailed: the model cannot be made with its current params.
+        KeyboardInterrupt: somebody stopped it; what is over is kept.
+    """
+    searcher = _searcher()
+    model = model_called(project, name)
+    on_event(Prepares(window=window))
+    question, before = open_question(
+        project, model, window=window, base=params or {}, spaces=spaces, sampler=sampler, pruner=pruner, seed=seed
+    )
+    with ExitStack() as stack:
+        projects = [project, *(stack.enter_context(_beside(project)) for _ in range(workers - 1))]
+        claims = project.cache.claims()
+        stack.callback(claims.close)
+        search = Search(project, question, searcher, claims, projects, trials, time_limit, on_event)
+        search.begin(before)
+        search.run()
+        return search.end(before)
+
+
+def _beside(project: Project) -> Project:
+    """The same project with workers and files of its own, for a trial beside others."""
+    beside = Project(
+        project.root,
+        home=project.home,
+        clock=project.clock,
+        actor=project.actor,
+        workers=1,
+        stopping=project.stopping,
+    )
+    beside.settings = project.settings  # as they were when the search began
+    return beside
+
+
+def _searcher() -> Searcher:
+    for entry in entry_points(group="kairos.adapters", name="optuna"):
+        try:
+            searcher: Searcher = entry.load()()
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("kairos"):
+                raise
+            break
+        return searcher
+    raise AdapterMissing("A search needs Optuna, which is not installed.", hint="Type: pip install 'kairos-ml[optuna]'")
