@@ -284,3 +284,62 @@ def test_a_step_of_a_package_in_src_counts_by_its_code(place: Place) -> None:
     for number in (1, 2):
         (folder / "steps.py").write_text(f"from kairos import step\n@step\ndef a() -> int:\n    return {number}\n")
         assert given(place, place.run(), "a") == number
+
+
+CHILDREN = {
+    "multiprocessing": """
+    from multiprocessing import get_context
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(tools.late)
+    """,
+    "fork": """
+    from multiprocessing import get_context
+    with get_context("fork").Pool(1) as pool:
+        return pool.apply(tools.late)
+    """,
+    "joblib": """
+    from joblib import Parallel, delayed
+    return Parallel(n_jobs=2)(delayed(tools.late)() for _ in range(2))[0]
+    """,
+    "a shell": """
+    import subprocess
+    code = f"import tools; print(tools.{tools.late.__name__}(), end='')"
+    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+    """,
+}
+
+
+@pytest.mark.parametrize("how", CHILDREN)
+def test_what_a_step_starts_has_the_captured_modules(place: Place, how: str) -> None:
+    """Another Python shares no memory with it, and would look at the disk; one that stays for the next call would have
+    the modules of a run before."""
+
+    def write(number: int) -> None:
+        late = "def late():\n    import deep\n    return 10 * X + deep.X\n"
+        (place.root / "tools.py").write_text(f"X = {number}\n{late}")
+        (place.root / "deep.py").write_text(f"X = {number}\n")
+
+    write(1)
+    place.write(f"import sys\nimport tools\n@step\ndef a() -> int:{CHILDREN[how]}")
+    assert given(place, place.run(on_event=lambda event: write(2)), "a") == 11
+    assert given(place, place.run(), "a") == 22
+
+
+def test_another_python_of_a_step_keeps_what_its_environment_has(place: Place, tmp_path: Path) -> None:
+    """Such as a ``sitecustomize`` of its own; it is not told of the project after it."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import sys\nsys.own = 5\n")
+    place.write(
+        """
+        import os, subprocess, sys
+        @step
+        def a(*, site: str) -> int:
+            path = os.pathsep.join([os.environ["PYTHONPATH"], site])
+            code = "import sys; print(sys.own)"
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True)
+            return int(done.stdout)
+        """
+    )
+    result = place.run(params={"a": {"site": str(tmp_path / "site")}})
+    assert given(place, result, "a") == 5

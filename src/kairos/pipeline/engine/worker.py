@@ -10,7 +10,6 @@ import importlib
 import os
 import pickle
 import queue
-import random
 import shutil
 import signal
 import sys
@@ -23,16 +22,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from kairos.disk import MAKE_ROOM, is_full
 from kairos.errors import KairosError, OutputError, StepFailed, StoreError
 from kairos.pipeline import schemas
 from kairos.pipeline.artifacts import Artifact, decode, encode, encode_package
 from kairos.pipeline.captured import fetch
 from kairos.pipeline.declare import StepSpec, find_spec
+from kairos.pipeline.engine.children import tell_children, untell_children
 from kairos.pipeline.engine.made import Made
 from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
+from kairos.pipeline.engine.seeding import seed_all
 from kairos.pipeline.hints import check_hints
 from kairos.pipeline.listening import begin_anew, hearing, note_base
 from kairos.pipeline.origins.declared import Origin
@@ -108,7 +107,7 @@ def _execute(task: Task) -> tuple[Artifact, ...]:
             inputs = task.finish.prepare(task.step, spec.target, given, also)
         if schemas.is_at_hand():
             schemas.check_inputs(store, spec.function, inputs)
-        _seed(task)
+        seed_all(task.seed, loads_torch=task.seeds_torch)
         with _threads(task.limits.cpus):
             returned = _call(spec, task, inputs)
             if spec.kind == "model":
@@ -128,14 +127,6 @@ def _workdir(task: Task) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
         yield Path(folder)
-
-
-def _seed(task: Task) -> None:
-    random.seed(task.seed)
-    np.random.seed(task.seed % 2**32)
-    torch = importlib.import_module("torch") if task.seeds_torch else sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(task.seed)
 
 
 @contextmanager
@@ -210,6 +201,7 @@ def _no_room(message: bytes, error: BaseException) -> StoreError:
 def forget() -> None:
     """Unloads the project at hand."""
     while _loaded:
+        untell_children()
         unload_module(_loaded.pop()[0])
 
 
@@ -221,6 +213,7 @@ def _spec(task: Task) -> StepSpec:
         for spec in found.values():
             check_hints(spec)  # what other modules define is known here
         _loaded.append((task.source, task.code, found))
+        tell_children(task.store, task.code, task.source)
         note_base()
     return _loaded[0][2][task.step]
 
