@@ -19,6 +19,7 @@ from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names
 from kairos.models.goals import Goal, read_goal
 from kairos.models.outputs import Output
 from kairos.models.ranked import told_lists
+from kairos.models.taken import check_taken
 from kairos.stats.leakage import find_leakage
 from kairos.values import parse_moment
 
@@ -169,7 +170,7 @@ def fit(
 
     Raises:
         DataRefused: a classifier's target is not a whole number in every row.
-        PackageError: weights are given, and the estimator is fitted already or takes none.
+        PackageError: the estimator takes no such columns; or weights are given, and it is fitted already or takes none.
     """
     if _is_fitted(estimator):
         if weights is not None:
@@ -181,6 +182,7 @@ def fit(
         params = estimator.get_params(deep=True)
         asks = {k: seed for k, v in params.items() if v is None and k.rpartition("__")[2] == "random_state"}
         estimator.set_params(**asks)
+    check_taken(estimator, data.kind, data.columns)
     goal = _goal_of(estimator, data)
     told = {} if weights is None else {"sample_weight": weights}
     try:
