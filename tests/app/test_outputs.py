@@ -69,11 +69,11 @@ def test_a_classifier_of_names_is_measured_and_gated_by_its_chances(make: Make) 
     rows = fresh_rows(holdout_table(project, model, first.result.plain()), model, [package])
     loss = loss_named("log_loss")
     truth = truth_on(rows, package)
-    assert first.metrics == {
-        "demand.log_loss": pytest.approx(loss(truth, score_table(package, rows)).mean()),
-        "demand.log_loss.baseline": pytest.approx(loss(truth, simple_answers(rows, package)).mean()),
-    }
-    assert first.metrics["demand.log_loss"] < first.metrics["demand.log_loss.baseline"]
+    own, constant = (loss(truth, said).mean() for said in (score_table(package, rows), simple_answers(rows, package)))
+    assert first.metrics["demand.log_loss"] == pytest.approx(own)
+    assert first.metrics["demand.log_loss.baseline.constant"] == pytest.approx(constant)
+    assert own < first.metrics["demand.log_loss.baseline.linear"] < constant
+    assert first.baselines["demand"].left_out == {"last_value": "a last value is no chance"}
     passed = judge(project, version)
     assert (passed.decision.verdict, passed.evidence.baseline) == ("pass", "simple baseline")
     world.put(version, "live")
@@ -88,7 +88,8 @@ def test_several_targets_have_a_mean_and_one_each(make: Make) -> None:
     world = make(SETTINGS.replace('target = "users"', 'target = ["users", "later"]'), TARGETS)
     found = train(world.project, window=WEEKS)
     names = ["demand.absolute_error", "demand.absolute_error.later", "demand.absolute_error.users"]
-    assert sorted(found.metrics) == sorted([*names, *(f"{name}.baseline" for name in names)])
+    beside = [f"demand.absolute_error.baseline.{each}" for each in ("constant", "last_value", "linear")]
+    assert sorted(found.metrics) == sorted([*names, *(f"{name}.baseline" for name in names), *beside])
     whole, *each = (found.metrics[name] for name in names)
     assert whole == pytest.approx(np.mean(each))
     assert judge(world.project, found.versions[0]).decision.verdict == "pass"

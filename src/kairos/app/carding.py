@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kairos.app.card_parts import Section, Table, against_simple_models
 from kairos.app.facts import run_entry
 from kairos.app.judging import judged_before
 from kairos.app.packages import open_stored
@@ -13,6 +14,7 @@ from kairos.app.settings import ModelSettings
 from kairos.app.settings.card import CardSettings
 from kairos.app.telling import decision_line
 from kairos.delivery.versions import VersionState
+from kairos.experiments.baselines import beatings_of, is_baseline_metric
 from kairos.experiments.spread import spreads_of
 from kairos.gates.case import GateCase
 from kairos.gates.screen import HEAD, table_rows
@@ -26,24 +28,6 @@ __all__ = ["Card", "Section", "Table", "make_card", "markdown"]
 
 _LEVELS = 8
 _UNTOLD = 'Nobody has said so yet: write `{key} = "…"` into [model.{model}.card] of kairos.toml.'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows below a head; ``pictures`` are the positions of columns whose blanks count."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    pictures: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A part of a card: sentences, then a table."""
-
-    title: str
-    lines: tuple[str, ...] = ()
-    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +61,7 @@ def make_card(project: Project, ref: VersionRef) -> Card:
             _summary(ref, version, package, model.card),
             _use(ref.model, model.card),
             _quality(ref, case, gates, run),
+            *against_simple_models(ref, run),
             _data(package, run, model),
             _inputs(package, model),
             _answers(package, model),
@@ -151,21 +136,18 @@ def _quality(ref: VersionRef, case: GateCase | None, gates: Sequence[Entry], run
     if case is not None:
         head = [case.version if at == 1 else text for at, text in enumerate(HEAD)]
         head[0], head[2] = "metric", case.against or "simple baseline"
-        found, follows = two_sentences(case)
+        finding, follows = two_sentences(case)
         told = f"Ledger entry {gates[-1].seq}; `kairos gate --replay {gates[-1].seq}` makes the comparison again."
         rows = tuple(tuple(cells) for cells in table_rows(case, every_slice=True))
         table = Table(head=tuple(head), rows=rows, pictures=(len(head) - 2,))
-        return Section(title=title, lines=(found, follows, *_seeds(own), told), table=table)
-    lines = [
-        f"It met no gate yet, so this is the mean on the rows that its run held out, without an interval: type "
-        f"`kairos gate {ref}`."
-    ]
+        return Section(title=title, lines=(finding, follows, *_seeds(own), told), table=table)
+    found = beatings_of(run.body).get(ref.model)
+    lines = [f"It met no gate yet, so this is the mean on the rows that its run held out: type `kairos gate {ref}`."]
     for name, value in sorted(spreads_of(own)[0].items()):
-        if name.endswith(".baseline"):
-            continue
-        loss = name.partition(".")[2].replace("_", " ")
-        beaten = own.get(f"{name}.baseline")
-        lines.append(f"{loss}: {value:.4g}" + (f"; the simple baseline's is {beaten:.4g}" if beaten else ""))
+        if not is_baseline_metric(name):
+            loss = name.partition(".")[2]
+            is_whole = found is not None and loss == found.loss
+            lines.append(f"{loss.replace('_', ' ')}: {found.own_sentence if found and is_whole else f'{value:.4g}'}")
     return Section(title=title, lines=(*lines, *_seeds(own)))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import KairosError, NotFound
+from kairos.experiments.baselines import is_baseline_metric
 from kairos.experiments.compare import RunDifference, compare
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import RunRecord, SeedRecord
@@ -178,7 +179,7 @@ def _over_seeds(model: ModelSettings, before: Side, after: Side) -> Iterator[Jud
         raise NotFound("there is no metric that every seed has")
     for metric in sorted(names):
         a, b = ({seed: told[metric] for seed, told in side.items()} for side in (one, two))
-        if metric.endswith(".baseline") or len(set(a.values())) == len(set(b.values())) == 1:
+        if is_baseline_metric(metric) or len(set(a.values())) == len(set(b.values())) == 1:
             continue  # no seed changes it
         asked += 1
         found = compare_seeds(a, b, alpha=alpha)

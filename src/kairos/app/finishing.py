@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class _Later:
     """A finisher that is made when it is first asked; keeps what ``ModelFinisher`` promises."""
 
     models: Mapping[str, ModelSettings]
+    label_delay: timedelta
     learn: Mapping[str, Learn] = field(default_factory=dict)
 
     def __call__(self, request: FinishRequest) -> Path:
@@ -51,7 +53,7 @@ class _Later:
     def _made(self) -> ModelFinisher:
         from kairos.models.finish import FinishModel
 
-        options = {name: model_options(model) for name, model in self.models.items()}
+        options = {name: model_options(model, self.label_delay) for name, model in self.models.items()}
         made: ModelFinisher = FinishModel(settings=options, learn=self.learn)
         return made
 
@@ -63,11 +65,16 @@ def finisher(project: Project, learn: Mapping[str, Learn] | None = None) -> Mode
         project: Whose settings.
         learn: By model, how its training table is changed.
     """
-    return _Later(dict(project.settings.models), dict(learn or {}))
+    return _Later(dict(project.settings.models), project.settings.label_delay, dict(learn or {}))
 
 
-def model_options(model: ModelSettings) -> ModelOptions:
-    """What finishing a model needs of its settings."""
+def model_options(model: ModelSettings, label_delay: timedelta = timedelta(0)) -> ModelOptions:
+    """What finishing a model needs of its settings.
+
+    Args:
+        model: Its settings.
+        label_delay: How late a truth is known; it matters to a baseline of the past only.
+    """
     from kairos.models.finish import ModelOptions
 
     return ModelOptions(
@@ -82,4 +89,8 @@ def model_options(model: ModelSettings) -> ModelOptions:
         lower=model.output.lower,
         upper=model.output.upper,
         allow_pickle=bool(model.allow_pickle),
+        baselines=model.baselines,
+        label_delay_s=label_delay.total_seconds()
+        if model.time is not None and "last_value" in model.baselines
+        else 0.0,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +23,10 @@ from kairos.monitor.holdout import HoldoutRows
 from kairos.values import Json
 
 __all__ = [
-    "HoldoutLosses",
     "answers_on",
     "check_columns",
     "fresh_rows",
     "guarded",
-    "holdout_losses",
     "holdout_rows",
     "known_rows",
     "lists_in",
@@ -41,44 +37,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldoutLosses:
-    """Losses of one package and of its simple baseline on the same rows, in order of time if there is a time."""
-
-    own: NDArray[np.float64]
-    baseline: NDArray[np.float64]
-    targets: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
-    """The same of each target alone, if there are several: own, and the baseline's."""
-
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return len(self.own)
-
-
-def holdout_losses(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutLosses:
-    """The losses on the fresh rows that the package's run held out.
-
-    Args:
-        project: Whose store.
-        model: Its settings.
-        package: Opened.
-        run: Body of the run's fact.
-    """
-    rows = fresh_rows(holdout_table(project, model, run), model, [package])
-    truth, own, simple = truth_on(rows, package), answers_on(rows, package, model), simple_answers(rows, package)
-    loss = loss_named(model.gate.loss)
-    targets = {
-        target: (loss(truth[:, at], own[:, at]), loss(truth[:, at], simple[:, at]))
-        for at, target in enumerate(package.spec.targets)
-    }
-    return HoldoutLosses(own=loss(truth, own), baseline=loss(truth, simple), targets=targets)
-
-
 def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
-    """The same rows with what the package says about them, after the output guard, and what was true; the leads.
+    """The fresh rows that the package's run held out, with what it says of them after the output guard, and the truth.
 
-    Of a model that ranks, row by row.
+    Both are the leads. Of a model that ranks, row by row.
     """
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     days = np.arange(len(rows))  # without a time, each row is on its own

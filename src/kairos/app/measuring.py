@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 
-from kairos.app.losses import answers_on, check_columns, holdout_losses
+from kairos.app.baselines import Answered, answers_of_baselines, beating
+from kairos.app.facts import artifact_digest
+from kairos.app.losses import answers_on, check_columns, fresh_rows, truth_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.signing import signed_if_needed
 from kairos.errors import DataRefused, KairosError
+from kairos.experiments.baselines import Beating
+from kairos.gates.losses import loss_named
+from kairos.models.package import Package
 from kairos.pipeline.likeness import Likeness
 from kairos.pipeline.project import own_place
 from kairos.values import Digest, Json
 
-__all__ = ["answers_alike", "measure", "metrics_of"]
+__all__ = ["Measured", "answers_alike", "measure", "measured_of"]
 
 
-def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
-    """Mean losses of a package and of its simple baseline on the rows that its run held out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a package is worth on the rows held out."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Mean losses by name: ``demand.absolute_error``; ``demand.absolute_error.baseline``, of the best baseline by the
+    training rows, and ``demand.absolute_error.baseline.linear`` of each; of several targets those of each as well,
+    ``demand.absolute_error.TARGET``. Empty without rows."""
+    beating: Beating | None = None
+    """``None``: no baseline was asked for, or nothing can be compared."""
+
+
+def measured_of(project: Project, model: ModelSettings, package: Digest, run: Json) -> Measured:
+    """Mean losses of a package and of its baselines on the rows that its run held out.
 
     Args:
         project: Whose store.
         model: Its settings.
         package: In the store.
         run: Body of the run's fact.
-
-    Returns:
-        By name: ``demand.absolute_error``, ``demand.absolute_error.baseline``; of several targets those of each as
-        well, ``demand.absolute_error.TARGET``; empty without rows.
 
     Raises:
         KairosError: it could not be measured; the message says that the run is recorded nevertheless.
@@ -44,7 +60,7 @@ def metrics_of(project: Project, model: ModelSettings, package: Digest, run: Jso
         raise DataRefused(_unmeasured(model, run), given=given) from error
 
 
-def measure(project: Project, model: ModelSettings, package: Digest, run: Json) -> dict[str, float]:
+def measure(project: Project, model: ModelSettings, package: Digest, run: Json) -> Measured:
     """The same, for whoever tells in words of its own what could not be measured.
 
     Raises:
@@ -53,14 +69,35 @@ def measure(project: Project, model: ModelSettings, package: Digest, run: Json) 
     check_columns(holdout_table(project, model, run), model)
     if model.allow_pickle == "signed":
         signed_if_needed(project, package)
-    losses = holdout_losses(project, model, open_version(project, package, model), run)
-    if not losses.rows:
-        return {}
+    return _measured(project, model, open_version(project, package, model), run)
+
+
+def _measured(project: Project, model: ModelSettings, package: Package, run: Json) -> Measured:
+    rows = fresh_rows(holdout_table(project, model, run), model, [package])
+    if not len(rows):
+        return Measured()
+    truth, own = truth_on(rows, package), answers_on(rows, package, model)
+    said = answers_of_baselines(project, model, package, run, rows) if model.baselines else _NOBODY
+    loss = loss_named(model.gate.loss)
     name = f"{model.name}.{model.gate.loss}"
-    means = {name: losses.own, f"{name}.baseline": losses.baseline}
-    for target, (own, baseline) in losses.targets.items():
-        means |= {f"{name}.{target}": own, f"{name}.{target}.baseline": baseline}
-    return {key: float(values.mean()) for key, values in means.items()}
+    chosen = next(iter(said.answers), None)
+    metrics = {name: loss(truth, own)}
+    for at, target in enumerate(package.spec.targets):
+        metrics[f"{name}.{target}"] = loss(truth[:, at], own[:, at])
+        if chosen is not None:
+            metrics[f"{name}.{target}.baseline"] = loss(truth[:, at], said.answers[chosen][:, at])
+    if chosen is not None:
+        metrics[f"{name}.baseline"] = loss(truth, said.answers[chosen])
+    metrics |= {f"{name}.baseline.{each}": loss(truth, answers) for each, answers in said.answers.items()}
+    is_told = bool(said.answers or said.left_out) and all(np.isfinite(each).all() for each in metrics.values())
+    digest = artifact_digest(run, model.holdout)
+    return Measured(
+        metrics={key: float(values.mean()) for key, values in metrics.items()},
+        beating=beating(model, package, rows, own, said, digest) if is_told else None,
+    )
+
+
+_NOBODY = Answered(answers={}, left_out={})
 
 
 def _unmeasured(model: ModelSettings, run: Json) -> str:

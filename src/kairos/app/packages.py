@@ -19,7 +19,7 @@ from kairos.values import Digest, Json
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["holdout_table", "open_allowed", "open_stored", "open_version"]
+__all__ = ["holdout_table", "open_allowed", "open_stored", "open_version", "read_stored"]
 
 
 @lru_cache(maxsize=8)
@@ -86,11 +86,16 @@ def open_allowed(project: Project, digest: Digest, allow_pickle: Pickles) -> Pac
 
 def holdout_table(project: Project, model: ModelSettings, run: Json) -> pl.DataFrame:
     """The rows that a run kept back to judge its models on."""
-    return _table(project.store, artifact_digest(run, model.holdout))
+    return read_stored(project.store, artifact_digest(run, model.holdout))
 
 
 @lru_cache(maxsize=8)
-def _table(store: Store, digest: Digest) -> pl.DataFrame:
+def read_stored(store: Store, digest: Digest) -> pl.DataFrame:
+    """A table in the store; the last eight are kept in memory.
+
+    Raises:
+        StoreError: as ``store.tables.read_table``.
+    """
     from kairos.store.tables import read_table
 
     return read_table(store, digest)

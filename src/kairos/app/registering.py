@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from kairos.app.noting import Notes
 from kairos.app.project import Project
@@ -12,6 +13,9 @@ from kairos.app.settings import ModelSettings
 from kairos.ledger import Fact
 from kairos.pipeline.result import RunResult
 from kairos.values import Digest, Json, VersionRef
+
+if TYPE_CHECKING:
+    from kairos.app.measuring import Measured
 
 __all__ = ["Made", "made_of", "measured_or_told", "recorded"]
 
@@ -32,23 +36,23 @@ def made_of(project: Project, result: RunResult) -> list[tuple[ModelSettings, Di
 
 def measured_or_told(
     project: Project, result: RunResult, body: Mapping[str, Json], made: Made, notes: Notes
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Measured]:
     """By model, what it is worth on the rows held out. If that cannot be found out the run is a fact all the same.
 
     Raises:
         KairosError: a model could not be measured.
     """
-    metrics: dict[str, dict[str, float]] = {}
+    found: dict[str, Measured] = {}
     try:
         if made:
-            from kairos.app.measuring import metrics_of  # loads Polars and scikit-learn, which steps may do without
+            from kairos.app.measuring import measured_of  # loads Polars and scikit-learn, which steps may do without
         for model, package in made:
-            metrics[model.name] = metrics_of(project, model, package, body)
+            found[model.name] = measured_of(project, model, package, body)
     except BaseException:  # the run is a fact, whatever came of measuring
-        told = {name: value for each in metrics.values() for name, value in each.items()}
+        told = {name: value for each in found.values() for name, value in each.metrics.items()}
         project.tell(_kind(result), subject=result.id, body={**notes.put_in(body, result), "metrics": told})
         raise
-    return metrics
+    return found
 
 
 def recorded(

@@ -206,7 +206,7 @@ def _measured(
             continue
         package = result.models[model.step]
         try:
-            metrics = measure(project, model, package, result.plain())
+            metrics = measure(project, model, package, result.plain()).metrics
         except Exception as error:  # whatever an estimator or a table raises; the other seeds are told all the same
             yield _failed(setup, [model], error)
             continue

@@ -9,6 +9,7 @@ from typing import Any
 
 from kairos.app.project import Project
 from kairos.errors import NotFound
+from kairos.experiments.baselines import Beating, beatings_of
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import SeedRecord
 from kairos.experiments.runs import RUN_KINDS, run_end, run_record, run_status
@@ -63,6 +64,8 @@ class ShownRun:
     """By model, what each of several seeds gave, the run's own first."""
     seeds_failed: Sequence[Mapping[str, Json]] = ()
     """Seeds that gave no metrics of some model, and why."""
+    baselines: Mapping[str, Beating] = field(default_factory=dict)
+    """By model: by how much it beats the simple models beside it."""
     failure: Mapping[str, str] | None = None
     pid: int | None = None
     host: str | None = None
@@ -113,6 +116,7 @@ def _of_fact(project: Project, run: str, told: Told | None) -> ShownRun:
         metrics=record.metrics,
         seeds=record.seeds,
         seeds_failed=body.get("seeds_failed", ()),
+        baselines=beatings_of(body),
         failure=body["failure"],
         pid=None if told is None else told.pid,
         host=None if told is None else told.host,

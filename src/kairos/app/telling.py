@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kairos.app.story import DecisionLine
+from kairos.experiments.baselines import is_baseline_metric
 from kairos.ledger import Entry
 from kairos.pipeline.typed import untyped
 from kairos.values import Json
@@ -67,7 +68,7 @@ def _run(body: Json) -> str:
     metrics = "; ".join(
         f"mean {name.partition('.')[2].replace('_', ' ')} {value:.4g} on its holdout"
         for name, value in sorted(body.get("metrics", {}).items())
-        if not name.endswith(".baseline")
+        if not is_baseline_metric(name)
     )
     return f"data {_days(body['window'])}: {ran} of {len(body['steps'])} steps ran, {made}" + (
         f"; {metrics}" if metrics else ""

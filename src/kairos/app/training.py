@@ -14,6 +14,7 @@ from kairos.app.project import Project
 from kairos.app.registering import made_of, measured_or_told, recorded
 from kairos.app.settings import ModelSettings
 from kairos.app.using import uses_store
+from kairos.experiments.baselines import Beating
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.planning import Planned, plan_run
@@ -51,8 +52,11 @@ class Trained:
     unchanged: tuple[VersionRef, ...] = ()
     """Versions whose package this run made again, to the byte; nothing new was registered for them."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Mean losses on the holdout, in the loss's unit, such as ``demand.absolute_error``; beside each one the simple
-    baseline's, ``demand.absolute_error.baseline``; without what ``seeds`` tells."""
+    """Mean losses on the holdout, in the loss's unit, such as ``demand.absolute_error``; beside each one the best
+    baseline's, ``demand.absolute_error.baseline``, and ``demand.absolute_error.baseline.NAME`` of each; without what
+    ``seeds`` tells."""
+    baselines: Mapping[str, Beating] = field(default_factory=dict)
+    """By model: by how much it beats each of them."""
     data_checks: tuple[DataCheck, ...] = ()
     """Of the artifacts that ``[data.ARTIFACT]`` asks something of."""
     seeds: OtherSeeds | None = None
@@ -142,7 +146,9 @@ def train(
             if seeds == 1:
                 progress.made(result)
             made = made_of(project, result)
-            measured = measured_or_told(project, result, body, made, notes)
+            found = measured_or_told(project, result, body, made, notes)
+            measured = {model: each.metrics for model, each in found.items()}
+            beatings = {model: each.beating for model, each in found.items() if each.beating is not None}
             others = None
             if seeds > 1 and result.ok and made:
                 others = run_seeds(project, setup, result, made, measured, count=seeds, notes=notes, on_event=both)
@@ -150,11 +156,13 @@ def train(
                 progress.made(result)
             metrics = {name: value for told in measured.values() for name, value in told.items()}
             body["metrics"] = metrics | ({} if others is None else others.metrics())
+            body |= {"baselines": plain(beatings)} if beatings else {}
             told = {"origin": origin, "reasons": list(reasons)} | ({} if twin is None else {"twin": str(twin)})
             versions, unchanged = recorded(project, result, body, made, told, notes)
             return Trained(
                 result=result,
                 metrics=metrics,
+                baselines=beatings,
                 versions=versions,
                 unchanged=unchanged,
                 data_checks=tuple(inspector.made),

@@ -11,6 +11,7 @@ from kairos.cli.opening import open_project, recorded
 from kairos.cli.output import fail, say, show_json, stopped
 from kairos.cli.run_screen import RunScreen, plan_lines
 from kairos.errors import StepFailed, UsageError
+from kairos.experiments.baselines import is_baseline_metric
 from kairos.values import Json, Window
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _tell(trained: Trained, count: int, *, as_json: bool) -> None:
         if trained.seeds is not None:
             body |= trained.seeds.facts()
             told["metrics"] = {**trained.metrics, **trained.seeds.metrics()}
-        show_json({**body, **told, "data_checks": trained.data_checks})
+        show_json({**body, **told, "baselines": trained.baselines, "data_checks": trained.data_checks})
         _report_json(trained)
         return
     _report(result)
@@ -80,10 +81,11 @@ def _tell(trained: Trained, count: int, *, as_json: bool) -> None:
         if check.warning is not None:
             say(f"  {check.warning}")
     for name, value in trained.metrics.items():
-        model, _, rest = name.partition(".")
-        loss, _, kind = rest.partition(".")
-        whose = "the simple baseline's " if kind else ""
-        say(f"  {model}: {whose}mean {loss.replace('_', ' ')} on the holdout is {value:.4g}")
+        if not is_baseline_metric(name):
+            model, _, what = name.partition(".")
+            say(f"  {model}: mean {what.replace('_', ' ')} on the holdout is {value:.4g}")
+    for model, found in trained.baselines.items():
+        say(*(f"  {model} {sentence}" for sentence in found.sentences()))
     if trained.seeds is not None:
         from kairos.cli.seeds import report_failures, spread_lines  # as above
 

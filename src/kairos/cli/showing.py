@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kairos.cli.opening import open_project
 from kairos.cli.output import moment, say, show_json, table
 from kairos.cli.seeds import told_seeds
+from kairos.experiments.baselines import is_baseline_metric
 from kairos.experiments.spread import metrics_text
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def show(args: Namespace) -> int:
         if step.why and step.status != "reused":
             say(f"{step.step} ran because {'; '.join(step.why)}")
     for model, seeds in run.seeds.items():
-        names = [name for name in seeds[0].metrics if not name.endswith(".baseline")]
+        names = [name for name in seeds[0].metrics if not is_baseline_metric(name)]
         say("")
         table(
             ("seeds of", "seed", *names, "package"),
@@ -66,7 +67,11 @@ def _head(run: ShownRun) -> Iterator[str]:
     if run.libraries:
         yield f"libraries: {_pairs(run.libraries, ' ')}"
     if run.metrics:
-        yield f"metrics: {metrics_text(run.metrics)}"
+        own = {name: value for name, value in run.metrics.items() if not run.baselines or not is_baseline_metric(name)}
+        yield f"metrics: {metrics_text(own)}"
+    for model, found in run.baselines.items():
+        yield f"{model}: mean {found.loss.replace('_', ' ')} {found.own_sentence} on {found.rows:,} rows held out"
+        yield from (f"  {sentence}" for sentence in found.sentences())
     if run.versions:
         yield f"registered: {', '.join(run.versions)}"
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from kairos.experiments.baselines import Beating
 from kairos.values import Digest, VersionRef
 
 __all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "SeedRecord", "StepRecord", "VersionRecord"]
@@ -81,6 +82,8 @@ class RunRecord:
     """``STEP.PARAM`` to its value, of the type that the step got; and what steps logged, as text."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Mean losses on the holdout; and what steps logged, each as it was last."""
+    baselines: Mapping[str, Beating] = field(default_factory=dict)
+    """By model: by how much it beats the simple models that were trained beside it."""
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     """Artifact or file that some step took, to its whole digest."""
     outputs: Mapping[str, Digest] = field(default_factory=dict)

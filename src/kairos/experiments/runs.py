@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from kairos.errors import LedgerError
+from kairos.experiments.baselines import beatings_of
 from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, SeedRecord, StepRecord
 from kairos.ledger import Entry, Ledger, latest_first
 from kairos.pipeline.logged import told_apart
@@ -76,6 +77,7 @@ def run_record(entry: Entry) -> RunRecord:
             models=tuple(sorted(body.get("models") or ())),
             params=own | {name: told[step]["params"][key] for (step, key), name in params.items()},
             metrics=losses | {name: float(told[step]["metrics"][key]) for (step, key), name in metrics.items()},
+            baselines=beatings_of(body),
             inputs={name: Digest(digest) for step in steps for name, digest in sorted(step["inputs"].items())},
             outputs={artifact["name"]: Digest(artifact["digest"]) for step in steps for artifact in step["outputs"]},
             code=_code_record(body.get("code") or {}, steps),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kairos.experiments.baselines import is_baseline_metric
 from kairos.experiments.ports import SeedRecord
 
 __all__ = ["Spread", "metrics_text", "spread_metrics", "spreads_of"]
@@ -45,7 +46,7 @@ def spread_metrics(model: str, seeds: Sequence[SeedRecord]) -> dict[str, float]:
     own = seeds[0].metrics
     for name in own:
         values = [each.metrics[name] for each in seeds if name in each.metrics]
-        if name.endswith(".baseline") or len(values) < len(seeds) or not all(map(math.isfinite, values)):
+        if is_baseline_metric(name) or len(values) < len(seeds) or not all(map(math.isfinite, values)):
             continue
         if f"{name}.mean" in own or f"{name}.sd" in own:
             continue
@@ -80,5 +81,5 @@ def metrics_text(metrics: Mapping[str, float], *, baselines: bool = True) -> str
     return ", ".join(
         f"{name} {value:.4g}" + (f" ({spreads[name]})" if name in spreads else "")
         for name, value in plain.items()
-        if baselines or not name.endswith(".baseline")
+        if baselines or not is_baseline_metric(name)
     )

@@ -13,6 +13,8 @@ import numpy as np
 from kairos.gates.loss_names import CHANCE_LOSSES
 from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
 from kairos.models.baseline import simple_answer, simple_baseline
+from kairos.models.baselines.choosing import Series, fit_baselines
+from kairos.models.baselines.names import BASELINES, BaselineName
 from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
@@ -59,6 +61,10 @@ class ModelOptions:
     upper: float | None = None
     """Largest prediction that may leave the server."""
     allow_pickle: bool = False
+    baselines: tuple[BaselineName, ...] = BASELINES
+    """Simple models that are fitted beside it."""
+    label_delay_s: float = 0.0
+    """How late a truth is known, which the last value has to wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +155,15 @@ class FinishModel:
             allow_pickle=options.allow_pickle,
             compilation=compilation,
             compiled=apart(compiled),
+            baselines=fit_baselines(
+                table,
+                data.columns,
+                data.target,
+                data.outputs,
+                loss=options.loss,
+                asked=options.baselines,
+                series=Series(time=options.time, entity=options.entity, delay_s=options.label_delay_s),
+            ),
         )
         return folder
 

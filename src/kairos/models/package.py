@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kairos.errors import PackageError
+from kairos.models.baselines.fitted import Baselines
 from kairos.models.compiled import COMPILED_FILE, NOT_TRIED, Compilation, CompiledRunner, can_run
 from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
 from kairos.models.ports import Runner
@@ -30,6 +31,7 @@ _log = logging.getLogger("kairos.models")
 
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
 _COMPILATION = "kairos/compiled.json"
+_BASELINES = "kairos/baselines.json"
 FILES = "kairos/files.json"
 """SHA-256 of every other file of a package."""
 
@@ -75,6 +77,14 @@ class Package:
         from kairos.models.native import read_model  # what it reads with takes a second to load
 
         return read_model(self)
+
+    def baselines(self) -> Baselines | None:
+        """The simple models that were fitted beside it; ``None``: none were, as in older packages.
+
+        Raises:
+            PackageError: the file is damaged.
+        """
+        return Baselines.from_plain(_read_json(self.read, _BASELINES)) if _BASELINES in self.files else None
 
     @property
     def answering(self) -> Literal["compiled", "native"]:
@@ -161,11 +171,12 @@ def write_package(
     allow_pickle: bool = False,
     compilation: Compilation = NOT_TRIED,
     compiled: Mapping[str, bytes] | None = None,
+    baselines: Baselines | None = None,
 ) -> PackageSpec:
     """Writes a package into ``folder``, which must be empty or not there; returns the spec as written.
 
     The list of files is written last: a folder without it is not a package. ``compiled`` are the files of the
-    compiled form by name, if ``compilation`` says that it is proven.
+    compiled form by name, if ``compilation`` says that it is proven; ``baselines`` are the simple models beside it.
 
     Raises:
         PackageError: the folder is not empty, or the estimator needs pickle and ``allow_pickle`` is not set.
@@ -184,6 +195,8 @@ def write_package(
     files[_LINEAGE] = canonical_json(lineage)
     files[_SPEC] = canonical_json(spec.plain())
     files[_COMPILATION] = canonical_json(compilation)
+    if baselines is not None:
+        files[_BASELINES] = canonical_json(baselines)
     if compilation.is_proven:
         files |= compiled or {}
     for name, content in files.items():

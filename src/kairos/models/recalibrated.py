@@ -109,4 +109,5 @@ def recalibrated_package(
         allow_pickle=base.allow_pickle,
         compilation=compilation,
         compiled=base.compiled_files(),
+        baselines=base.baselines(),
     )

@@ -31,6 +31,7 @@ def run_tags(record: RunRecord, *, project: str) -> dict[str, str]:
     code = record.code
     tags = {
         **record.tags,
+        **{f"kairos.baselines.{model}": "; ".join(each.sentences()) for model, each in record.baselines.items()},
         "kairos.run": record.run,
         "kairos.window": record.window,
         "kairos.models": ", ".join(record.models),

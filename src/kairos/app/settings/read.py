@@ -22,8 +22,9 @@ from kairos.app.settings.retrain import read_retrain
 from kairos.app.settings.values import CaptureMode, ModelSettings, Pickles, Settings
 from kairos.app.toml import Reader
 from kairos.delivery.control import ControlPolicy
-from kairos.errors import SettingsError, UsageError
+from kairos.errors import SettingsError, UsageError, did_you_mean
 from kairos.gates.loss_names import is_of_order
+from kairos.models.baselines.names import BASELINES, BaselineName
 from kairos.serving.connections.limits import USUAL, Limits
 from kairos.values import MODEL_NAMES, Window, is_model_name
 
@@ -134,6 +135,7 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         leaks=read_leaks(reader.table("leaks")),
         card=read_card(reader.table("card")),
         tune=_tune(reader.table("tune")),
+        baselines=_baselines(reader),
     )
     reader.done()
     return model
@@ -162,6 +164,19 @@ def _tune(reader: Reader) -> tuple[str, ...]:
     space = reader.texts("space")
     reader.done()
     return space
+
+
+def _baselines(reader: Reader) -> tuple[BaselineName, ...]:
+    found = reader.texts("baselines", BASELINES)
+    for name in found:
+        if name not in BASELINES:
+            raise SettingsError(
+                f"{reader.name('baselines')} names a baseline that is not known.",
+                given=name,
+                accepted=f"some of {', '.join(BASELINES)}, or [] for none",
+                hint=did_you_mean(name, BASELINES),
+            )
+    return tuple(name for name in BASELINES if name in found)
 
 
 def _pickles(reader: Reader) -> Pickles:

@@ -14,6 +14,7 @@ from kairos.delivery.retrain.policy import RetrainPolicy
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.errors import NotFound
 from kairos.gates.policy import GatePolicy
+from kairos.models.baselines.names import BASELINES, BaselineName
 from kairos.monitor.policy import MonitorPolicy
 from kairos.pipeline.data_checks.values import DataChecks
 from kairos.serving.connections.limits import USUAL, Limits
@@ -69,6 +70,8 @@ class ModelSettings:
     """Column in which rows that are ranked against each other are alike."""
     tune: tuple[str, ...] = ()
     """Ranges of params that `kairos tune` searches when it is told none: ``STEP.PARAM=RANGE``, or ``STEP.PARAM``."""
+    baselines: tuple[BaselineName, ...] = BASELINES
+    """Simple models that are fitted beside it and that it has to beat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from functools import partial
 
 from kairos.app.finishing import finisher
 from kairos.app.inspecting import Inspector
-from kairos.app.measuring import metrics_of
+from kairos.app.measuring import measured_of
 from kairos.app.noting import Notes
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -148,7 +148,7 @@ def run_trial(
         return {**body, "state": state, "value": curves[-1][-1][1] if is_pruned else None, "why": failure.message}
     try:
         why = _not_alike(project, question, ran.result)
-        metrics = {} if why else metrics_of(project, model, ran.result.models[model.step], body)
+        metrics = {} if why else measured_of(project, model, ran.result.models[model.step], body).metrics
     except KairosError as error:
         why, metrics = str(error), {}
     value = metrics.get(f"{model.name}.{model.gate.loss}")
