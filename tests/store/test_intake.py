@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -13,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from kairos.errors import StoreError
-from kairos.store import Store, intake, reads
+from kairos.store import Store, intake, large_files, reads
 from kairos.store.checkouts import Layer
 from kairos.store.difference import Change, changes
 from kairos.store.files import Link
 from kairos.store.folders import listing_bytes
+from kairos.store.hallmarks import has_hallmark
 from kairos.store.index import IndexReader, IndexWriter
 from kairos.store.intake import Taken, take_folder
 from kairos.store.walking import Stamp, is_settled, walk
@@ -169,8 +171,8 @@ def test_large_files_are_named_while_they_are_written(
     """Files larger than what is held in memory, beside small ones, in threads: the same bytes and names."""
     monkeypatch.setattr(reads, "_WHOLE_BYTES", 1_000)
     monkeypatch.setattr(intake, "_LARGE_BYTES", 500)
-    monkeypatch.setattr(reads, "_PIECE_BYTES", 700)
-    monkeypatch.setattr(reads, "_BEGUN_BYTES", 1_500)
+    monkeypatch.setattr(large_files, "_PIECE_BYTES", 700)
+    monkeypatch.setattr(large_files, "_BEGUN_BYTES", 1_500)
     tree = {f"{n:02}": os.urandom(n * 137) for n in range(40)}
     plant(tmp_path / "data", tree)
     digest = store.put_folder(tmp_path / "data")
@@ -223,7 +225,7 @@ def test_a_large_file_that_has_no_place_is_an_error_and_no_endless_wait(tmp_path
     handle = os.open(tmp_path / "large", os.O_RDONLY)
     try:
         with pytest.raises(FileNotFoundError):
-            reads._take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
+            large_files.take_in_pieces(handle, str(tmp_path / "no such folder" / "blob"))
     finally:
         os.close(handle)
 
@@ -257,3 +259,40 @@ def test_what_others_wrote_to_meanwhile_is_read(store: Store, tmp_path: Path, mo
     monkeypatch.setattr(Layer, "lay_file", lay_and_harm)
     store.checkout(digest, tmp_path / "data", link="hardlink", remembers=True)
     assert list(changes(store, tmp_path / "data", digest)) == [Change("a", "changed", md5(b"3"))]
+
+
+@pytest.mark.parametrize("piece_bytes", [8_192, 700])
+@pytest.mark.parametrize("size_bytes", [8_192, 3 * 8_192, 3 * 8_192 + 5_000, 7])
+def test_past_the_cache_the_same_bytes_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int, size_bytes: int
+) -> None:
+    """Whole blocks, a rest that is none, and pieces that the file system refuses there."""
+    monkeypatch.setattr(large_files, "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(large_files, "_DIRECT_BYTES", 0)
+    (tmp_path / "large").write_bytes(data := os.urandom(size_bytes))
+    handle = os.open(tmp_path / "large", os.O_RDONLY)
+    try:
+        assert large_files.take_in_pieces(handle, str(tmp_path / "blob")) == (md5(data), size_bytes)
+    finally:
+        os.close(handle)
+    assert (tmp_path / "blob").read_bytes() == data
+    assert has_hallmark(md5(data), (tmp_path / "blob").stat(), time.time())
+
+
+def test_a_disk_that_fails_in_the_middle_of_a_large_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader does not wait for pieces that nobody gives back."""
+    monkeypatch.setattr(large_files, "_PIECE_BYTES", 1_000)
+
+    def fail(handle: int, data: memoryview) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(large_files, "write_all", fail)
+    (tmp_path / "large").write_bytes(b"x" * 20_000)
+    handle = os.open(tmp_path / "large", os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            large_files.take_in_pieces(handle, str(tmp_path / "blob"))
+    finally:
+        os.close(handle)

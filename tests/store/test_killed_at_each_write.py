@@ -15,10 +15,10 @@ import pytest
 KILLED = """
 import itertools, os, shutil, sys
 from pathlib import Path
-from kairos.store import Store, reads
+from kairos.store import Store, large_files, reads
 from kairos.store.pointers import prepare_dvc, read_pointer, track
 
-reads._WHOLE_BYTES, reads._PIECE_BYTES, reads._BEGUN_BYTES = 400, 300, 500  # so one file is read in pieces
+reads._WHOLE_BYTES, large_files._PIECE_BYTES, large_files._BEGUN_BYTES = 400, 300, 500  # so one is read in pieces
 
 base, what = Path(sys.argv[1]), sys.argv[2]
 CALLS = ("open", "replace", "rename", "mkdir", "fsync", "unlink", "rmdir", "fchmod", "chmod", "utime", "link", "write")

@@ -127,7 +127,7 @@ def start_writing(handle: int, start: int, size_bytes: int) -> None:
     Args:
         handle: The file.
         start: The first byte of the part.
-        size_bytes: How long it is.
+        size_bytes: How long it is; 0: up to the end.
     """
     if (begin := _sync_file_range()) is not None:
         begin(handle, start, size_bytes)

@@ -6,12 +6,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from queue import Queue
-from threading import Thread
 from typing import NamedTuple
 
-from kairos.store.files import start_writing, write_all
+from kairos.store.files import write_all
 from kairos.store.hallmarks import set_hallmark
+from kairos.store.large_files import take_in_pieces
 from kairos.store.walking import Stamp, stamp_of
 
 __all__ = ["Read", "take"]
@@ -19,8 +18,6 @@ __all__ = ["Read", "take"]
 _WHOLE_BYTES = 4 << 20
 """Files up to this are held in memory."""
 _PIECE_BYTES = 1 << 20
-_BEGUN_BYTES = 32 << 20
-"""So much of a large file is on its way to the disk while the rest is read."""
 
 
 class Read(NamedTuple):
@@ -55,7 +52,7 @@ def take(path: str, temporary: str, blobs: str, name_for: Callable[[str], str | 
         if before.st_size <= _WHOLE_BYTES:
             digest, size, temporary, is_kept = _take_whole(handle, before.st_size, temporary, blobs, name_for)
         else:
-            digest, size = _take_in_pieces(handle, temporary)
+            digest, size = take_in_pieces(handle, temporary)
             is_kept = _holds(f"{blobs}/{digest[:2]}/{digest[2:]}", digest, size, None)
             if is_kept:
                 os.unlink(temporary)
@@ -89,47 +86,6 @@ def _take_whole(
     finally:
         os.close(target)
     return digest, len(data), temporary, False
-
-
-def _take_in_pieces(handle: int, temporary: str) -> tuple[str, int]:
-    """Names a large file while it is being written by another thread."""
-    pieces: Queue[bytes | None] = Queue(4)
-    failed: list[OSError] = []
-
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-
-    def write() -> None:
-        written = begun = 0
-        try:
-            while (piece := pieces.get()) is not None:
-                if failed:
-                    continue
-                try:
-                    write_all(target, piece)
-                except OSError as error:
-                    failed.append(error)
-                written += len(piece)
-                if written - begun >= _BEGUN_BYTES:
-                    start_writing(target, begun, written - begun)
-                    begun = written
-        finally:
-            os.close(target)
-
-    writer = Thread(target=write, name="kairos-store", daemon=True)
-    writer.start()
-    md5, size = hashlib.md5(usedforsecurity=False), 0
-    try:
-        while piece := os.read(handle, _PIECE_BYTES):
-            pieces.put(piece)
-            md5.update(piece)
-            size += len(piece)
-    finally:
-        pieces.put(None)
-        writer.join()
-    if failed:
-        raise failed[0]
-    set_hallmark(temporary, md5.hexdigest(), os.stat(temporary))
-    return md5.hexdigest(), size
 
 
 def _holds(place: str, digest: str, size: int, data: bytes | None) -> bool:
