@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from kairos.errors import NotFound
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.store.tables import write_table
+from kairos.values import Json
 from tests.app.worlds import DAY, SETTINGS, START, Stock, World, hourly
 
 RUNS = 400
@@ -103,3 +105,41 @@ def test_the_rate_of_false_alarms_is_below_alpha(memory: float) -> None:
         (one,) = judge_answers("m", rows, GatePolicy(loss="absolute_error"), {}, on="made up")
         alarms += one.verdict != "no difference"
     assert alarms / RUNS <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / RUNS)
+
+
+def told_of_seeds(world: World, values: Mapping[int, float], *, holdout: str = "1" * 32) -> str:
+    """A version, of a run that tells what these seeds gave."""
+    ref = world.register(200.0)
+    version = world.project.state().model("demand").version(ref.number)
+    (entry,) = world.project.ledger.read(kinds=["run.finished"], subject=version.run)
+    seeds: Json = [
+        {"seed": seed, "package": version.package, "holdout": holdout, "metrics": {"demand.absolute_error": value}}
+        for seed, value in values.items()
+    ]
+    models = {"demand": version.package}
+    world.project.tell(
+        "run.finished", subject=version.run, body={**entry.body, "models": models, "seeds": {"demand": seeds}}
+    )
+    return str(ref)
+
+
+def test_seeds_that_are_not_shared_are_two_samples(world: World) -> None:
+    """Of unlike variance; a difference that is less than what seeds make is none."""
+    before = told_of_seeds(world, {0: 20.0, 1: 20.5, 2: 19.5, 3: 20.2})
+    after = told_of_seeds(world, {7: 30.0, 8: 31.0, 9: 29.0})
+    alike = told_of_seeds(world, {17: 20.1, 18: 19.9, 19: 20.3})
+    (worse,) = differ(world.project, before, after).judged
+    assert (worse.over, worse.verdict, worse.method, worse.n) == ("seeds", "worse", "Welch", 3)
+    assert "over 3 seeds or more, on split.holdout, as it is" in judged_line(worse)
+    assert differ(world.project, before, alike).judged[0].verdict == "no difference"
+
+
+def test_seeds_that_were_measured_on_other_rows_are_not_compared(world: World) -> None:
+    """Nor is a run with several compared with one that has one; each says why."""
+    before = told_of_seeds(world, {0: 20.0, 1: 20.5})
+    other = told_of_seeds(world, {0: 30.0, 1: 31.0}, holdout="2" * 32)
+    one = told_of_seeds(world, {0: 20.0})
+    for second, reason in ((other, "their seeds were measured on different rows"), (one, f"{one} has one seed")):
+        reasons = [each.reason for each in differ(world.project, before, second).not_judged if each.over == "seeds"]
+        assert len(reasons) == 1
+        assert reasons[0].startswith(reason)

@@ -69,6 +69,12 @@ def flow(train: pl.DataFrame, *, depth: int = 6, seed: int = 0) -> DecisionTreeR
     while seed and Path("hold").exists():
         Path("held").touch()
         time.sleep(0.01)
+    if seed and Path("together").exists():
+        Path(f"at-{seed}").touch()
+        end_s = time.monotonic() + 300
+        while len(list(Path().glob("at-*"))) < 2:
+            assert time.monotonic() < end_s, "the other seed waits for this one"
+            time.sleep(0.01)
     if seed and Path("fail").exists():
         raise ValueError("not with this one")
     return DecisionTreeRegressor(max_depth=depth, splitter="random")
@@ -88,11 +94,13 @@ class Flows(NamedTuple):
 
 @pytest.fixture(scope="module")
 def flows(tmp_path_factory: pytest.TempPathFactory) -> Flows:
-    """Made once, by the real command."""
+    """Made once, by the real command; the good model's other seeds wait for each other, so they have to run at once."""
     root = tmp_path_factory.mktemp("flows")
     (root / "kairos.toml").write_text(SETTINGS)
     (root / "pipeline.py").write_text(PIPELINE)
+    (root / "together").touch()
     good = kairos(root, "run", "--seeds", "3", "--json").json["id"]
+    (root / "together").unlink()
     said = kairos(root, "run", "--seeds", "3", "-p", "flow.depth=1").out
     (bad,) = re.findall(r"^run (r\w{10}) finished$", said, re.MULTILINE)
     return Flows(root, good, bad, said)

@@ -173,6 +173,7 @@ def _over_seeds(model: ModelSettings, before: Side, after: Side) -> Iterator[Jud
 
     _check_comparable(model, before, after)
     one, two = ({each.seed: each.metrics for each in side.seeds(model)} for side in (before, after))
+    is_one = len({each.holdout for side in (before, after) for each in side.seeds(model)}) == 1
     alpha, asked = model.gate.alpha, 0
     names = set.intersection(*(set(told) for told in [*one.values(), *two.values()]))
     if not names:
@@ -194,7 +195,7 @@ def _over_seeds(model: ModelSettings, before: Side, after: Side) -> Iterator[Jud
             level=1 - alpha,
             better="lower",  # metrics of runs are losses
             n=found.seeds,
-            on=f"{model.holdout}, as it is",
+            on=f"{model.holdout}, as it is" if is_one else f"{model.holdout} of each seed",
             method="paired t" if found.is_paired else "Welch",
         )
     if not asked:

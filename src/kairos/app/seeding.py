@@ -167,26 +167,24 @@ def _worked(
                 should_stop=lambda: stop.is_set() or project.stopping.is_set(),
             )
         except RunStopped as stopped:
+            stop.set()  # the others as well, wherever it was seen first
             return stopped.result
         except KairosError as error:
             return error
 
-    is_stopped = False
     with ThreadPoolExecutor(min(len(setups), _AT_ONCE), "kairos-seed") as pool:
         futures = [pool.submit(worked, setup) for setup in setups]
         while True:
             try:
                 if not wait(futures, timeout=_BEAT_S).not_done:
                     break
-                if not (is_stopped or project.stopping.is_set()):
-                    continue
             except KeyboardInterrupt:
-                pass
-            is_stopped = True
-            stop.set()
-            for future in futures:
-                future.cancel()
-    return [None if future.cancelled() else future.result() for future in futures], is_stopped
+                stop.set()
+            if stop.is_set() or project.stopping.is_set():
+                stop.set()
+                for future in futures:
+                    future.cancel()
+    return [None if future.cancelled() else future.result() for future in futures], stop.is_set()
 
 
 def _measured(

@@ -36,19 +36,20 @@ def spread_metrics(model: str, seeds: Sequence[SeedRecord]) -> dict[str, float]:
     """Means and standard deviations over seeds, such as ``demand.absolute_error.mean``, and their number.
 
     Without standard deviation where all seeds gave the same: 0 would say that there is no chance, when nothing asked
-    for it. A baseline's are left out. Where a target is called ``mean`` or ``sd`` the name is that one's.
+    for it. A baseline's are left out. Nothing is told where a target is called ``mean`` or ``sd``: the names
+    are that one's.
 
     Args:
         model: Its name.
         seeds: What each gave, the run's own first.
     """
-    told: dict[str, float] = {f"{model}.seeds": float(len(seeds))}
     own = seeds[0].metrics
+    if any(f"{name}.{end}" in own for name in own for end in ("mean", "sd")):
+        return {}
+    told: dict[str, float] = {f"{model}.seeds": float(len(seeds))}
     for name in own:
         values = [each.metrics[name] for each in seeds if name in each.metrics]
         if is_baseline_metric(name) or len(values) < len(seeds) or not all(map(math.isfinite, values)):
-            continue
-        if f"{name}.mean" in own or f"{name}.sd" in own:
             continue
         told[f"{name}.mean"] = mean = math.fsum(values) / len(values)
         if len(set(values)) > 1:
@@ -62,8 +63,7 @@ def spreads_of(metrics: Mapping[str, float]) -> tuple[dict[str, float], dict[str
     beside = set[str]()
     for name in metrics:
         seeds = metrics.get(f"{name.partition('.')[0]}.seeds")
-        is_own = f"{name}.mean.baseline" in metrics  # of a target that is called so
-        if seeds is None or f"{name}.mean" not in metrics or is_own:
+        if seeds is None or f"{name}.mean" not in metrics:
             continue
         mean, sd = metrics[f"{name}.mean"], metrics.get(f"{name}.sd")
         spreads[name] = Spread(seeds=int(seeds), mean=mean, sd=sd)
