@@ -15,6 +15,7 @@ BENCHMARKS = (
     "pipeline.many_steps",
     "experiments.recording",
     "experiments.runs",
+    "models.packaging",
     "serving.one_row",
     "serving.five_models",
     "serving.forms",

@@ -35,6 +35,7 @@ GOOD = (
     .replace("-> DummyRegressor", "-> HistGradientBoostingRegressor")
 )
 """Its target is a function of its input that is no line, and repeats each day."""
+TWICE = GOOD.replace('"temperature": temperature,', '"temperature": temperature, "fahrenheit": 32 + 1.8 * temperature,')
 
 
 @pytest.fixture
@@ -98,6 +99,7 @@ def test_a_run_tells_by_how_much_its_model_beats_each_baseline(make: Make, capsy
         in text
     )
     assert f"- absolute error: {found.own_sentence}" in text
+    assert "On the rows of training half of its losses were up to " in text
 
 
 @pytest.mark.parametrize(("delay", "rows"), [("1d", 24), ("25h", 25)])
@@ -134,6 +136,16 @@ def test_baselines_are_switched_off_or_named_by_the_settings(make: Make, tmp_pat
     (world.root / "kairos.toml").write_text(SETTINGS.replace('time = "hour"', 'time = "hour"\nbaselines = ["linera"]'))
     with pytest.raises(SettingsError, match=r"model\.demand\.baselines .*linera.*Did you mean 'linear'"):
         load_settings(world.root)
+
+
+def test_a_card_names_inputs_that_go_together(make: Make) -> None:
+    """And how each goes with the target."""
+    world = make(pipeline=TWICE)
+    [version] = train(world.project, window=WEEKS).versions
+    text = markdown(make_card(world.project, version))
+    assert "by rank correlation, of 0.5 or more either way: temperature and fahrenheit (+1.00)." in text
+    told = open_stored(world.project.store, world.model().version(1).package).profile.target_correlations
+    assert all(f"{r:+.2f} |" in text for r in told.values())
 
 
 def test_a_run_of_before_tells_of_none() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kairos.errors import PackageError
-from kairos.models.profile import ColumnProfile, Profile
+from kairos.models.profile import MOST_PAIRS, ColumnProfile, Profile, ReferenceLosses
 from kairos.models.signature import ColumnKind
+from kairos.stats.bins import NumberBins
 from kairos.values import canonical_json, plain
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "network" / "package"
 
 
 def test_number_columns_have_bins_moments_and_quantiles() -> None:
@@ -67,6 +72,45 @@ def test_a_profile_survives_json(values: list[float]) -> None:
     assert profile.rows == len(values) == sum(profile.columns["x"].counts)
 
 
+def test_inputs_that_go_together_are_told() -> None:
+    """From a rank correlation of 0.5 on; of an input and the target from 0.1; booleans are numbers, text is not."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=500)
+    columns: dict[str, tuple[ColumnKind, np.ndarray[Any, Any]]] = {
+        "x": ("number", x),
+        "twice": ("number", 2 * x),
+        "positive": ("boolean", np.where(x > 0, True, False).astype(object)),
+        "noise": ("number", random.normal(size=500)),
+        "kind": ("category", np.array(["a", "b"] * 250, dtype=object)),
+    }
+    found = Profile.fit(columns, target=np.exp(x), prediction=x, prediction_on="train")
+    assert found.correlations[0] == ("x", "twice", 1.0)
+    assert {(each.one, each.other) for each in found.correlations[1:]} == {("x", "positive"), ("twice", "positive")}
+    assert list(found.target_correlations) == ["twice", "x", "positive"]
+
+
+def test_losses_are_described_if_all_are_numbers() -> None:
+    """By their mean and a sketch, and on which rows they are."""
+    found = ReferenceLosses.fit(np.array([1.0, 3.0]), loss="absolute_error", on="holdout")
+    assert found is not None
+    assert (found.mean, found.sketch.rows, found.on) == (2.0, 2, "holdout")
+    assert ReferenceLosses.fit(np.array([1.0, math.nan]), loss="absolute_error", on="train") is None
+    assert ReferenceLosses.fit(np.array([]), loss="absolute_error", on="train") is None
+    x = np.arange(40.0)
+    whole = Profile.fit({"x": ("number", x)}, target=x, prediction=x, prediction_on="train", losses=found)
+    assert Profile.from_plain(json.loads(canonical_json(whole))) == whole
+
+
+def test_a_profile_of_before_is_read() -> None:
+    """One without sketches, correlations and losses, as it lies in a package that was written then."""
+    held = json.loads((GOLDEN / "kairos" / "profile.json").read_bytes())
+    assert "correlations" not in held
+    found = Profile.from_plain(held)
+    assert (found.correlations, found.target_correlations, found.losses) == ((), {}, None)
+    assert all(column.sketch is None for column in found.columns.values())
+    assert found.columns["temperature"].quantiles
+
+
 def test_what_is_no_profile_is_a_package_error() -> None:
     """A profile of another format names what is missing."""
     with pytest.raises(PackageError, match="rows"):
@@ -85,3 +129,29 @@ def test_of_two_hundred_columns_it_is_small(kind: ColumnKind) -> None:
         columns, target=numbers[0], prediction=numbers[1], prediction_on="holdout", importances=shares
     )
     assert 80_000 < len(canonical_json(profile)) < 200_000
+
+
+def test_of_two_hundred_columns_that_all_go_together_it_is_small() -> None:
+    """Also of large numbers close to each other, whose cuts need many digits."""
+    random = np.random.default_rng(0)
+    numbers = random.normal(1e6, 1e3, 20_000)[None, :] + random.normal(size=(200, 20_000))
+    columns: dict[str, tuple[ColumnKind, np.ndarray[Any, Any]]] = {
+        f"feature_{i}": ("number", numbers[i]) for i in range(200)
+    }
+    losses = ReferenceLosses.fit(np.abs(numbers[0]), loss="absolute_error", on="holdout")
+    shares = dict.fromkeys(columns, 1 / 3)
+    profile = Profile.fit(
+        columns, target=numbers[0], prediction=numbers[1], prediction_on="holdout", importances=shares, losses=losses
+    )
+    assert len(profile.correlations) == len(profile.target_correlations) == MOST_PAIRS
+    assert len(canonical_json(profile)) < 200_000
+
+
+@given(st.lists(st.floats(-5, 5) | st.integers(-2, 2).map(float) | st.sampled_from([math.nan, math.inf, -math.inf])))
+def test_counts_of_ordered_values_are_those_of_any_order(values: list[float]) -> None:
+    """Ties, values at edges, infinite and missing ones; of bins that were fitted to others, too."""
+    numbers = np.array([*values, 0.5])
+    ordered = np.sort(numbers[~np.isnan(numbers)])
+    for bins in (NumberBins.fit(numbers), NumberBins.fit([0.0, 0.0, 1.0, 2.0]), NumberBins.fit([1.0])):
+        missing = int(np.isnan(numbers).sum())
+        assert bins.counts_of_sorted(ordered, missing=missing).tolist() == bins.counts(numbers).tolist()

@@ -21,12 +21,14 @@ from kairos.gates.screen import HEAD, table_rows
 from kairos.gates.words import two_sentences
 from kairos.ledger import Entry
 from kairos.models.package import Package
+from kairos.models.profile import STRONG
 from kairos.models.signature import Column
 from kairos.values import VersionRef, unplain
 
 __all__ = ["Card", "Section", "Table", "make_card", "markdown"]
 
 _LEVELS = 8
+_PAIRS = 8
 _UNTOLD = 'Nobody has said so yet: write `{key} = "…"` into [model.{model}.card] of kairos.toml.'
 
 
@@ -193,10 +195,22 @@ def _inputs(package: Package, model: ModelSettings) -> Section:
                 _values(told),
                 f"{missing:.1%}",
                 "" if share is None else f"{share:.0%}",
+                f"{package.profile.target_correlations[column.name]:+.2f}"
+                if column.name in package.profile.target_correlations
+                else "",
             )
         )
-    head = ("column", "kind", "values in training", "missing", "relied on")
-    return Section(title="What it takes", table=Table(head=head, rows=tuple(rows)))
+    head = ("column", "kind", "values in training", "missing", "relied on", "with the target")
+    return Section(title="What it takes", lines=tuple(_pairs(package)), table=Table(head=head, rows=tuple(rows)))
+
+
+def _pairs(package: Package) -> Iterator[str]:
+    """Inputs that tell the same: what the model relies on may be in either."""
+    found = package.profile.correlations
+    if found:
+        told = ", ".join(f"{each.one} and {each.other} ({each.r:+.2f})" for each in found[:_PAIRS])
+        more = f", and {len(found) - _PAIRS} pairs more" if len(found) > _PAIRS else ""
+        yield f"Inputs that go together, by rank correlation, of {STRONG:g} or more either way: {told}{more}."
 
 
 def _values(column: Column) -> str:
@@ -222,6 +236,11 @@ def _answers(package: Package, model: ModelSettings) -> Section:
         low, high = prediction.quantiles[0], prediction.quantiles[-1]
         of = {"train": "rows of training", "holdout": "holdout"}.get(package.profile.prediction_on, "rows")
         lines.append(f"On the {of} its answers went from {low:.4g} to {high:.4g}.")
+    losses = package.profile.losses
+    if losses is not None and losses.sketch.rows:
+        half, most = losses.sketch.quantile(0.5), losses.sketch.quantile(0.9)
+        of = "rows of training" if losses.on == "train" else "holdout"
+        lines.append(f"On the {of} half of its losses were up to {half:.3g}, nine tenths up to {most:.3g}.")
     return Section(title="What it answers", lines=tuple(lines))
 
 

@@ -27,6 +27,7 @@ from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest, Runner
 from kairos.models.profile import QUANTILES, ColumnProfile, Profile
 from kairos.models.ranked import by_lists
+from kairos.models.reference import known_truth, reference_losses
 from kairos.models.runner import choose_form, make_runner
 from kairos.models.signature import Column, OutputSpec, Signature
 from kairos.models.spec import Method, PackageSpec, TrainingForm
@@ -133,8 +134,10 @@ class FinishModel:
             is_chance = options.loss in CHANCE_LOSSES or tells_classes(data)
             check_answers(estimator, runner, data.arrays, is_chance=is_chance, step=request.step)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
-        unseen = _unseen(request.inputs.get("holdout") if learn.artifact is None else None, data, table)
-        profile = _profile(estimator, data, method, unseen, importances)
+        holdout = request.inputs.get("holdout") if learn.artifact is None else None
+        unseen = _unseen(holdout, data, table)
+        truth = data.target if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
+        profile = _profile(estimator, data, method, unseen, importances, truth, options.loss)
         compilation, compiled = compile_model(
             estimator,
             runner,
@@ -231,7 +234,7 @@ def _column(column: FrameColumn) -> Column:
         lower, upper = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
         missing = bool(np.isnan(column.values).any())
         return Column(name=column.name, kind=column.kind, nullable=missing, lower=lower, upper=upper)
-    missing = any(value is None for value in column.values)
+    missing = None in column.values.tolist()
     return Column(
         name=column.name, kind=column.kind, nullable=missing, levels=column.levels, rare_levels=column.rare_levels
     )
@@ -254,17 +257,25 @@ def _unseen(holdout: Any, data: TrainingData, table: Any) -> Any:
 
 
 def _profile(
-    estimator: Any, data: TrainingData, method: Method, unseen: Any, importances: Mapping[str, float]
+    estimator: Any,
+    data: TrainingData,
+    method: Method,
+    unseen: Any,
+    importances: Mapping[str, float],
+    truth: np.ndarray[Any, Any] | None,
+    loss: str,
 ) -> Profile:
     frame = data.features if unseen is None else unseen
     answer = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), data.outputs)
+    on = "train" if unseen is None else "holdout"
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
         target=lead_target(data),
         prediction=leads(data.outputs, answer),
-        prediction_on="train" if unseen is None else "holdout",
+        prediction_on=on,
         importances=importances,
         outputs=beside_lead(data.outputs, answer),
+        losses=None if truth is None else reference_losses(truth, answer, loss=loss, on=on),
     )
 
 

@@ -192,11 +192,12 @@ def _read_pandas(name: str, column: Any) -> FrameColumn:
 def _text_column(
     name: str, dtype: str, values: np.ndarray[Any, Any], levels: tuple[str, ...] | None, *, is_declared: bool
 ) -> FrameColumn:
-    if not is_category(values, most=None if is_declared else MOST_LEVELS):
+    held = values.tolist()
+    if not is_category(held, most=None if is_declared else MOST_LEVELS):
         # A fixed data type cannot be built again without its levels.
         return FrameColumn(name=name, kind="text", dtype=dtype, values=values, levels=levels or ())
-    named = levels if levels is not None else tuple(sorted(shared_levels(values)))
-    rare = not {value for value in values if value is not None} <= set(named)
+    named = levels if levels is not None else tuple(sorted(shared_levels(held)))
+    rare = not set(held) <= {*named, None}
     return FrameColumn(name=name, kind="category", dtype=dtype, values=values, levels=named, rare_levels=rare)
 
 

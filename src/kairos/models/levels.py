@@ -28,9 +28,9 @@ def fewest_rows(rows: int) -> int:
 
 def shared_levels(values: Iterable[object]) -> frozenset[str]:
     """The texts that enough rows hold to be named; ``None`` is a row without a value."""
-    rows = list(values)
-    fewest = fewest_rows(len(rows))
-    return frozenset(str(text) for text, count in Counter(rows).items() if text is not None and count >= fewest)
+    counts = Counter(values)
+    fewest = fewest_rows(counts.total())
+    return frozenset(str(text) for text, count in counts.items() if text is not None and count >= fewest)
 
 
 def is_category(values: Iterable[object], *, most: int | None = MOST_LEVELS) -> bool:
@@ -40,9 +40,9 @@ def is_category(values: Iterable[object], *, most: int | None = MOST_LEVELS) -> 
         values: One a row, ``None`` where missing.
         most: Distinct values that a category may have; ``None`` if its data type says that it is one.
     """
-    rows = list(values)
-    held = [value for value in rows if value is not None]
-    if most is not None and len(set(held)) > most:
+    counts = Counter(values)
+    fewest = fewest_rows(counts.total())
+    del counts[None]
+    if most is not None and len(counts) > most:
         return False
-    shared = shared_levels(rows)
-    return sum(value in shared for value in held) >= _SHARED_SHARE * len(held)
+    return sum(count for count in counts.values() if count >= fewest) >= _SHARED_SHARE * counts.total()

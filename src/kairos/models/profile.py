@@ -12,12 +12,25 @@ from kairos.errors import PackageError
 from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
 from kairos.stats.bins import CategoryBins, NumberBins
+from kairos.stats.rankcorrelation import RankCorrelation, rank_correlations
+from kairos.stats.sketch import QuantileSketch
 from kairos.values import Json, plain, unplain
 
-__all__ = ["QUANTILES", "ColumnProfile", "Profile"]
+__all__ = ["MOST_PAIRS", "NOTABLE", "QUANTILES", "STRONG", "ColumnProfile", "Profile", "ReferenceLosses"]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Quantiles that a profile keeps of each number column."""
+
+
+STRONG = 0.5
+"""Two inputs that are correlated by less are not told."""
+NOTABLE = 0.1
+"""The same of an input and the target."""
+MOST_PAIRS = 40
+"""Of each kind."""
+_NUMBERS = ("number", "integer", "boolean")
+_GOAL = "\0"
+"""Stands for the target beside the inputs, none of which has such a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,8 @@ class ColumnProfile:
     """Sample standard deviation (n - 1); ``None`` for categories and for fewer than two values."""
     quantiles: tuple[float, ...] = ()
     """At ``QUANTILES``; empty for categories."""
+    sketch: QuantileSketch | None = None
+    """Of the finite values; ``None`` for categories, and in profiles of before there were any."""
 
     @property
     def bins(self) -> NumberBins | CategoryBins:
@@ -60,29 +75,53 @@ class ColumnProfile:
                 kind=kind,
                 levels=levels.levels,
                 counts=tuple(levels.counts(values).tolist()),
-                missing=sum(value is None for value in values),
+                missing=values.tolist().count(None),
             )
         numbers = np.asarray(values, dtype=np.float64)
         finite = numbers[np.isfinite(numbers)]
         missing = int(np.isnan(numbers).sum())
         if not finite.size:
             return cls(kind=kind, counts=tuple(CategoryBins(levels=()).counts(numbers).tolist()), missing=missing)
-        bins = NumberBins.fit(finite)
+        ordered = np.sort(numbers[~np.isnan(numbers)])  # once: all that follows is quick on values that ascend
+        inner = ordered[np.searchsorted(ordered, -np.inf, "right") : np.searchsorted(ordered, np.inf)]
+        bins = NumberBins.of_sorted(inner)
         return cls(
             kind=kind,
             edges=bins.edges,
-            counts=tuple(bins.counts(numbers).tolist()),
+            counts=tuple(bins.counts_of_sorted(ordered, missing=missing).tolist()),
             missing=missing,
             mean=float(finite.mean()),
             sd=float(finite.std(ddof=1)) if finite.size > 1 else None,
-            quantiles=tuple(np.quantile(finite, QUANTILES).tolist()),
+            quantiles=tuple(np.quantile(inner, QUANTILES).tolist()),
+            sketch=QuantileSketch.of_sorted(inner),
         )
 
     @classmethod
     def from_plain(cls, value: Json) -> ColumnProfile:
         """Reads what ``plain`` wrote."""
         tuples = {name: tuple(value[name]) for name in ("edges", "levels", "counts", "quantiles")}
-        return cls(**{**value, **tuples})
+        sketch = value.get("sketch")  # older profiles have none
+        return cls(**{**value, **tuples, "sketch": None if sketch is None else QuantileSketch.from_plain(sketch)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceLosses:
+    """How wrong the model was when it was packaged: what live losses are held against."""
+
+    loss: str
+    """Its name."""
+    on: str
+    """``"holdout"`` or ``"train"`` (then smaller than live ones)."""
+    mean: float
+    sketch: QuantileSketch
+    """Of the loss of each row."""
+
+    @classmethod
+    def fit(cls, losses: np.ndarray[Any, Any], *, loss: str, on: str) -> ReferenceLosses | None:
+        """Describes losses, one a row, shape (n,); ``None`` if one of them is no number, or there are none."""
+        if not losses.size or not np.isfinite(losses).all():
+            return None
+        return cls(loss=loss, on=on, mean=float(losses.mean()), sketch=QuantileSketch.fit(losses))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +142,11 @@ class Profile:
     """How much the model relies on each input, as shares of 1; empty if nobody has looked."""
     outputs: dict[str, ColumnProfile] = field(default_factory=dict)
     """Of several outputs those that ``prediction``, their lead, does not show: other targets, other quantiles."""
+    correlations: tuple[RankCorrelation, ...] = ()
+    """Pairs of inputs that rise and fall together, the strongest first."""
+    target_correlations: dict[str, float] = field(default_factory=dict)
+    """Inputs that rise or fall with the target, the strongest first; Spearman's, in [-1, 1]."""
+    losses: ReferenceLosses | None = None
 
     @classmethod
     def fit(
@@ -114,8 +158,11 @@ class Profile:
         prediction_on: str,
         importances: Mapping[str, float] | None = None,
         outputs: Mapping[str, np.ndarray[Any, Any]] | None = None,
+        losses: ReferenceLosses | None = None,
     ) -> Profile:
         """Describes the training columns, the target and the predictions, each of shape (n,)."""
+        numbers = {name: _plain_numbers(values) for name, (kind, values) in columns.items() if kind in _NUMBERS}
+        with_target = rank_correlations({**numbers, _GOAL: target}, at_least=NOTABLE, most=MOST_PAIRS, with_only=_GOAL)
         return cls(
             rows=len(target),
             columns={name: ColumnProfile.fit(kind, values) for name, (kind, values) in columns.items()},
@@ -124,6 +171,9 @@ class Profile:
             target=ColumnProfile.fit("number", target),
             importances=dict(importances or {}),
             outputs={name: ColumnProfile.fit("number", values) for name, values in (outputs or {}).items()},
+            correlations=rank_correlations(numbers, at_least=STRONG, most=MOST_PAIRS),
+            target_correlations={each.one: each.r for each in with_target},
+            losses=losses,
         )
 
     def told(self) -> Json:
@@ -142,6 +192,7 @@ class Profile:
         """
         try:
             value = unplain(value)
+            losses = value.get("losses")
             return cls(
                 rows=value["rows"],
                 columns={name: ColumnProfile.from_plain(item) for name, item in value["columns"].items()},
@@ -150,6 +201,15 @@ class Profile:
                 target=ColumnProfile.from_plain(value["target"]),
                 importances=dict(value.get("importances", {})),
                 outputs={name: ColumnProfile.from_plain(item) for name, item in value.get("outputs", {}).items()},
+                correlations=tuple(RankCorrelation(*each) for each in value.get("correlations", ())),
+                target_correlations=dict(value.get("target_correlations", {})),
+                losses=None
+                if losses is None
+                else ReferenceLosses(**{**losses, "sketch": QuantileSketch.from_plain(losses["sketch"])}),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackageError("A model's profile cannot be read.", given=str(error)) from error
+
+
+def _plain_numbers(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return values if values.dtype != np.object_ else values.astype(np.float64)  # None among booleans becomes NaN

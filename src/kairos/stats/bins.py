@@ -40,10 +40,18 @@ class NumberBins:
             UsageError: the reference has no finite value.
         """
         values = np.asarray(reference, dtype=np.float64).ravel()
-        values = values[np.isfinite(values)]
+        return cls.of_sorted(np.sort(values[np.isfinite(values)]), bins=bins)
+
+    @classmethod
+    def of_sorted(cls, values: Floats, *, bins: int = 10) -> NumberBins:
+        """The same of finite values that ascend.
+
+        Raises:
+            UsageError: there is none.
+        """
         if values.size == 0:
             raise UsageError("Bins need a reference with at least one finite value.", given="none")
-        distinct = np.unique(values)
+        distinct = values[np.append(True, np.diff(values) > 0)]
         low, high = distinct[0], distinct[-1]
         if distinct.size <= _FEW:
             inner = distinct[:-1] + np.diff(distinct) / 2
@@ -75,6 +83,13 @@ class NumberBins:
         index[missing] = last + 1
         return np.bincount(index, minlength=last + 2).astype(np.int64)
 
+    def counts_of_sorted(self, values: Floats, *, missing: int) -> Ints:
+        """The same of values that ascend, none of them NaN, in much less time; and of so many that are missing."""
+        first = np.searchsorted(values, self.edges[0], side="left")
+        upto = np.searchsorted(values, self.edges[1:], side="right")
+        ends = np.concatenate([[0, first], np.maximum(upto, first), [values.size]])
+        return np.append(np.diff(ends), missing).astype(np.int64)
+
     def fold(self, counts: ArrayLike) -> Ints:
         """Adds "below" to the first bin and "above" to the last, shape (K + 1,): the cells that PSI compares.
 
@@ -101,7 +116,7 @@ class CategoryBins:
     @classmethod
     def fit(cls, reference: Iterable[object], *, levels: int = 50, fewest: int = 1) -> CategoryBins:
         """Keeps the ``levels`` most frequent levels of the reference that at least ``fewest`` values have."""
-        seen = Counter(name for name in map(_level, reference) if name is not None)
+        seen = {name: count for name, count in _tallied(reference).items() if name is not None}
         kept = [name for name in seen if seen[name] >= fewest]
         return cls(levels=tuple(sorted(kept, key=lambda name: (-seen[name], name))[:levels]))
 
@@ -114,7 +129,7 @@ class CategoryBins:
         """How many values fall in each cell, shape (levels + 2,), int64."""
         place = {name: i for i, name in enumerate(self.levels)}
         out = np.zeros(len(self.levels) + 2, dtype=np.int64)
-        for value, count in Counter(map(_level, x)).items():
+        for value, count in _tallied(x).items():
             out[-1 if value is None else place.get(value, len(self.levels))] += count
         return out
 
@@ -123,6 +138,17 @@ class CategoryBins:
         c: Ints = np.asarray(counts, dtype=np.int64)
         _check_shape(c, len(self.levels) + 2)
         return c
+
+
+def _tallied(values: Iterable[object]) -> Counter[str | None]:
+    """How many values are of each level, or missing."""
+    held = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    is_plain = all(kind is str or kind is type(None) for kind in set(map(type, held)))
+    if not is_plain:
+        return Counter(map(_level, held))  # to count values as they are would take 1 for True
+    seen = Counter(held)
+    missing = seen.pop(None, 0) + seen.pop("", 0)
+    return seen + Counter({None: missing})
 
 
 def _level(value: object) -> str | None:
