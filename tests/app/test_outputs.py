@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kairos.app.carding import make_card, markdown
 from kairos.app.explaining import explain
 from kairos.app.judging import judge
 from kairos.app.labelling import LabelsTaken, take_labels
@@ -76,6 +77,9 @@ def test_a_classifier_of_names_is_measured_and_gated_by_its_chances(make: Make) 
     assert first.baselines["demand"].left_out == {"last_value": "a last value is no chance"}
     passed = judge(project, version)
     assert (passed.decision.verdict, passed.evidence.baseline) == ("pass", "simple baseline")
+    card = markdown(make_card(project, version))
+    assert "It answers with `users`, `users.few`, `users.many`, `users.some`." in card
+    assert "its answers went from" not in card, "the places of classes are no amounts"
     world.put(version, "live")
     (world.root / "pipeline.py").write_text(CLASSES.replace("MAX = 1000", "MAX = 1").replace("=MAX", "=MAX, C=1e-6"))
     [worse] = train(project, window=WEEKS).versions

@@ -224,15 +224,17 @@ def _values(column: Column) -> str:
 
 def _answers(package: Package, model: ModelSettings) -> Section:
     guard = model.output
-    names = [f"`{name}`" for output in package.spec.signature.outputs for name, _ in output.fields]
+    outputs = package.spec.signature.outputs
+    names = [f"`{name}`" for output in outputs for name, _ in output.fields]
     lines = [f"It answers with {', '.join(names) or 'one number'}."]
+    is_class = bool(outputs) and all(output.kind == "class" for output in outputs)
     if guard.lower is None and guard.upper is None:
-        lines.append("No range is set for what may leave the server.")
+        lines += [] if is_class else ["No range is set for what may leave the server."]
     else:
         ends = " to ".join("any" if end is None else f"{end:g}" for end in (guard.lower, guard.upper))
         lines.append(f"What leaves the server is {ends}; on anything else: {guard.on_violation}.")
     prediction = package.profile.prediction
-    if prediction.quantiles:
+    if prediction.quantiles and not is_class:  # a class's place is no amount
         low, high = prediction.quantiles[0], prediction.quantiles[-1]
         of = {"train": "rows of training", "holdout": "holdout"}.get(package.profile.prediction_on, "rows")
         lines.append(f"On the {of} its answers went from {low:.4g} to {high:.4g}.")
