@@ -49,11 +49,11 @@ def fail(error: KairosError, *, as_json: bool) -> int:
     """
     from kairos.pipeline.origins.secrets import without_secrets_in  # a command that goes well needs none of it
 
-    error = without_secrets_in(error)
+    exit_code, error = error.exit_code, without_secrets_in(error)  # a gate's refusal has one of its own
     if as_json:
         given = error.given if error.given is None else str(error.given)
         _error_json(error.code, str(error), given=given, accepted=error.accepted, hint=error.hint)
-        return error.exit_code
+        return exit_code
     traceback = error.facts.get("traceback")
     if traceback:
         print(traceback.rstrip(), file=sys.stderr)
@@ -63,7 +63,7 @@ def fail(error: KairosError, *, as_json: bool) -> int:
             print(f"  {name + ':':9} {getattr(error, name)}", file=sys.stderr)
     if error.hint is not None:
         print(f"  {error.hint}", file=sys.stderr)
-    return error.exit_code
+    return exit_code
 
 
 def stopped(said: str, *, as_json: bool) -> int:
