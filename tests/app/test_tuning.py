@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from hypothesis import strategies as some
 from kairos.app.differing_rows import judge_answers
 from kairos.app.project import Project
 from kairos.app.tuning import Ended, Event, Opened, tune
-from kairos.errors import DataRefused, NotFound, StepFailed, UsageError
+from kairos.errors import AdapterMissing, DataRefused, NotFound, StepFailed, UsageError
 from kairos.experiments.runs import run_called
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.pipeline.engine.local import LocalEngine
+from kairos.pipeline.result import StepEvent
 from kairos.store.tables import read_table
 from kairos.values import Window, parse_moment
 from tests.app.searches import PIPELINE, SETTINGS, WINDOW, search, values, write
@@ -60,7 +62,9 @@ def test_the_best_is_judged_on_rows_that_no_trial_saw(tmp_path: Path, engine: Lo
     root = write(tmp_path / "toy")
     events: list[Event] = []
     tuned = search(root, engine, trials=8, events=events)
-    assert [type(each).__name__ for each in events] == ["Prepares", "Opened", *["Ended"] * 8]
+    told = [type(each).__name__ for each in events if not isinstance(each, StepEvent)]
+    assert told == ["Prepares", "Opened", *["Ended"] * 8, "Judges"]
+    assert {each.step for each in events if isinstance(each, StepEvent)} == {"rentals", "split", "demand"}
     outcome = tuned.outcome
     assert outcome is not None
     assert outcome.verdict == "better"
@@ -121,7 +125,7 @@ def test_rows_without_an_order_are_split_once_more(tmp_path: Path, engine: Local
 
 
 @given(days=some.integers(1, 12), holdout_days=some.integers(1, 9), start=some.integers(0, 400))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_window_no_trial_sees_the_end(
     tmp_path: Path, engine: LocalEngine, days: int, holdout_days: int, start: int
 ) -> None:
@@ -182,6 +186,8 @@ def test_a_trial_without_hope_is_stopped(tmp_path: Path, engine: LocalEngine) ->
     assert whole.outcome is not None
     assert tuned.outcome is not None
     assert whole.outcome.winner.params == tuned.outcome.winner.params  # nothing good was stopped
+    late = search(write(tmp_path / "late", REPORTING), engine, trials=16, seed=3, sampler="random", prune_after=3)
+    assert {len(trial.curves["demand"]) for trial in late.trials if trial.state == "pruned"} == {4}
 
 
 def test_a_trial_that_fails_stops_nothing(tmp_path: Path, engine: LocalEngine) -> None:
@@ -275,6 +281,43 @@ def test_rows_that_cannot_be_judged_are_refused(tmp_path: Path, engine: LocalEng
     few = RANDOM_SPLIT.replace("Split(rentals.filter(~out), rentals.filter(out))", "Split(rentals[:1], rentals[1:])")
     with pytest.raises(DataRefused, match=r"1 rows of split\.train are too few"):
         search(write(tmp_path / "few", few, UNTIMED), engine)
+
+
+def test_without_optuna_the_error_says_what_to_install(
+    tmp_path: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything runs."""
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    monkeypatch.delitem(sys.modules, "kairos.adapters.optuna", raising=False)
+    with pytest.raises(AdapterMissing, match=r"pip install 'kairos-ml\[optuna\]'"):
+        search(write(tmp_path / "toy"), engine)
+
+
+def test_params_that_change_nothing_are_no_better(tmp_path: Path, engine: LocalEngine) -> None:
+    """What only seems better to the search is told as no difference; and of equal losses the current params win."""
+    text = PIPELINE.replace("constant=level", "constant=level if len(train) < 600 else 120.0")
+    tuned = search(write(tmp_path / "toy", text), engine, trials=3, spaces=("demand.level=90.0,100.0",), sampler="grid")
+    assert tuned.outcome is not None
+    assert tuned.outcome.winner.number > 0
+    assert tuned.outcome.judged is not None
+    assert (tuned.outcome.verdict, tuned.outcome.judged.lower, tuned.outcome.judged.upper) == ("no difference", 0, 0)
+    idle = search(write(tmp_path / "idle"), engine, trials=2, spaces=("demand.way",), sampler="grid")
+    assert idle.outcome is not None
+    assert idle.outcome.verdict == "current"
+
+
+def test_another_winner_on_the_same_rows_has_to_be_surer(tmp_path: Path, engine: LocalEngine) -> None:
+    """As another version that is judged on a gate's rows; the same winner is no other one."""
+    root = write(tmp_path / "toy")
+    levels = []
+    for seed, expected in ((0, 1), (0, 1), (1, 2)):
+        options: dict[str, Any] = {"seed": seed, "sampler": "random", "spaces": ("demand.level=95..105",)}
+        outcome = search(root, engine, trials=3, **options).outcome
+        assert outcome is not None
+        assert outcome.judged is not None
+        assert outcome.rank == expected
+        levels.append(outcome.judged.level)
+    assert levels == pytest.approx([0.95, 0.95, 0.9975])
 
 
 SEARCHES, TRIALS = 300, 20

@@ -124,6 +124,8 @@ def test_a_search_reads_well_in_a_log(project: Path, type_in: TypeIn) -> None:
         project, "runs", "--where", f"study = {study} and state = finished", "--columns", "trial,demand.level"
     )
     assert len(chosen.out.splitlines()) == 8
+    assert type_in(project, "runs", "--where", "trial >= 3", "--columns", "trial").out.split() == ["trial", "4", "3"]
+    assert f"study {study} of demand searched" in type_in(project, "show", study[:6]).out
     made = type_in(project, "run", *command.replace("'", "").split())
     assert made.code == 0
     assert "reused" in made.out

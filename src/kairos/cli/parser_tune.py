@@ -22,5 +22,7 @@ def add_tune(commands: Commands) -> None:
     tune.add_argument("--time-limit", metavar="TIME", help="begin no trial after it, as in 10m")
     tune.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="how to search; default: tpe")
     tune.add_argument("--pruner", choices=("median", "none"), default="median", help="what stops a trial early")
+    after = "stop no trial before it has reported this step; default: 0"
+    tune.add_argument("--prune-after", metavar="STEP", type=int, default=0, help=after)
     tune.add_argument("--seed", type=int, default=0, help="of the search; another one is another study")
     tune.add_argument("--register", action="store_true", help="if the best beats the current params: as a version")

@@ -14,6 +14,7 @@ from kairos.experiments.spread import metrics_text
 
 if TYPE_CHECKING:
     from kairos.app.showing import ShownRun, ShownStep
+    from kairos.experiments.studies import ListedStudy
 
 __all__ = ["show"]
 
@@ -21,8 +22,13 @@ __all__ = ["show"]
 def show(args: Namespace) -> int:
     """Prints all about one run."""
     from kairos.app.showing import show_run
+    from kairos.experiments.studies import find_study
 
     with open_project(args) as project:
+        study = find_study(project.ledger, project.run_index, args.run) if args.run.startswith("s") else None
+        if study is not None:
+            _show_study(study, as_json=args.json)
+            return 0
         run = show_run(project, args.run)
         if args.json:
             show_json(run)
@@ -45,6 +51,16 @@ def show(args: Namespace) -> int:
     if run.failure is not None:
         say("", f"failure: {run.failure['message']}")
     return 0
+
+
+def _show_study(study: ListedStudy, *, as_json: bool) -> None:
+    if as_json:
+        show_json(study)
+        return
+    say(f"study {study.study} of {study.model} {study.status} by {study.actor}, window {study.window}", study.sentence)
+    if study.params:
+        say(f"params of its best trial: {_pairs(study.params)}")
+    say(f"its trials: kairos runs --where 'study = {study.study}' --columns run,trial,state,metrics")
 
 
 def _head(run: ShownRun) -> Iterator[str]:

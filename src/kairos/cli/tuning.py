@@ -45,6 +45,7 @@ def tune(args: Namespace) -> int:
                     spaces=args.space,
                     sampler=args.sampler,
                     pruner=args.pruner,
+                    prune_after=args.prune_after,
                     seed=args.seed,
                     workers=args.workers,
                     time_limit=None if args.time_limit is None else parse_duration(args.time_limit),
@@ -77,7 +78,7 @@ class _Screen:
 
     def note(self, event: Event) -> None:
         """Tells of an event."""
-        from kairos.app.tuning import Ended, Opened, Prepares
+        from kairos.app.tuning import Ended, Judges, Opened, Prepares, Waits
 
         self.ended += isinstance(event, Ended)
         if self._quiet:
@@ -88,8 +89,13 @@ class _Screen:
             say(*_opened_lines(event), "")
         elif isinstance(event, Ended):
             self._print(_ended_line(event))
-        else:
+        elif isinstance(event, Judges):
+            self._print(f"trial {event.trial.number} is made on {_days(event.window)} and judged at its end")
+        elif isinstance(event, Waits):
             self._print(f"waits for {event.holder}")
+        elif event.what in ("ran", "failed", "waits"):
+            why = f" for {event.why[0]}" if event.what == "waits" else f" ({event.elapsed_s:.1f} s)"
+            self._print(f"{event.step:12}  {event.what}{why}")
         sys.stdout.flush()
 
     @staticmethod
@@ -149,29 +155,30 @@ def _outcome_lines(tuned: Tuned, registered: list[str]) -> list[str]:
     loss = question.model.gate.loss.replace("_", " ")
     if outcome.winner.number == 0:
         return [*lines, f"None beats the current params, whose mean {loss} in the search is {outcome.current:.6g}."]
-    lines.append(f"Best is trial {outcome.winner.number}: {_shown(outcome.winner.params)}")
-    lines.append(
-        f"  in the search        mean {loss} {outcome.searched:.6g}, {outcome.claimed:.3g} less than the current "
-        f"params' {outcome.current:.6g}"
-    )
     judged = outcome.judged
+    lines.append(f"Best is trial {outcome.winner.number}: {_shown(outcome.winner.params)}")
     if judged is None:
-        lines.append(f"  on unseen rows       not compared: {outcome.reason}.")
+        unseen = f"not compared: {outcome.reason}"
     else:
-        lines.append(
-            f"  on {judged.n} unseen rows  {judged.after:.6g} against {judged.before:.6g}: {_by(judged.difference)} "
-            f"(interval {judged.lower:.3g} to {judged.upper:.3g}, {100 * judged.level:.4g} %)"
+        unseen = (
+            f"{judged.after:<10.6g} against {judged.before:<10.6g} {_by(judged.difference)}, interval "
+            f"{judged.lower:.3g} to {judged.upper:.3g} ({100 * judged.level:.4g} %), of {judged.n} rows"
         )
-    lines.append(_verdict(tuned))
+    lines += [
+        f"  mean {loss}, the current params' beside it:",
+        f"    in the search   {outcome.searched:<10.6g} against {outcome.current:<10.6g} {_by(-outcome.claimed)}",
+        f"    on unseen rows  {unseen}",
+        _verdict(tuned),
+    ]
     if outcome.optimism is not None:
         lines.append(_optimism(outcome.claimed, outcome.optimism))
     if outcome.rank > 1:
         lines.append(
-            f"It is winner number {outcome.rank} that is judged on these rows, so it has to be surer than the first."
+            f"It is winner {outcome.rank} that is judged on these rows, so it has to be surer than the first was."
         )
     lines += [f"{ref} is registered. Next: kairos gate {ref}" for ref in registered]
     if not registered:
-        lines.append(f"To make and register it: {_command(tuned)}")
+        lines.append(f"To make {'it' if outcome.verdict == 'better' else 'it all the same'}: {_command(tuned)}")
     return lines
 
 
@@ -188,8 +195,9 @@ def _verdict(tuned: Tuned) -> str:
 
 def _optimism(claimed: float, optimism: float) -> str:
     if optimism <= 0:
-        return "The search was not too optimistic."
-    return f"The search was too optimistic by {optimism:.3g} of the {claimed:.3g} that it promised."
+        return f"Unseen rows take nothing back of the {claimed:.3g} that the search promised."
+    promised = f"Of the {claimed:.3g} that the search promised"
+    return f"{promised} unseen rows take back {optimism:.3g}: so much was luck, or of its time."
 
 
 def _by(difference: float) -> str:

@@ -215,7 +215,7 @@ def _put(connection: sqlite3.Connection, records: Iterable[RunRecord]) -> None:
         parts: dict[str, Mapping[str, Any]] = {
             "params": record.params,
             "metrics": record.metrics,
-            "tags": record.tags,
+            "tags": record.tags if record.study is None else _with_number(record.tags),
         }
         connection.executemany(
             "INSERT INTO told VALUES (?, ?, ?, ?)",
@@ -225,6 +225,11 @@ def _put(connection: sqlite3.Connection, records: Iterable[RunRecord]) -> None:
                 for name, value in values.items()
             ],
         )
+
+
+def _with_number(tags: Mapping[str, str]) -> dict[str, Any]:
+    """A trial's number is one that can be compared."""
+    return {name: int(text) if name == "trial" and text.isdigit() else text for name, text in tags.items()}
 
 
 def _name(connection: sqlite3.Connection, part: str, name: str) -> int:

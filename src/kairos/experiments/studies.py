@@ -13,7 +13,7 @@ from kairos.ledger import Entry, Ledger
 from kairos.pipeline.typed import untyped
 from kairos.values import parse_moment, unplain
 
-__all__ = ["STUDY_KINDS", "ListedStudy", "list_studies", "study_record"]
+__all__ = ["STUDY_KINDS", "ListedStudy", "find_study", "list_studies", "study_record"]
 
 STUDY_KINDS = ("study.began", "study.judged")
 """The facts that tell of a study; its trials are runs."""
@@ -47,6 +47,12 @@ def list_studies(ledger: Ledger, index: RunIndex) -> list[ListedStudy]:
         return []
     counts = index.trials()
     return [_listed(entry, judged.get(study), *counts.get(study, (0, entry.at))) for study, entry in began.items()]
+
+
+def find_study(ledger: Ledger, index: RunIndex, name: str) -> ListedStudy | None:
+    """The study of that name, or the only one that begins so; ``None``: there is none."""
+    found = [study for study in list_studies(ledger, index) if name and study.study.startswith(name)]
+    return found[0] if len(found) == 1 else None
 
 
 def study_record(entry: Entry) -> RunRecord:

@@ -69,11 +69,19 @@ class Plan:
     """Values of the searched params as they are without a search."""
     sampler: Sampler = "tpe"
     pruner: Pruner = "median"
+    prune_after: int = 0
+    """No trial is stopped before this step of its own count: curves may cross."""
     seed: int = 0
 
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
-        return {"space": self.space.plain(), "sampler": self.sampler, "pruner": self.pruner, "seed": self.seed}
+        return {
+            "space": self.space.plain(),
+            "sampler": self.sampler,
+            "pruner": self.pruner,
+            "prune_after": self.prune_after,
+            "seed": self.seed,
+        }
 
 
 class Searcher(Protocol):

@@ -53,6 +53,8 @@ class Watch:
     """``MODULE:FUNCTION`` of the curves of other trials and this one's: whether it has no hope."""
     past: Mapping[str, Sequence[Curve]] = field(default_factory=dict)
     """By step: what trials that are over had reported."""
+    after: int = 0
+    """Nothing is stopped before this step of its own count."""
 
 
 class Reports:
@@ -66,6 +68,7 @@ class Reports:
     def __init__(self, step: str, watch: Watch | None) -> None:
         self._past: Sequence[Curve] = () if watch is None else watch.past.get(step, ())
         self._judge = watch.judge if watch is not None and self._past else None
+        self._after = 0 if watch is None else watch.after
         self.points: list[Point] = []
 
     def take(self, loss: float, step: int) -> None:
@@ -75,7 +78,7 @@ class Reports:
             Pruned: there is no hope.
         """
         self.points.append(Point(REPORTED, loss, round(time.time() * 1000), step))
-        if self._judge is not None:
+        if self._judge is not None and step >= self._after:
             module, _, function = self._judge.partition(":")
             if getattr(import_module(module), function)(self._past, curve_of(self.points)):
                 raise Pruned(step, loss)

@@ -9,9 +9,10 @@ from typing import TypeAlias
 from kairos.app.tuning.judging import Outcome
 from kairos.app.tuning.question import Question
 from kairos.experiments.study import Trial
+from kairos.pipeline.result import StepEvent
 from kairos.values import Window
 
-__all__ = ["Ended", "Event", "Opened", "Prepares", "Tuned", "Waits"]
+__all__ = ["Ended", "Event", "Judges", "Opened", "Prepares", "Tuned", "Waits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,15 @@ class Waits:
     holder: str
 
 
-Event: TypeAlias = Prepares | Opened | Ended | Waits
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """The best trial's params are trained once more, on the whole window, and judged on its holdout."""
+
+    trial: Trial
+    window: Window
+
+
+Event: TypeAlias = StepEvent | Prepares | Judges | Opened | Ended | Waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,8 @@ class Outcome:
     """Both on the rows that it did not see; ``None``: they are not compared."""
     reason: str | None = None
     """Why they are not."""
+    is_same: bool = False
+    """Whether both give the same package, to the byte."""
     rank: int = 1
     """The how-manyeth winner this is that is judged on these rows."""
 
@@ -46,6 +48,8 @@ class Outcome:
         """Whether the winner beats the current params by more than chance; ``current``: it is them."""
         if self.winner.number == 0:
             return "current"
+        if self.is_same:
+            return "no difference"
         return "unknown" if self.judged is None else self.judged.verdict
 
     @property
@@ -96,7 +100,7 @@ def judge_winner(
         return Outcome(**known, reason=f"with the winner's params: {after.result.failure.message}")
     step = question.model.step
     if after.result.models[step] == before.result.models[step]:
-        return Outcome(**known, reason="both give the same package, to the byte")
+        return Outcome(**known, is_same=True, reason="both give the same package, to the byte")
     if judged_rows(project, question.model, question.graph, after.result).digest != question.final.digest:
         return Outcome(**known, reason="the winner's params change which rows are held out")
     return Outcome(**known, judged=_judged(project, question, before, after, rank))

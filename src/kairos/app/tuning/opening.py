@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,12 +16,12 @@ from kairos.app.tuning.trying import Ran, run_on
 from kairos.errors import DataRefused, NotFound, StepFailed, UsageError, did_you_mean
 from kairos.experiments.range_of import Param, declared_range, how_to_say, parse_range, read_param
 from kairos.experiments.space import Range, Space
-from kairos.experiments.study import Plan, Pruner, Sampler, check_plan
+from kairos.experiments.study import Plan, check_plan
 from kairos.pipeline.declare import REQUIRED, StepSpec
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.plan import select
 from kairos.pipeline.preparing import prepare
-from kairos.pipeline.result import RunResult
+from kairos.pipeline.result import RunResult, StepEvent
 from kairos.values import Window
 
 __all__ = ["model_called", "open_question", "read_space"]
@@ -47,10 +47,9 @@ def open_question(
     *,
     window: Window,
     base: ByStep,
-    spaces: Sequence[str],
-    sampler: Sampler,
-    pruner: Pruner,
-    seed: int,
+    space: Callable[[Graph], Space],
+    plan: Callable[..., Plan],
+    on_event: Callable[[StepEvent], None],
 ) -> tuple[Question, Ran]:
     """Settles what is searched, trains the model with its current params, and finds the rows for the search.
 
@@ -59,10 +58,9 @@ def open_question(
         model: Which.
         window: Of the runs that are compared at the end.
         base: Params that the whole study has other than by default.
-        spaces: ``STEP.PARAM=RANGE``, or ``STEP.PARAM``; none: as the settings or the declarations say.
-        sampler: How to search.
-        pruner: What stops a trial early.
-        seed: Of the search.
+        space: Gives the ranges, from the pipeline's graph.
+        plan: Gives the plan, from ``space`` and ``current``.
+        on_event: Told of the steps that are made for this.
 
     Returns:
         The question, and the run with the current params.
@@ -81,16 +79,16 @@ def open_question(
         check=lambda graph: check_settings(project, graph),
     )
     graph = prepared.graph
-    space = read_space(graph, model, spaces or model.tune)
+    asked = space(graph)
     current = {
-        name: prepared.settings[step].params[param] for name in space.ranges for step, _, param in [name.partition(".")]
+        name: prepared.settings[step].params[param] for name in asked.ranges for step, _, param in [name.partition(".")]
     }
-    plan = Plan(space=space, current=current, sampler=sampler, pruner=pruner, seed=seed)
-    check_plan(plan)
-    ran = run_on(project, model, window=window, params=base, checked=True)
+    planned = plan(space=asked, current=current)
+    check_plan(planned)
+    ran = run_on(project, model, window=window, params=base, checked=True, on_event=on_event)
     _refuse_failed(ran.result, "The model cannot be made with its current params")
     final = judged_rows(project, model, graph, ran.result)
-    inner = _inner(project, model, graph, ran.result, base=base, seed=seed)
+    inner = _inner(project, model, graph, ran.result, base=base, seed=planned.seed)
     rests_on = {step.step: step.code or "" for step in ran.result.steps}
     rests_on |= {
         f"data of {step.step}": output.digest
@@ -101,7 +99,7 @@ def open_question(
     question = Question(
         model=model,
         graph=graph,
-        plan=plan,
+        plan=planned,
         base=base,
         window=window,
         inner=inner,
@@ -111,7 +109,7 @@ def open_question(
     return question, ran
 
 
-def read_space(graph: Graph, model: ModelSettings, spaces: Sequence[str]) -> Space:
+def read_space(graph: Graph, *, model: ModelSettings, spaces: Sequence[str]) -> Space:
     """The ranges of the params that are searched.
 
     What somebody names is searched, and nothing else. Who names nothing gets those params of the model's own step that

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from kairos.app.project import Project
-from kairos.app.tuning.events import Ended, Event, Opened, Tuned, Waits
+from kairos.app.tuning.events import Ended, Event, Judges, Opened, Tuned, Waits
 from kairos.app.tuning.judging import JUDGED, Outcome, judge_winner, rank_of
 from kairos.app.tuning.question import Question
 from kairos.app.tuning.trying import TRIED, Ran, run_on, run_trial, told_of
@@ -136,6 +136,7 @@ class Search:
             return self._tuned(trials, None)
         after = None
         if winner.number != 0:
+            self._on_event(Judges(trial=winner, window=question.window))
             params = question.params(winner.params)
             after = run_on(self._project, question.model, window=question.window, params=params, checked=True)
             if self._runs.get(f"winner {winner.number}") is None:
@@ -286,7 +287,7 @@ def _watch(question: Question, past: Sequence[Trial]) -> Watch | None:
     for trial in past:
         for step, curve in trial.curves.items() if trial.state == "finished" else ():
             curves.setdefault(step, []).append(curve)
-    return Watch(judge=_JUDGE, past=curves)
+    return Watch(judge=_JUDGE, past=curves, after=question.plan.prune_after)
 
 
 def _body(tuned: Tuned) -> dict[str, Json]:

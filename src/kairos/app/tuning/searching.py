@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import entry_points
 
 from kairos.app.project import Project
 from kairos.app.tuning.events import Event, Prepares, Tuned
-from kairos.app.tuning.opening import model_called, open_question
+from kairos.app.tuning.opening import model_called, open_question, read_space
 from kairos.app.tuning.question import ByStep
 from kairos.app.tuning.search import Search
 from kairos.errors import AdapterMissing
-from kairos.experiments.study import Pruner, Sampler, Searcher
+from kairos.experiments.study import Plan, Pruner, Sampler, Searcher
 from kairos.values import Window
 
 __all__ = ["tune"]
@@ -29,6 +30,7 @@ def tune(
     spaces: Sequence[str] = (),
     sampler: Sampler = "tpe",
     pruner: Pruner = "median",
+    prune_after: int = 0,
     seed: int = 0,
     workers: int = 1,
     time_limit: timedelta | None = None,
@@ -45,6 +47,7 @@ def tune(
         spaces: Ranges; none: as the settings or the declarations say.
         sampler: How to search.
         pruner: What stops a trial early.
+        prune_after: Not before this step of its own count.
         seed: Of the search.
         workers: Trials at once.
         time_limit: After it no trial begins; those that run are waited for.
@@ -60,7 +63,13 @@ def tune(
     model = model_called(project, name)
     on_event(Prepares(window=window))
     question, before = open_question(
-        project, model, window=window, base=params or {}, spaces=spaces, sampler=sampler, pruner=pruner, seed=seed
+        project,
+        model,
+        window=window,
+        base=params or {},
+        space=partial(read_space, model=model, spaces=spaces or model.tune),
+        plan=partial(Plan, sampler=sampler, pruner=pruner, prune_after=prune_after, seed=seed),
+        on_event=on_event,
     )
     with ExitStack() as stack:
         projects = [project, *(stack.enter_context(_beside(project)) for _ in range(workers - 1))]

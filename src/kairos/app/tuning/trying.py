@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,8 +20,9 @@ from kairos.errors import KairosError
 from kairos.experiments.space import Params
 from kairos.experiments.study import TrialState
 from kairos.pipeline.graph import Graph
+from kairos.pipeline.origins.secrets import without_secrets_in
 from kairos.pipeline.reporting import PRUNED, Watch
-from kairos.pipeline.result import RunResult
+from kairos.pipeline.result import RunResult, StepEvent
 from kairos.pipeline.run import run
 from kairos.pipeline.typed import typed
 from kairos.values import Json, Window, plain
@@ -58,6 +59,7 @@ def run_on(
     inner: Inner | None = None,
     graph: Graph | None = None,
     seed: int = 0,
+    on_event: Callable[[StepEvent], None] = lambda event: None,
 ) -> Ran:
     """Runs what a model needs.
 
@@ -72,6 +74,7 @@ def run_on(
         inner: If its rows are split once more: how.
         graph: Of the pipeline, for that.
         seed: Of chance in that.
+        on_event: Told of the steps.
 
     Raises:
         RunStopped: somebody stopped it.
@@ -88,6 +91,7 @@ def run_on(
         clock=project.clock,
         finish_model=finisher(project),
         inspect=Inspector(project, window) if checked else lambda outputs: None,
+        on_event=on_event,
         should_stop=project.stopping.is_set,
     )
     before, given = None, {}
@@ -150,7 +154,7 @@ def run_trial(
         why = _not_alike(project, question, ran.result)
         metrics = {} if why else measured_of(project, model, ran.result.models[model.step], body).metrics
     except KairosError as error:
-        why, metrics = str(error), {}
+        why, metrics = str(without_secrets_in(error)), {}
     value = metrics.get(f"{model.name}.{model.gate.loss}")
     if value is not None and not math.isfinite(value):
         value, why = None, f"its mean {model.gate.loss} is {value}"
