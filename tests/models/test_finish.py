@@ -245,3 +245,24 @@ def test_a_column_to_drop_has_to_be_there(tmp_path: Path) -> None:
 def test_what_a_package_depends_on_beside_its_inputs_is_told(tmp_path: Path) -> None:
     """The pipeline makes the package again when one of these changes."""
     assert FinishModel(settings={"demand": OPTIONS}).facts("demand") != FinishModel().facts("demand")
+
+
+@pytest.mark.parametrize("kind", ["polars", "pandas"])
+def test_of_a_long_table_without_a_holdout_some_rows_are_asked_about(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evenly over it: for the predictions, their losses and the proof; inputs and target are of all rows."""
+    monkeypatch.setattr("kairos.models.every.MOST_ROWS", 150)
+    table: Any = hours() if kind == "polars" else to_pandas(hours())
+    package = finished(tmp_path, trees(), train=table)
+    said = score_table(package, table)[::3]
+    profile = package.profile
+    assert (profile.rows, sum(profile.target.counts)) == (400, 400)
+    assert sum(profile.prediction.counts) == len(said) == 134
+    assert profile.prediction.mean == pytest.approx(said.mean())
+    assert profile.losses is not None
+    assert profile.losses.mean == pytest.approx(np.abs(hours()["users"].to_numpy()[::3] - said).mean())
+    assert (profile.losses.on, profile.losses.sketch.rows) == ("train", 134)
+    proof = package.compilation.proof
+    assert proof is not None
+    assert (proof.rows, proof.rows_from) == (134, "train")

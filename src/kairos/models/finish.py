@@ -17,8 +17,9 @@ from kairos.models.baselines.choosing import Series, fit_baselines
 from kairos.models.baselines.names import BASELINES, BaselineName
 from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
+from kairos.models.every import every_so_many
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
-from kairos.models.frames import FrameColumn, column_names, read_column, select
+from kairos.models.frames import FrameColumn, column_names, every_row, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
@@ -136,7 +137,7 @@ class FinishModel:
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
         holdout = request.inputs.get("holdout") if learn.artifact is None else None
         unseen = _unseen(holdout, data, table)
-        truth = data.target if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
+        truth = None if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
         profile = _profile(estimator, data, method, unseen, importances, truth, options.loss)
         compilation, compiled = compile_model(
             estimator,
@@ -265,9 +266,11 @@ def _profile(
     truth: np.ndarray[Any, Any] | None,
     loss: str,
 ) -> Profile:
-    frame = data.features if unseen is None else unseen
+    every = every_so_many(len(data.target))
+    frame = every_row(data.features, every) if unseen is None else unseen
     answer = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), data.outputs)
     on = "train" if unseen is None else "holdout"
+    truth = data.target[::every] if unseen is None else truth
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
         target=lead_target(data),

@@ -21,6 +21,7 @@ __all__ = [
     "as_pandas",
     "build_frame",
     "column_names",
+    "every_row",
     "frame_kind",
     "read_column",
     "read_moments",
@@ -76,6 +77,11 @@ def column_names(value: object) -> list[str]:
 def select(frame: Any, names: Sequence[str]) -> Any:
     """Returns the frame with these columns only, in this order."""
     return frame.select(list(names)) if frame_kind(frame) == "polars" else frame[list(names)]
+
+
+def every_row(frame: Any, step: int) -> Any:
+    """Returns the first row and each ``step``-th after it."""
+    return frame.gather_every(step) if frame_kind(frame) == "polars" else frame.iloc[::step]
 
 
 def as_pandas(frame: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.compiled import Compilation, CompiledRunner, Proof, layout_of
 from kairos.models.compiling.refusals import NotCompiled
+from kairos.models.every import every_so_many
 from kairos.models.foreign import Foreign, first_line
 from kairos.models.ports import Runner
 from kairos.models.signature import Signature
@@ -65,6 +66,7 @@ def compile_model(
     from kairos.models.compiling.graph import convert, read_ensemble  # it loads onnx
     from kairos.models.compiling.loops import refuse_loops
 
+    every = every_so_many(_count(train))
     try:
         is_foreign = isinstance(estimator, Foreign)
         ensemble = None if is_foreign else read_ensemble(estimator, signature)
@@ -82,8 +84,9 @@ def compile_model(
             native,
             compiled,
             signature=signature,
-            rows=train if holdout is None else holdout,
+            rows={name: values[::every] for name, values in train.items()} if holdout is None else holdout,
             rows_from="train" if holdout is None else "holdout",
+            every=every if holdout is None else 1,
             train=train,
             ensemble=direct,
             relative=TOLERANCES[precision],
@@ -111,6 +114,7 @@ def prove(
     train: Columns,
     ensemble: Ensemble | None,
     relative: float,
+    every: int = 1,
 ) -> Proof:
     """Compares two runners on all ``rows``, and on rows made to part them.
 
@@ -123,13 +127,14 @@ def prove(
         train: Rows from whose values others are made.
         ensemble: Trees that ask about the columns themselves.
         relative: Tolerance, as a share of the largest answer on these rows.
+        every: The how-manyeth row of their table each of ``rows`` is; the worst one is named by its place there.
 
     Raises:
         NotCompiled: a difference is larger.
     """
     from kairos.models.compiling.made_rows import far_rows, near_rows
 
-    difference, worst, scale = _compare(native, compiled, rows, relative, f"row {{}} of the {rows_from}")
+    difference, worst, scale = _compare(native, compiled, rows, relative, f"row {{}} of the {rows_from}", every)
     made = 0.0
     near, far = near_rows(signature, train, ensemble), far_rows(signature, train)
     for what, others in (("at its thresholds, nulls and levels", near), ("at the ends of its numbers", far)):
@@ -139,7 +144,7 @@ def prove(
         rows=_count(rows),
         rows_from=rows_from,
         difference=difference,
-        worst_row=worst,
+        worst_row=worst * every,
         made_rows=_count(near) + _count(far),
         made_difference=made,
         tolerance=relative * scale,
@@ -150,19 +155,21 @@ def _count(rows: Columns) -> int:
     return len(next(iter(rows.values())))
 
 
-def _compare(native: Runner, compiled: Runner, rows: Columns, relative: float, where: str) -> tuple[float, int, float]:
+def _compare(
+    native: Runner, compiled: Runner, rows: Columns, relative: float, where: str, every: int = 1
+) -> tuple[float, int, float]:
     """The largest difference, its row, and the largest answer; of several those of the one that differs most."""
     expected, answer = native.predict(rows), compiled.predict(rows)
     if expected.shape != answer.shape:
         raise NotCompiled("The compiled form gives another number of numbers.")
     if expected.ndim == 1:
-        return _compare_numbers(expected, answer, relative, where)
-    each = [_compare_numbers(e, a, relative, where) for e, a in zip(expected.T, answer.T, strict=True)]
+        return _compare_numbers(expected, answer, relative, where, every)
+    each = [_compare_numbers(e, a, relative, where, every) for e, a in zip(expected.T, answer.T, strict=True)]
     return max(each, key=lambda found: found[0] / found[2] if found[0] else 0.0)
 
 
 def _compare_numbers(
-    expected: np.ndarray[Any, Any], answer: np.ndarray[Any, Any], relative: float, where: str
+    expected: np.ndarray[Any, Any], answer: np.ndarray[Any, Any], relative: float, where: str, every: int
 ) -> tuple[float, int, float]:
     scale = float(np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected)))
     same = (expected == answer) | (np.isnan(expected) & np.isnan(answer))
@@ -173,5 +180,5 @@ def _compare_numbers(
     largest = float(differences[worst]) if len(differences) else 0.0
     if largest > relative * scale:
         given = f"{answer[worst]:.17g} instead of {expected[worst]:.17g}"
-        raise NotCompiled(f"The compiled form answers {where.format(worst)} with {given}.")
+        raise NotCompiled(f"The compiled form answers {where.format(worst * every)} with {given}.")
     return largest, worst, scale
