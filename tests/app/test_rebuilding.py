@@ -116,6 +116,27 @@ def test_a_run_comes_out_the_same_whatever_became_of_the_project(place: Place) -
     assert (found.folder / "helper.py").read_text() == HELPER
 
 
+def test_code_in_src_and_beside_the_project_is_that_of_then(place: Place) -> None:
+    """Both are on ``sys.path`` by the pipeline's own doing; a rebuild never looks at the project's own ones."""
+    begin = "import sys\nHERE = Path(__file__).parent\nsys.path += [str(HERE / 'src'), str(HERE.parent / 'team')]\n"
+    (place.root / "src").mkdir()
+    (place.root.parent / "team").mkdir()
+
+    def write(number: int) -> None:
+        (place.root / "src" / "inside.py").write_text(f"X = {number}.0\n")
+        (place.root.parent / "team" / "beside.py").write_text(f"Y = {number}.0\n")
+
+    write(1)
+    text = PIPELINE.replace("import ruler", begin + "import ruler, inside, beside")
+    place.write(text.replace("helper.total(noisy)", "helper.total(noisy) + inside.X + beside.Y"))
+    run = place.run()
+    write(5)
+    again = place.rebuild(run)
+    assert again.answer == "identical", again
+    assert place.run() != run
+    assert place.rebuild(run).answer == "identical"
+
+
 def test_what_a_rebuild_needs_is_no_garbage(place: Place) -> None:
     """Code and environment of the newest run, and of those that versions name, stay with its results."""
     place.run()

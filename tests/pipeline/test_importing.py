@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kairos.pipeline.artifacts import decode
+from kairos.pipeline.captured import fetch
 from kairos.pipeline.code import CodeIndex
 from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.result import RunResult
@@ -343,3 +344,39 @@ def test_another_python_of_a_step_keeps_what_its_environment_has(place: Place, t
     )
     result = place.run(params={"a": {"site": str(tmp_path / "site")}})
     assert given(place, result, "a") == 5
+
+
+TEAM = "sys.path.append(str(HERE.parent / 'lib'))"
+BESIDE = "sys.path.insert(0, str(HERE.parent))"
+OTHERS = {
+    "a package": (BESIDE, "from common import tools", "from common import later", "common", "__init__"),
+    "a package without __init__.py": (BESIDE, "from common import tools", "from common import later", "common", ""),
+    "a folder of modules": (TEAM, "import tools, later", "import later", "lib", ""),
+}
+"""As ``LAYOUTS``, beside the project's folder."""
+
+
+@pytest.mark.parametrize("layout", OTHERS)
+def test_code_beside_the_project_is_captured_as_its_own(place: Place, tmp_path: Path, layout: str) -> None:
+    """If the pipeline puts its folder on ``sys.path``: an edit counts, waits for the next run, and the rest of that
+    folder is left alone."""
+    begin, eager, late, where, beside = OTHERS[layout]
+    folder = tmp_path / "work" / where
+    folder.mkdir(parents=True)
+    (tmp_path / "work" / "unused.py").write_text("raise RuntimeError")
+    if beside:
+        (folder / f"{beside}.py").write_text("")
+    write_modules(folder, 1)
+    other = Place(tmp_path / "work" / "project", place.engine)
+    other.write(STEPS.format(begin=begin, eager=eager, late=late, name="tools"))
+    before = set(sys.modules), list(sys.path)
+    for number in (1, 2):
+        result = other.run(on_event=lambda event, n=number: write_modules(folder, n + 1))  # type: ignore[misc]
+        assert result.ok, result.failure
+        assert decode(other.store, result.artifact("second"), workdir=other.root) == [number, number]
+        captured = fetch(other.store, result.kept.files)  # type: ignore[union-attr]
+        assert {name for name in captured.files if name.startswith("../")} == {
+            f"../{where}/{file}.py" for file in filter(None, ("tools", "later", beside))
+        }
+    assert (set(sys.modules), list(sys.path)) == before
+    other.cache.close()

@@ -16,7 +16,7 @@ from kairos.values import Digest, Json
 __all__ = ["make_code_folder"]
 
 
-def make_code_folder(store: Store, root: Path, folder: Path, *, kept: Json, commit: str | None) -> None:
+def make_code_folder(store: Store, root: Path, folder: Path, *, kept: Json, commit: str | None) -> Path:
     """Makes a folder with a project's files as they were in a run; what was there before is replaced.
 
     The commit and its difference give the files that are no code, as far as git has them. The captured files come last,
@@ -29,10 +29,15 @@ def make_code_folder(store: Store, root: Path, folder: Path, *, kept: Json, comm
         kept: As the run's fact has it.
         commit: Of then; ``None`` outside a repository.
 
+    Returns:
+        The project's folder: that, or one in it, if the project imported what lies beside it.
+
     Raises:
         BlobMissing: the store lost what was kept.
     """
+    captured = fetch(store, Digest(kept["files"]))
     shutil.rmtree(folder, ignore_errors=True)
+    folder = folder.joinpath(*root.absolute().parts[len(root.absolute().parts) - captured.depth :])
     folder.mkdir(parents=True)
     if commit is not None:
         _unpack(root, folder, commit)
@@ -40,7 +45,8 @@ def make_code_folder(store: Store, root: Path, folder: Path, *, kept: Json, comm
             _apply(folder, store.get_bytes(Digest(kept["difference"]), verify=True))
     for name in capture(folder).files:
         (folder / name).unlink()
-    fetch(store, Digest(kept["files"])).write(folder)
+    captured.write(folder)
+    return folder
 
 
 def _unpack(root: Path, folder: Path, commit: str) -> None:

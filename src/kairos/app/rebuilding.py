@@ -115,7 +115,7 @@ def rebuild(
             f"The code of the run {body['id']} was not kept.", hint="Runs of newer versions of Kairos keep it."
         )
     folder = project.home / "rebuilds" / str(body["id"])
-    make_code_folder(project.store, project.root, folder, kept=kept, commit=body["code"].get("commit"))
+    folder = make_code_folder(project.store, project.root, folder, kept=kept, commit=body["code"].get("commit"))
     again = _Again(project, body, folder, tolerance, engine, on_event)
     try:
         return again.rebuilt(_differing(project, body))

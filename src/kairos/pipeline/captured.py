@@ -23,6 +23,8 @@ SKIPPED = {"__pycache__", "site-packages", "node_modules"}
 """Folders whose files are never a project's own; nor are those of hidden folders and virtual environments."""
 
 _LOOKS = 20
+_BESIDE = ".beside"
+"""Where files from outside of the project's folder are kept; no file of its own is in a hidden folder."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,23 @@ class Captured:
 
     def keep(self, store: Store) -> Digest:
         """Stores the files as a folder and returns its digest; nothing is written if it is there already."""
-        listing = listing_bytes({name: Digest(_md5(data)) for name, data in self.files.items()})
+        stored = sorted((_stored(name), data) for name, data in self.files.items())
+        listing = listing_bytes({name: Digest(_md5(data)) for name, data in stored})
         digest = Digest(f"{_md5(listing)}.dir")
         if self.files and store.has(digest):
             return digest
         with tempfile.TemporaryDirectory(prefix="kairos-") as folder:
-            self.write(Path(folder))
+            _write(Path(folder), stored)
             return store.put_folder(Path(folder))
 
+    @property
+    def depth(self) -> int:
+        """How many folders above the project's the highest one is that holds any of them."""
+        return max((name.count("../") for name in self.files if name.startswith("../")), default=0)
+
     def write(self, folder: Path) -> None:
-        """Writes the files below a folder; a file outside of the project's folder stays out."""
-        for name, data in self.files.items():
-            if not name.startswith("../"):
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+        """Writes the files as the project's in a folder; those beside it lie ``depth`` folders above at most."""
+        _write(folder, self.files.items())
 
 
 def capture(root: Path, *also: Path) -> Captured:
@@ -70,7 +74,7 @@ def capture(root: Path, *also: Path) -> Captured:
 
     Args:
         root: The project's folder.
-        also: Other folders of which the Python files belong to it.
+        also: Python files, and folders of which the Python files, that belong to it from elsewhere.
     """
     for _ in range(_LOOKS):
         folders = dict.fromkeys([root, *also])
@@ -90,7 +94,7 @@ def fetch(store: Store, digest: Digest) -> Captured:
         BlobDamaged: bytes are not what they were.
     """
     listing = store.listing(digest)
-    return Captured({name: store.get_bytes(leaf, verify=True) for name, leaf in sorted(listing.items())})
+    return Captured({_unstored(name): store.get_bytes(leaf, verify=True) for name, leaf in sorted(listing.items())})
 
 
 def module_name(path: str) -> str:
@@ -103,6 +107,30 @@ def module_name(path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def _write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    for name, data in files:
+        path = Path(os.path.normpath(folder / name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _stored(name: str) -> str:
+    """A name that no folder is left by; ``_unstored`` undoes it.
+
+    >>> _stored("../common/a.py"), _stored("b.py")
+    ('.beside/1/common/a.py', 'b.py')
+    """
+    ups = name.count("../") if name.startswith("../") else 0
+    return f"{_BESIDE}/{ups}/{name[3 * ups :]}" if ups else name
+
+
+def _unstored(name: str) -> str:
+    if not name.startswith(f"{_BESIDE}/"):
+        return name
+    _, ups, rest = name.split("/", 2)
+    return "../" * int(ups) + rest
+
+
 def _md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
@@ -113,6 +141,8 @@ def _name(root: Path, path: Path) -> str:
 
 def _own_files(folder: Path, root: Path) -> Iterator[Path]:
     """Python files, and TOML files that lie directly in the project's folder."""
+    if folder.is_file():
+        yield folder
     start = str(folder)
     for place, folders, files in os.walk(start):
         folders[:] = sorted(name for name in folders if not _is_skipped(place, name))

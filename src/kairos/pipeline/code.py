@@ -57,6 +57,11 @@ class CodeIndex:
                     path = file.removeprefix(start)
                     name = module_name(path)
                     self._modules.setdefault(name, Module(name, path, data))
+        for above in [folder for folder in folders if folder.startswith("..")]:
+            for file, data in code.python.items():
+                path = file.removeprefix(f"{above}/")
+                if path != file and not path.startswith("../"):
+                    self._modules.setdefault(name := module_name(path), Module(name, path, data))
         self._elsewhere = modules_elsewhere(self._modules, folders, _first(source, folders))
 
     def reached(self, module: str, function: str) -> Reached:

@@ -29,7 +29,10 @@ from types import CodeType, ModuleType
 
 from kairos.pipeline.captured import SKIPPED, Captured
 
-__all__ = ["CapturedFinder", "remove_finders"]
+__all__ = ["CapturedFinder", "installed_finders"]
+
+_INSTALLED = ("site-packages", "dist-packages")
+"""Names of folders of what counts by its version."""
 
 
 class CapturedFinder:
@@ -43,7 +46,9 @@ class CapturedFinder:
     def __init__(self, root: Path, code: Captured) -> None:
         self._root = str(root)
         self._real_root = os.path.realpath(root)
-        self._path_before: list[str] = []
+        self.path_before: list[str] | None = None
+        """``sys.path`` when it was installed."""
+        self._loaded_before: set[str] = set()
         self.files: dict[str, bytes] = {}
         """By absolute path."""
         self.folders: dict[str, set[str]] = {self._root: set()}
@@ -61,7 +66,7 @@ class CapturedFinder:
 
     def install(self, folders: Sequence[str]) -> None:
         """Goes before what looks at the disk, with these folders as the first of ``sys.path``."""
-        self._path_before = list(sys.path)
+        self.path_before, self._loaded_before = list(sys.path), set(sys.modules)
         sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
         sys.path_hooks.insert(0, self.hook)
         place = next((i for i, each in enumerate(sys.meta_path) if each is PathFinder), len(sys.meta_path) - 1)
@@ -70,7 +75,8 @@ class CapturedFinder:
 
     def remove(self) -> None:
         """Undoes ``install``, and what the project's code put on ``sys.path``."""
-        sys.path[:] = self._path_before
+        if self.path_before is not None:
+            sys.path[:], self.path_before = self.path_before, None
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__self__", None) is not self]
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         self._forget_folders()
@@ -103,6 +109,41 @@ class CapturedFinder:
                 return None if is_skipped or os.path.realpath(place) != f"{self._real_root}{rest}" else place
         return None
 
+    def is_inside(self, path: str) -> bool:
+        """Whether a place is in the project's folder, not beside it."""
+        return path == self._root or path.startswith(f"{self._root}{os.sep}")
+
+    def has(self, place: Path) -> bool:
+        """Whether a file, or anything of a folder, was captured."""
+        return str(place) in self.files or str(place) in self.folders
+
+    def modules(self) -> dict[str, ModuleType]:
+        """What is loaded of captured files, and was loaded of folders that the project put on ``sys.path``; by name."""
+        starts = tuple(f"{folder}{os.sep}" for folder in self.added())
+        found = {}
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            places = [file]
+            if file is None and isinstance(module, ModuleType):  # a package without __init__.py
+                places = list(vars(module).get("__path__") or ())
+            for place in places:
+                if isinstance(place, str) and (
+                    place in self.files
+                    or place in self.folders
+                    or (place.startswith(starts) and name not in self._loaded_before)
+                ):
+                    found[name] = module
+        return found
+
+    def added(self) -> list[str]:
+        """Folders beside the project's that its code put on ``sys.path``."""
+        if self.path_before is None:
+            return []
+        known = {os.path.abspath(folder) for folder in self.path_before}
+        new = [place for folder in sys.path if (place := os.path.abspath(folder)) not in known]
+        beside = [folder for folder in new if not self.is_inside(self.own(folder) or folder)]
+        return [folder for folder in beside if Path(folder).name not in _INSTALLED]
+
     def spec(self, name: str, file: str) -> ModuleSpec | None:
         """A module of one captured file; ``None`` if there is no such file."""
         if file not in self.files:
@@ -129,7 +170,7 @@ class CapturedFinder:
             folder = self.own(entry) if isinstance(entry, str) else None
             place = f"{folder}{os.sep}{name.rpartition('.')[2]}"
             for file in (f"{place}.py", f"{place}{os.sep}__init__.py"):
-                if folder is not None and os.path.isfile(file):
+                if folder is not None and self.is_inside(folder) and os.path.isfile(file):
                     raise ModuleNotFoundError(
                         f"No module named {name!r}: {file} appeared after the project's files were captured, "
                         "and a run uses them as they were when it began",
@@ -146,24 +187,24 @@ class CapturedFinder:
                 del sys.path_importer_cache[path]
 
 
-def remove_finders() -> None:
-    """Removes all that are installed, whichever projects they are for."""
-    for finder in [each for each in sys.meta_path if isinstance(each, CapturedFinder)]:
-        finder.remove()
+def installed_finders() -> list[CapturedFinder]:
+    """All that are installed, whichever projects they are for; the latest first."""
+    return [each for each in sys.meta_path if isinstance(each, CapturedFinder)]
 
 
 class _Folder:
     """Finds modules in one folder: Python files as they were captured, anything else as it is.
 
-    The disk is asked for modules that are no Python files, and for a link to a folder of another place.
+    The disk is asked for modules that are no Python files, and for a link to a folder of another place. Outside of the
+    project's folder, where only some of it was captured, it is asked for all others.
     """
 
     def __init__(self, finder: CapturedFinder, folder: str) -> None:
         self._finder = finder
         self._folder = folder
         binary = [(ExtensionFileLoader, EXTENSION_SUFFIXES), (SourcelessFileLoader, BYTECODE_SUFFIXES)]
-        self._disk = FileFinder(folder, *binary)
         self._linked = FileFinder(folder, *binary, (SourceFileLoader, SOURCE_SUFFIXES))
+        self._disk = FileFinder(folder, *binary) if finder.is_inside(folder) else self._linked
 
     def find_spec(self, name: str, target: ModuleType | None = None) -> ModuleSpec | None:
         """As the import system asks."""
@@ -178,7 +219,7 @@ class _Folder:
             spec = ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations = [place]
             return spec
-        if found is None or self._finder.own(place) is None:
+        if found is None or self._disk is self._linked or self._finder.own(place) is None:
             return found and self._linked.find_spec(name)
         return None if os.path.isfile(f"{place}{os.sep}__init__.py") else found
 

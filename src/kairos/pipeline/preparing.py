@@ -79,6 +79,9 @@ def prepare(
     project = replace(project, root=project.root.absolute())
     captured = project.capture()
     loaded = load(project, keep=False, code=captured)
+    if loaded.beside:
+        captured = project.capture(*loaded.beside)
+        loaded = load(project, keep=False, code=captured)
     graph = Graph.from_module(loaded.module)
     check(graph)
     settings = settings_of(graph, select(graph, targets, given), params, force)

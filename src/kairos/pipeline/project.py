@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from kairos.errors import GraphError, KairosError, StepFailed, without_addresses
 from kairos.pipeline.captured import SKIPPED, Captured, capture
-from kairos.pipeline.importing import CapturedFinder, remove_finders
+from kairos.pipeline.importing import CapturedFinder, installed_finders
 from kairos.pipeline.listening import begin_anew, hearing
 
 __all__ = ["Loaded", "PipelineSource", "is_ours", "load", "load_module", "own_place", "own_traceback", "unload_module"]
@@ -51,9 +51,9 @@ class PipelineSource:
         """The name that the file has as a module."""
         return self.path.stem
 
-    def capture(self) -> Captured:
-        """The project's own files as they are now."""
-        return capture(self.root, self.path.parent)
+    def capture(self, *beside: Path) -> Captured:
+        """The project's own files as they are now, with files and folders beside it that it imports."""
+        return capture(self.root, self.path.parent, *beside)
 
     def code_digest(self) -> str:
         """SHA-256 over the paths and bytes of all the project's Python files, hexadecimal."""
@@ -66,6 +66,9 @@ class Loaded(NamedTuple):
     module: ModuleType
     folders: Sequence[str]
     """Those of the project from which it imports, in their order on ``sys.path``; relative to ``root``, with ``/``."""
+    beside: Sequence[Path]
+    """Files and folders of modules that it imported from other folders, which it put on ``sys.path`` itself, and that
+    were not captured."""
 
 
 def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = None) -> ModuleType:
@@ -118,7 +121,24 @@ def _load(source: PipelineSource, keep: bool, code: Captured) -> Loaded:
                 traceback=own_traceback(error, source.root),
             ) from error
         own = [found for folder in sys.path if (found := finder.own(folder)) is not None]
-    return Loaded(module, [Path(os.path.relpath(folder, source.root)).as_posix() for folder in dict.fromkeys(own)])
+        beside = _beside(finder)
+    folders = [Path(os.path.relpath(folder, source.root)).as_posix() for folder in dict.fromkeys(own)]
+    return Loaded(module, folders, beside)
+
+
+def _beside(finder: CapturedFinder) -> list[Path]:
+    """Files and folders of modules that were loaded from beside the project, and were not captured."""
+    found = set()
+    modules = finder.modules() if (folders := finder.added()) else {}
+    for folder in folders:
+        for name, module in modules.items():
+            place = Path(folder, name)
+            file = getattr(module, "__file__", None)
+            if file == f"{place}.py":
+                found.add(Path(file))
+            elif file in (None, str(place / "__init__.py")) and place.is_dir():
+                found.add(place)
+    return sorted(place for place in found if not finder.has(place))
 
 
 def _placed(error: KairosError, place: str) -> GraphError:
@@ -130,8 +150,9 @@ def _placed(error: KairosError, place: str) -> GraphError:
 def unload_module(source: PipelineSource) -> None:
     """Undoes what ``load_module`` kept, so that another project's modules may have the same names."""
     with _LOADING:
-        _forget_modules(source.root)
-        remove_finders()
+        for finder in installed_finders():
+            _forget_modules(source.root, finder)
+            finder.remove()
 
 
 def own_traceback(error: BaseException, root: Path) -> str:
@@ -184,6 +205,7 @@ def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterat
     old_flag = sys.dont_write_bytecode
     finder = CapturedFinder(source.root, code)
     hidden = {name: module for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)}
+    hidden |= finder.modules()
     hidden |= {name: sys.modules[name] for name in [source.module_name] if name in sys.modules}
     for name in hidden:
         del sys.modules[name]
@@ -194,15 +216,15 @@ def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterat
         yield finder
     finally:
         if not keep:
-            _forget_modules(source.root)
+            _forget_modules(source.root, finder)
             finder.remove()
             sys.modules.update(hidden)
             sys.dont_write_bytecode = old_flag
 
 
-def _forget_modules(root: Path) -> None:
-    """Forgets a project's modules, and what they had to say about imports."""
-    own = {name for name, module in list(sys.modules.items()) if _is_module_of(root, module)}
+def _forget_modules(root: Path, finder: CapturedFinder) -> None:
+    """Forgets a project's modules, with those beside it, and what they had to say about imports."""
+    own = {name for name, module in list(sys.modules.items()) if _is_module_of(root, module)} | finder.modules().keys()
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__module__", None) not in own]
     for name in own:
         del sys.modules[name]
