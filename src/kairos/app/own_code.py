@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from kairos.errors import KairosError, SettingsError, without_addresses
 from kairos.gates.behaviour import CheckFailed
 from kairos.gates.evidence import CheckResult
 from kairos.gates.policy import OwnMetric
+from kairos.pipeline.calling import CalledFile
 from kairos.pipeline.origins.secrets import note_environment, redacted
-from kairos.pipeline.project import PipelineSource, load_module
+from kairos.pipeline.project import PipelineSource
 
 __all__ = ["load_metrics", "run_checks"]
 
@@ -35,17 +37,22 @@ def load_metrics(root: Path, own: Mapping[str, OwnMetric]) -> dict[str, Callable
         SettingsError: a file or a function is not there.
         StepFailed: a file cannot be loaded; it carries its own traceback.
     """
-    found = {}
+    found: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {}
     for name, metric in own.items():
         file, _, function = metric.function.rpartition(":")
         if not (root / file).is_file():
             raise SettingsError(f"There is no file for the metric {name!r}.", given=metric.function)
-        module = load_module(PipelineSource(root=root, file=file), keep=False)
-        value = vars(module).get(function)
+        called = CalledFile(PipelineSource(root=root, file=file))
+        value = vars(called.module).get(function)
         if not callable(value):
             raise SettingsError(f"{file} has no function for the metric {name!r}.", given=function)
-        found[name] = value
+        found[name] = partial(_measured, called, value)
     return found
+
+
+def _measured(called: CalledFile, function: Callable[..., float], truth: NDArray[Any], answers: NDArray[Any]) -> float:
+    with called.at_hand():
+        return function(truth, answers)
 
 
 def run_checks(root: Path, file: str, predict: Predict, rows: pl.DataFrame) -> tuple[CheckResult, ...]:
@@ -58,13 +65,14 @@ def run_checks(root: Path, file: str, predict: Predict, rows: pl.DataFrame) -> t
     if not (root / file).is_file():
         return (CheckResult(name=name, state="broken", message=f"there is no file {file}"),)
     try:
-        module = load_module(PipelineSource(root=root, file=file), keep=False)
+        called = CalledFile(PipelineSource(root=root, file=file))
     except KairosError as error:
         return (CheckResult(name=name, state="broken", message=_short(error.what)),)
-    found = {key: value for key, value in vars(module).items() if key.startswith("test_") and callable(value)}
+    found = {key: value for key, value in vars(called.module).items() if key.startswith("test_") and callable(value)}
     if not found:
         return (CheckResult(name=name, state="broken", message=f"{file} has no function that begins with test_"),)
-    return tuple(_run(key, value, file, predict, rows) for key, value in found.items())
+    with called.at_hand():
+        return tuple(_run(key, value, file, predict, rows) for key, value in found.items())
 
 
 def _run(name: str, check: Callable[..., Any], file: str, predict: Predict, rows: pl.DataFrame) -> CheckResult:

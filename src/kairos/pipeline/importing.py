@@ -77,6 +77,7 @@ class CapturedFinder:
         """Undoes ``install``, and what the project's code put on ``sys.path``."""
         if self.path_before is not None:
             sys.path[:], self.path_before = self.path_before, None
+            self._loaded_before = set()
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__self__", None) is not self]
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         self._forget_folders()
@@ -117,20 +118,22 @@ class CapturedFinder:
         """Whether a file, or anything of a folder, was captured."""
         return str(place) in self.files or str(place) in self.folders
 
+    def loaded(self) -> Iterator[tuple[str, ModuleType]]:
+        """All modules that were loaded since it was installed; all, if it is not."""
+        return ((name, each) for name, each in list(sys.modules.items()) if name not in self._loaded_before)
+
     def modules(self) -> dict[str, ModuleType]:
         """What is loaded of captured files, and was loaded of folders that the project put on ``sys.path``; by name."""
         starts = tuple(f"{folder}{os.sep}" for folder in self.added())
         found = {}
-        for name, module in list(sys.modules.items()):
+        for name, module in self.loaded():
             file = getattr(module, "__file__", None)
             places = [file]
             if file is None and isinstance(module, ModuleType):  # a package without __init__.py
                 places = list(vars(module).get("__path__") or ())
             for place in places:
                 if isinstance(place, str) and (
-                    place in self.files
-                    or place in self.folders
-                    or (place.startswith(starts) and name not in self._loaded_before)
+                    place in self.files or place in self.folders or place.startswith(starts)
                 ):
                     found[name] = module
         return found

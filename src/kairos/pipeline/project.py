@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,18 @@ from kairos.pipeline.captured import SKIPPED, Captured, capture
 from kairos.pipeline.importing import CapturedFinder, installed_finders
 from kairos.pipeline.listening import begin_anew, hearing
 
-__all__ = ["Loaded", "PipelineSource", "is_ours", "load", "load_module", "own_place", "own_traceback", "unload_module"]
+__all__ = [
+    "Loaded",
+    "PipelineSource",
+    "importable",
+    "is_ours",
+    "load",
+    "load_module",
+    "own_modules",
+    "own_place",
+    "own_traceback",
+    "unload_module",
+]
 
 _LOADING = threading.RLock()  # sys.modules and sys.path belong to the whole process
 _OURS = str(Path(__file__).parents[1])
@@ -69,6 +80,10 @@ class Loaded(NamedTuple):
     beside: Sequence[Path]
     """Files and folders of modules that it imported from other folders, which it put on ``sys.path`` itself, and that
     were not captured."""
+    modules: Mapping[str, ModuleType]
+    """All of the project that were loaded by then, by name."""
+    path: Sequence[str]
+    """``sys.path`` as the file left it."""
 
 
 def load_module(source: PipelineSource, *, keep: bool, code: Captured | None = None) -> ModuleType:
@@ -100,7 +115,7 @@ def load(source: PipelineSource, *, keep: bool, code: Captured | None = None) ->
 def _load(source: PipelineSource, keep: bool, code: Captured) -> Loaded:
     if Path(os.path.relpath(source.path, source.root)).as_posix() not in code.files and not source.path.is_file():
         raise GraphError("The project has no such pipeline file.", given=source.file, hint="Set [project] pipeline.")
-    with _LOADING, _importable(source, code, keep=keep) as finder:
+    with importable(source, code, keep=keep) as finder:
         name = source.module_name
         spec = finder.spec(name, os.path.normpath(source.path))
         if spec is None or spec.loader is None:
@@ -121,9 +136,9 @@ def _load(source: PipelineSource, keep: bool, code: Captured) -> Loaded:
                 traceback=own_traceback(error, source.root),
             ) from error
         own = [found for folder in sys.path if (found := finder.own(folder)) is not None]
-        beside = _beside(finder)
+        beside, modules, path = _beside(finder), own_modules(source.root, finder), list(sys.path)
     folders = [Path(os.path.relpath(folder, source.root)).as_posix() for folder in dict.fromkeys(own)]
-    return Loaded(module, folders, beside)
+    return Loaded(module, folders, beside, modules, path)
 
 
 def _beside(finder: CapturedFinder) -> list[Path]:
@@ -199,13 +214,18 @@ def _first(frame: TracebackType | None, is_wanted: Callable[[str], bool]) -> Tra
 
 
 @contextmanager
-def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterator[CapturedFinder]:
-    """Makes the project's folder importable and forgets what was loaded from it before."""
+def importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterator[CapturedFinder]:
+    """Makes the project's folder importable and forgets what was loaded from it before; for one thread at a time."""
+    with _LOADING, _importable(source, code, keep) as finder:
+        yield finder
+
+
+@contextmanager
+def _importable(source: PipelineSource, code: Captured, keep: bool) -> Iterator[CapturedFinder]:
     folders = list(dict.fromkeys([str(source.path.parent), str(source.root)]))
     old_flag = sys.dont_write_bytecode
     finder = CapturedFinder(source.root, code)
-    hidden = {name: module for name, module in list(sys.modules.items()) if _is_module_of(source.root, module)}
-    hidden |= finder.modules()
+    hidden = own_modules(source.root, finder)
     hidden |= {name: sys.modules[name] for name in [source.module_name] if name in sys.modules}
     for name in hidden:
         del sys.modules[name]
@@ -222,9 +242,14 @@ def _importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterat
             sys.dont_write_bytecode = old_flag
 
 
+def own_modules(root: Path, finder: CapturedFinder) -> dict[str, ModuleType]:
+    """A project's modules, with those beside it, that are loaded; by name."""
+    return {name: each for name, each in finder.loaded() if _is_module_of(root, each)} | finder.modules()
+
+
 def _forget_modules(root: Path, finder: CapturedFinder) -> None:
     """Forgets a project's modules, with those beside it, and what they had to say about imports."""
-    own = {name for name, module in list(sys.modules.items()) if _is_module_of(root, module)} | finder.modules().keys()
+    own = own_modules(root, finder)
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__module__", None) not in own]
     for name in own:
         del sys.modules[name]
