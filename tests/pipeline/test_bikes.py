@@ -45,6 +45,7 @@ def test_the_bikes_example_runs_and_is_retrained(place: Place, tmp_path: Path) -
 
     later = run_bikes(place, "2011-01-10..2011-03-06")
     assert later.models != first.models
+    assert later.ok, later.failure
     assert [event.parts for event in place.events if event.what == "ran"] == [1, 0, 0, 0]
 
     told = run_bikes(place, "2011-01-10..2011-03-06", {"features": {"keep_parts": True}})
