@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +45,26 @@ def load_metrics(root: Path, own: Mapping[str, OwnMetric]) -> dict[str, Callable
         value = vars(called.module).get(function)
         if not callable(value):
             raise SettingsError(f"{file} has no function for the metric {name!r}.", given=function)
-        found[name] = partial(_measured, called, value)
+        found[name] = _Measured(called, value)
     return found
 
 
-def _measured(called: CalledFile, function: Callable[..., float], truth: NDArray[Any], answers: NDArray[Any]) -> float:
-    with called.at_hand():
-        return function(truth, answers)
+class _Measured:
+    """A metric, called many thousand times: only one that imports a module late pays for the project's at hand."""
+
+    def __init__(self, called: CalledFile, function: Callable[..., float]) -> None:
+        self._called = called
+        self._function = function
+        self._imports_late = False
+
+    def __call__(self, truth: NDArray[Any], answers: NDArray[Any]) -> float:
+        if not self._imports_late:
+            try:
+                return self._function(truth, answers)
+            except ModuleNotFoundError:
+                self._imports_late = True
+        with self._called.at_hand():
+            return self._function(truth, answers)
 
 
 def run_checks(root: Path, file: str, predict: Predict, rows: pl.DataFrame) -> tuple[CheckResult, ...]:
