@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ from hypothesis import strategies as some
 
 from kairos.app.differing_rows import judge_answers
 from kairos.app.project import Project
+from kairos.app.training import train
 from kairos.app.tuning import Ended, Event, Opened, tune
+from kairos.app.tuning.opening import read_space
+from kairos.clock import ReplayClock
 from kairos.errors import AdapterMissing, DataRefused, NotFound, StepFailed, UsageError
-from kairos.experiments.runs import run_called
+from kairos.experiments.runs import run_called, runs
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.pipeline.engine.local import LocalEngine
+from kairos.pipeline.graph import Graph
+from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.result import StepEvent
 from kairos.store.tables import read_table
 from kairos.values import Window, parse_moment
@@ -79,6 +85,7 @@ def test_the_best_is_judged_on_rows_that_no_trial_saw(tmp_path: Path, engine: Lo
         assert winner is not None
         assert winner.params["demand.level"] == outcome.winner.params["demand.level"]
         assert winner.window.startswith("2011-01-03T00:00:00Z..2011-02-07")
+        assert winner.metrics["demand.absolute_error"] == pytest.approx(outcome.judged.after)
     again = search(root, engine, trials=8)
     assert (again.trials, again.outcome) == (tuned.trials, outcome)
     with Project(root) as project:
@@ -262,6 +269,24 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(tmp_path: Path,
         tune(project, "demnd", trials=1, window=Window.parse(WINDOW))
     with Project(root) as project:
         assert not list(project.ledger.read())
+
+
+def test_what_a_step_reports_is_a_metric_of_any_run(tmp_path: Path, engine: LocalEngine) -> None:
+    """Also of one that nobody searches in, which nothing stops."""
+    with Project(write(tmp_path / "toy", REPORTING), clock=ReplayClock(parse_moment("2011-03-01"))) as project:
+        project.engine = engine
+        train(project, window=Window.parse(WINDOW))
+        (record,) = runs(project.ledger)
+    assert record.metrics["reported"] == 21.0
+
+
+def test_the_example_says_what_can_be_searched() -> None:
+    """`kairos tune demand` needs no range there; its switches, which would be no good params, are left alone."""
+    folder = Path(str(files("kairos.examples.bikes")))
+    graph = Graph.from_module(load_module(PipelineSource(root=folder), keep=False))
+    with Project(folder) as project:
+        space = read_space(graph, model=project.settings.models["demand"], spaces=())
+    assert space.plain().keys() == {"demand.max_iter"}
 
 
 def test_the_settings_may_name_the_ranges(tmp_path: Path, engine: LocalEngine) -> None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any
 
+from kairos.app.measuring import measured_of
 from kairos.app.project import Project
 from kairos.app.tuning.events import Ended, Event, Judges, Opened, Tuned, Waits
 from kairos.app.tuning.judging import JUDGED, Outcome, judge_winner, rank_of
@@ -261,7 +262,10 @@ class Search:
         return f"{self._question.id} {what}"
 
     def _tell_run(self, name: str, params: Params, ran: Ran) -> None:
-        body = {**ran.body, **told_of(self._question, name, params)}
+        model, body = self._question.model, {**ran.body, **told_of(self._question, name, params)}
+        if ran.result.ok:
+            measured = measured_of(self._project, model, ran.result.models[model.step], body)
+            body["metrics"] = dict(measured.metrics)
         state = "finished" if ran.result.ok else "failed"
         self._project.tell(TRIED, subject=ran.result.id, body={**body, "state": state, "value": None, "status": state})
         self._runs[name] = ran.result.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from kairos.app.finishing import finisher
@@ -152,7 +152,8 @@ def run_trial(
         return {**body, "state": state, "value": curves[-1][-1][1] if is_pruned else None, "why": failure.message}
     try:
         why = _not_alike(project, question, ran.result)
-        metrics = {} if why else measured_of(project, model, ran.result.models[model.step], body).metrics
+        alone = replace(model, baselines=())  # which are the same for all trials, and cost each of them time
+        metrics = {} if why else measured_of(project, alone, ran.result.models[model.step], body).metrics
     except KairosError as error:
         why, metrics = str(without_secrets_in(error)), {}
     value = metrics.get(f"{model.name}.{model.gate.loss}")

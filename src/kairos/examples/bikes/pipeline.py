@@ -5,12 +5,12 @@ be called and tested by itself: ``features(rentals(window))`` gives a table.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import polars as pl
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from kairos import Window, model, source, step
+from kairos import Between, Window, model, source, step
 
 DATA = "data/bikes.csv.gz"
 WEEKDAYS = {"Mon": 1, "Tue": 2, "Wed": 3, "Thu": 4, "Fri": 5, "Sat": 6, "Sun": 7}
@@ -74,8 +74,13 @@ def split(features: pl.DataFrame, *, holdout_days: int = 14) -> Split:
 
 
 @model(target="users", drop=["hour"])
-def demand(train: pl.DataFrame, *, max_iter: int = 150, seed: int = 0) -> HistGradientBoostingRegressor:
-    """Trees over calendar and weather; Kairos fits them on ``train`` without the target and the dropped columns."""
+def demand(
+    train: pl.DataFrame, *, max_iter: Annotated[int, Between(50, 400, log=True)] = 150, seed: int = 0
+) -> HistGradientBoostingRegressor:
+    """Trees over calendar and weather; Kairos fits them on ``train`` without the target and the dropped columns.
+
+    How many trees? ``kairos tune demand`` tries some numbers between the two, and judges the best on later rows.
+    """
     return HistGradientBoostingRegressor(loss="squared_error", max_iter=max_iter, random_state=seed)
 
 
