@@ -52,3 +52,18 @@ def test_unpaired_columns_are_refused() -> None:
     """A feature with another number of rows is an error that names it."""
     with pytest.raises(ShapeMismatch, match="'x'"):
         find_leakage({"x": np.ones(3)}, np.ones(4))
+
+
+def test_a_sum_and_a_copy_are_found_behind_thousands_of_gaps() -> None:
+    """Also where the first rows, by which most columns are told apart, say nothing."""
+    random = np.random.default_rng(0)
+    a, b = random.integers(0, 100, 9_000).astype(float), random.integers(0, 100, 9_000).astype(float)
+    total = a + b
+    a[:5_000:2] = np.nan
+    b[1:5_000:2] = np.nan
+    [leak] = find_leakage({"a": a, "b": b}, total)
+    assert leak.how == "a + b = target"
+    late = np.where(np.arange(9_000) < 5_000, np.nan, total)
+    assert find_leakage({"late": late}, total)[0].how == "is a copy of the target"
+    other = np.where(np.arange(9_000) == 8_999, total + 1, total)
+    assert all("copy" not in leak.how for leak in find_leakage({"other": other}, total))

@@ -14,6 +14,8 @@ from kairos.stats.arrays import Floats
 __all__ = ["Leak", "find_leakage"]
 
 _CORRELATION = 0.9999
+_FIRST = 1_000
+"""Rows by which most columns are told from a copy."""
 _SAMPLE = 2000
 """Rows looked at for sums: an exact sum shows itself on any rows."""
 
@@ -81,6 +83,9 @@ def _is_copy(x: NDArray[np.generic], y: NDArray[np.generic]) -> bool:
             and bool(np.array_equal(x.astype(str), y.astype(str)))
             and np.unique(y.astype(str)).size > 1
         )
+    first = np.isfinite(a[:_FIRST]) & np.isfinite(b[:_FIRST])
+    if (a[:_FIRST][first] != b[:_FIRST][first]).any():
+        return False  # most columns are told apart here, and a long one is not read to its end
     known = np.isfinite(a) & np.isfinite(b)
     return int(known.sum()) >= 3 and bool(np.array_equal(a[known], b[known])) and _varies(b)
 
@@ -88,7 +93,7 @@ def _is_copy(x: NDArray[np.generic], y: NDArray[np.generic]) -> bool:
 def _numbers(x: NDArray[np.generic]) -> Floats | None:
     values = np.asarray(x)
     if values.dtype.kind in "biuf":
-        return values.astype(np.float64)
+        return values.astype(np.float64, copy=False)
     if values.dtype.kind == "O" and all(v is None or isinstance(v, (int, float, np.number)) for v in values):
         return np.array([np.nan if v is None else float(v) for v in values], dtype=np.float64)
     return None
@@ -114,8 +119,13 @@ def _sum_leak(features: Mapping[str, Floats], y: Floats) -> Leak | None:
     names = [name for name, x in features.items() if np.isfinite(x).mean() > 0.5 and _varies(x)]
     if len(names) < 2:
         return None
-    table = np.column_stack([features[name] for name in names])
-    known = np.flatnonzero(np.isfinite(table).all(axis=1) & np.isfinite(y))[:_SAMPLE]
+    looked_at = 2 * _SAMPLE
+    while True:  # until there are enough rows without a gap
+        table = np.column_stack([features[name][:looked_at] for name in names])
+        known = np.flatnonzero(np.isfinite(table).all(axis=1) & np.isfinite(y[:looked_at]))[:_SAMPLE]
+        if known.size == _SAMPLE or looked_at >= y.size:
+            break
+        looked_at *= 8
     if known.size < 4 or not _varies(y[known]):
         return None
     table, y = table[known], y[known]
