@@ -21,7 +21,7 @@ help:
 	@echo "make demo   two years of real data through the whole loop, in a few minutes; writes build/demo/report.html"
 	@echo "make setup  a virtual environment in .venv for development, from requirements/dev.lock"
 	@echo "make test   all checks and tests"
-	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 830 MB with a server of Azure, .venv-torch, 1.9 GB, .venv-origins, 1.3 GB, .venv-tracking, 20 MB, and .venv-sacred, 1 GB"
+	@echo "make test-all  these, and what other libraries and clients say; makes .venv-oracles, 760 MB, .venv-clients, 350 MB, .venv-remotes, 830 MB with a server of Azure, .venv-torch, 2.1 GB, .venv-origins, 1.3 GB, .venv-tracking, 20 MB, and .venv-sacred, 1 GB"
 	@echo "make check  style, types, import order"
 	@echo "make bench  what we claim about speed, side by side with peers"
 

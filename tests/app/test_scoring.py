@@ -233,3 +233,40 @@ def test_several_numbers_are_guarded_as_the_server_does(project: Project) -> Non
     assert np.array_equal(found["prediction.users"].to_numpy(), raws[:, 0])
     assert np.array_equal(found["prediction.other"].to_numpy(), np.clip(raws[:, 1], 100, 200))
     assert done.actions == {"clip": int(((raws[:, 1] < 100) | (raws[:, 1] > 200)).sum())}
+
+
+class Brightness:
+    """A model of pictures, which gets them as one array."""
+
+    def predict(self, pictures: Any) -> Any:
+        """Of shape (n, 2, 2)."""
+        return pictures.reshape(len(pictures), -1).mean(axis=1)
+
+
+def test_arrays_are_scored_from_parquet_and_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    """As a request's; a CSV of them is refused, as input and as output, in words."""
+    root = tmp_path / "toy"
+    root.mkdir()
+    (root / "kairos.toml").write_text(
+        '[project]\nname = "toy"\n\n[model.demand]\nholdout = "split.holdout"\ntarget = "users"\nallow_pickle = true\n'
+        '\n[model.demand.privacy]\nkeep = ["picture"]\n'
+    )
+    made = Project(root, actor="ann")
+    cells = np.random.default_rng(0).normal(size=(40, 2, 2))
+    frame = pl.DataFrame({"picture": pl.Series(cells), "users": np.arange(40.0)})
+    options = ModelOptions(allow_pickle=True)
+    request = Request(returned=Brightness(), inputs={"train": frame}, workdir=root / "made")
+    package = made.store.put_folder(FinishModel(settings={"demand": options})(request))
+    body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
+    made.tell("version.registered", subject="demand@1", body=body)
+    out = root / "out.parquet"
+    scored = score(made, REF, table(made, frame), out)
+    assert scored.rows == 40
+    written = pl.read_parquet(out)
+    np.testing.assert_allclose(written["prediction"], cells.mean(axis=(1, 2)), rtol=1e-12)
+    assert written["picture"].to_list() == cells.tolist()
+    with pytest.raises(UsageError, match=r"CSV cannot hold the column 'picture'.*--columns"):
+        score(made, REF, table(made, frame), root / "out.csv")
+    texts = pl.DataFrame({"picture": ["[[1, 2], [3, 4]]"]})
+    with pytest.raises(InputRefused, match=r"as another kind.*a list or array of numbers of shape \[2, 2\]"):
+        score(made, REF, table(made, texts, "in.csv"), root / "other.parquet")

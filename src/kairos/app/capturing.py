@@ -20,7 +20,8 @@ def capture_policy(project: Project, privacy: PrivacySettings, signature: Signat
     """
     keep = privacy.keep
     if keep is None:
-        keep = tuple(c.name for c in signature.columns if c.kind != "text" and c.name not in privacy.pseudonymise)
+        own = [column.name for column in signature.columns if column.kind not in ("text", "array")]
+        keep = tuple(name for name in own if name not in privacy.pseudonymise)
     return CapturePolicy(
         keep=frozenset(keep),
         pseudonymise=frozenset(privacy.pseudonymise),

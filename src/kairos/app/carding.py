@@ -191,7 +191,7 @@ def _inputs(package: Package, model: ModelSettings) -> Section:
         rows.append(
             (
                 column.name,
-                column.kind,
+                f"array {list(column.shape)}" if column.shape else column.kind,
                 _values(told),
                 f"{missing:.1%}",
                 "" if share is None else f"{share:.0%}",

@@ -133,14 +133,14 @@ def kept_row(answered: Prediction, package: Package, model: ModelSettings) -> tu
         elif value is None and not _may_be_null(column, name in answered.inputs, model):
             lost[name] = "not kept by the capture policy"
         else:
-            row[name] = value
+            row[name] = np.reshape(value, column.shape).tolist() if isinstance(value, list) else value
     return row, lost
 
 
 def _may_be_null(column: Column, is_there: bool, model: ModelSettings) -> bool:
     """Whether nothing written down means a null: not in a column that takes none, nor in one that is dropped."""
     keep = model.privacy.keep
-    is_kept = column.kind != "text" if keep is None else column.name in keep
+    is_kept = column.kind not in ("text", "array") if keep is None else column.name in keep
     return is_kept and ((is_there and column.nullable) or not column.required)
 
 

@@ -179,6 +179,8 @@ class _Job:
         self._schema = self._table.schema()
         self._outputs = self.package.spec.signature.outputs
         self._copied = _copied(self._schema, columns, [*kinds_of(self._outputs), *self._added])
+        if self._form == "csv":
+            _refuse_nested(self._schema, self._copied)
         self._runner: Runner = self.package.runner()
         self._threads = max(os.cpu_count() or 1, 1)
 
@@ -282,6 +284,18 @@ def _copied(schema: pl.Schema, columns: Sequence[str] | None, added: Sequence[st
             hint="Type --columns with those that are to be copied.",
         )
     return wanted
+
+
+def _refuse_nested(schema: pl.Schema, copied: Sequence[str]) -> None:
+    """CSV has no place for lists and arrays."""
+    for name in copied:
+        if schema[name].is_nested():
+            raise UsageError(
+                f"CSV cannot hold the column {name!r}.",
+                given=str(schema[name]),
+                accepted="Parquet, JSON lines or Arrow",
+                hint="Or type --columns with those that are to be copied.",
+            )
 
 
 def _form_of(output: Path) -> Format:

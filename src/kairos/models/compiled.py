@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.arrays import flat_matrix
 from kairos.models.outputs import width_of
 from kairos.models.signature import Column, Signature
 from kairos.models.spec import TrainingForm
@@ -254,9 +255,12 @@ def _inputs_of(
     ``taken`` are the names of these inputs; a column that the model does not look at is not among them.
     """
     names = signature.names
+    has_arrays = any(column.shape for column in signature.columns)
     if layout_of(form) == "matrix":
 
         def matrix(columns: Columns) -> dict[str, np.ndarray[Any, Any]]:
+            if has_arrays:
+                return {"X": flat_matrix([columns[name] for name in names])}
             inputs = np.empty((len(columns[names[0]]), len(names)))
             for index, name in enumerate(names):
                 inputs[:, index] = columns[name]

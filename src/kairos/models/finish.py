@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from kairos.errors import PackageError
 from kairos.gates.loss_names import CHANCE_LOSSES
+from kairos.models.arrays import nested
 from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
 from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.choosing import Series, fit_baselines
@@ -102,6 +104,7 @@ class FinishModel:
             targets=targets,
             loss=options.loss,
         )
+        _refuse_arrays(returned, data, request.step)
         method = method_of(returned, data, options.loss, step=request.step)
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
@@ -229,7 +232,29 @@ def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec
     return form, replace(signature, columns=columns)
 
 
+def _refuse_arrays(returned: Any, data: TrainingData, step: str) -> None:
+    """Refuses arrays where an estimator of scikit-learn is to learn from a table."""
+    arrays = [name for name, column in data.columns.items() if column.kind == "array"]
+    if arrays and not isinstance(returned, Untried):
+        raise PackageError(
+            f"The estimator of the model step {step!r} cannot take arrays.",
+            given=f"a {type(returned).__name__}, and arrays in {', '.join(arrays)}",
+            accepted="a trained torch.nn.Module, or another trained object with predict",
+            hint="Or make a column of each number in an earlier step, as polars' arr.to_struct and unnest do.",
+        )
+
+
 def _column(column: FrameColumn) -> Column:
+    if column.kind == "array":
+        ends = float(column.values.min()), float(column.values.max())
+        return Column(
+            name=column.name,
+            kind="array",
+            lower=ends[0],
+            upper=ends[1],
+            shape=column.values.shape[1:],
+            is_whole=column.values.dtype.kind == "i",
+        )
     if column.kind in ("number", "integer"):
         finite = column.values[np.isfinite(column.values)]
         lower, upper = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
@@ -286,6 +311,9 @@ def _typical(column: Column, profile: ColumnProfile) -> Json:
     """A value that the column accepts and that is nobody's: the median, or the most frequent level."""
     if column.kind == "text":
         return ""
+    if column.kind == "array":
+        middle = profile.quantiles[QUANTILES.index(0.5)]
+        return nested(math.floor(middle) if column.is_whole else middle, column.shape)
     if column.kind in ("number", "integer"):
         if not profile.quantiles:
             return None

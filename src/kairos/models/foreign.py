@@ -138,7 +138,8 @@ def check_answers(
     if not good.all():
         what = "chance" if is_chance else "number"
         row = int(np.argmin(good))
-        nulls = [name for name, values in columns.items() if values[row] is None or values[row] != values[row]]
+        flat = {name: values[row] for name, values in columns.items() if values.ndim == 1}
+        nulls = [name for name, value in flat.items() if value is None or value != value]
         missing = f", where {', '.join(nulls)} is missing" if nulls else ""
         raise PackageError(
             f"The model of step {step!r} answers a row of its training table with what is no {what}.",

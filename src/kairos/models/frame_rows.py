@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kairos.errors import InputRefused, did_you_mean
+from kairos.models.arrays import read_nested
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column, ColumnKind, Signature
 
 __all__ = ["FrameRows", "read_frame", "why_refused"]
@@ -44,7 +45,7 @@ def read_frame(signature: Signature, frame: pl.DataFrame) -> FrameRows:
     for column in signature.columns:
         if column.name not in frame.columns:
             _check_may_lack(column, frame, signature)
-            arrays[column.name] = np.full(frame.height, column.null, dtype=column.dtype)
+            arrays[column.name] = np.full((frame.height, *column.shape), column.null, dtype=column.dtype)
             continue
         values, fits = _READERS[column.kind](column, frame.get_column(column.name))
         arrays[column.name] = values
@@ -73,7 +74,8 @@ def why_refused(signature: Signature, frame: pl.DataFrame, row: int, name: str, 
     column = next(each for each in signature.columns if each.name == name)
     value = frame.get_column(name)[row]
     try:
-        column.parse(None if value != value else value, first_row + row)
+        told = value.to_list() if isinstance(value, pl.Series) else value
+        column.parse(None if type(told) is float and told != told else told, first_row + row)
     except InputRefused as error:
         hint = error.hint or "Type --skip-refused to leave such rows without a prediction."
         return InputRefused(error.what, given=error.given, accepted=error.accepted, hint=hint, **error.facts)
@@ -125,12 +127,39 @@ def _read_text(column: Column, series: pl.Series) -> tuple[Array, Array]:
     return _objects(texts), fits.fill_null(value=column.nullable).to_numpy()
 
 
+def _read_array(column: Column, series: pl.Series) -> tuple[Array, Array]:
+    if not isinstance(series.dtype, (pl.Array, pl.List)):
+        raise _another_kind(column, series)
+    if isinstance(series.dtype, pl.Array) and not series.null_count() and series.dtype.shape == column.shape:
+        values = np.asarray(series.to_numpy())
+        if values.dtype.kind in "iuf":
+            return _fitting(column, values)
+    values = np.zeros((len(series), *column.shape))
+    fits = np.zeros(len(series), dtype=bool)
+    for row, cell in enumerate(series.to_list()):
+        found = read_nested(cell, column.shape)
+        if found is not None:
+            values[row], fits[row] = found, True
+    values, right = _fitting(column, values)
+    return values, fits & right
+
+
+def _fitting(column: Column, values: Array) -> tuple[Array, Array]:
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    fits = np.asarray((np.abs(flat) <= LARGEST_NUMBER).all(axis=1))  # NaN fails every comparison
+    if column.is_whole:
+        fits &= (np.floor(flat) == flat).all(axis=1)
+        values = np.where(fits.reshape(-1, *[1] * len(column.shape)), values, 0)
+    return values, fits
+
+
 _READERS: dict[ColumnKind, Callable[[Column, pl.Series], tuple[Array, Array]]] = {
     "number": _read_number,
     "integer": _read_integer,
     "boolean": _read_boolean,
     "category": _read_text,
     "text": _read_text,
+    "array": _read_array,
 }
 
 
@@ -144,6 +173,6 @@ def _another_kind(column: Column, series: pl.Series) -> InputRefused:
     return InputRefused(
         f"The table holds the column {column.name!r} as another kind.",
         given=str(series.dtype),
-        accepted=column.kind,
+        accepted=f"a list or array of numbers of shape {list(column.shape)}" if column.shape else column.kind,
         field=column.name,
     )

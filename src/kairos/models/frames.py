@@ -5,6 +5,7 @@ Neither library is imported before a frame of it is met: the model server usuall
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kairos.errors import DataRefused, PackageError
+from kairos.models.arrays import LARGEST_ARRAY, stacked
 from kairos.models.levels import MOST_LEVELS, is_category, shared_levels
 from kairos.models.signature import ColumnKind
 
@@ -40,7 +42,7 @@ class FrameColumn:
     dtype: str
     """The frame library's own name of the data type."""
     values: np.ndarray[Any, Any]
-    """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``)."""
+    """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``); of arrays (n, *shape)."""
     levels: tuple[str, ...] = ()
     """Of a category those that several rows share; of a fixed data type (``Enum``, ``category``) all, in its order."""
     rare_levels: bool = False
@@ -90,7 +92,8 @@ def as_pandas(frame: Any) -> Any:
         return frame
     import pandas as pd  # met only when a pandas frame is asked for
 
-    return pd.DataFrame({name: pd.Series(read_column(frame, name).values) for name in frame.columns})
+    read = {name: read_column(frame, name).values for name in frame.columns}
+    return pd.DataFrame({name: pd.Series(v if v.ndim == 1 else list(v)) for name, v in read.items()})
 
 
 def read_column(frame: Any, name: str) -> FrameColumn:
@@ -163,7 +166,27 @@ def _read_polars(name: str, column: Any) -> FrameColumn:
         values = _objects(column.cast(pl.String).to_list())
         levels = tuple(dtype.categories.to_list()) if isinstance(dtype, pl.Enum) else None
         return _text_column(name, shown, values, levels, is_declared=dtype != pl.String)
+    if dtype.is_nested() and isinstance(dtype, (pl.Array, pl.List)):
+        return _array_column(name, shown, column.to_list())
     raise _unsupported(name, str(dtype))
+
+
+def _array_column(name: str, dtype: str, cells: list[Any]) -> FrameColumn:
+    """A column whose cells are lists or arrays of one shape.
+
+    Raises:
+        PackageError: they are not, or one is missing, or too large.
+    """
+    missing = sum(cell is None for cell in cells)
+    values = None if missing or not cells else stacked(cells)
+    if values is None or math.prod(values.shape[1:]) > LARGEST_ARRAY or not np.isfinite(values).all():
+        raise PackageError(
+            f"The model cannot take the column {name!r} of lists.",
+            given=f"{missing} missing" if missing else "lists of other lengths, of no numbers, or too long",
+            accepted=f"finite numbers in one shape in every row, up to {LARGEST_ARRAY:,} of them",
+            hint="Cut or fill them to one length in an earlier step.",
+        )
+    return FrameColumn(name=name, kind="array", dtype=dtype, values=values)
 
 
 def _read_pandas(name: str, column: Any) -> FrameColumn:
@@ -192,6 +215,8 @@ def _read_pandas(name: str, column: Any) -> FrameColumn:
         values = _objects(column.astype(object).where(column.notna(), None))
         if all(value is None or isinstance(value, str) for value in values):
             return _text_column(name, shown, values, None, is_declared=False)
+        if any(isinstance(value, (list, np.ndarray)) for value in values):
+            return _array_column(name, shown, values.tolist())
     raise _unsupported(name, shown)
 
 
@@ -218,7 +243,7 @@ def _unsupported(name: str, dtype: str) -> PackageError:
     return PackageError(
         f"The model cannot take the column {name!r}.",
         given=dtype,
-        accepted="numbers, booleans and text",
+        accepted="numbers, booleans, text, and arrays of numbers in one shape",
         hint=f"Derive a feature from it, or leave it out: @model(..., drop=[{name!r}]).",
     )
 
@@ -245,6 +270,8 @@ def build_frame(
 def _polars_series(
     pl: Any, name: str, values: np.ndarray[Any, Any], dtype: str, levels: Mapping[str, tuple[str, ...]]
 ) -> Any:
+    if values.ndim > 1:
+        return pl.Series(name, values.tolist() if dtype == "List" else values)
     if dtype == "Enum":
         known = set(levels[name])
         return pl.Series(name, [v if v in known else None for v in values], dtype=pl.Enum(levels[name]))
@@ -257,6 +284,8 @@ def _polars_series(
 
 
 def _pandas_series(pd: Any, values: np.ndarray[Any, Any], dtype: str, levels: tuple[str, ...] | None) -> Any:
+    if values.ndim > 1:
+        return pd.Series(list(values))
     if dtype == "category":
         known = set(levels or ())
         return pd.Series(pd.Categorical([v if v in known else None for v in values], categories=list(levels or ())))

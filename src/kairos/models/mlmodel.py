@@ -108,6 +108,11 @@ def _shape(spec: PackageSpec) -> list[int]:
 
 
 def _input(column: Column) -> Json:
+    if column.kind == "array":
+        inner: Json = {"type": "long" if column.is_whole else "double"}
+        for _ in column.shape:
+            inner = {"type": "array", "items": inner}
+        return {**inner, "name": column.name, "required": True}
     kind = {"number": "double", "integer": "long", "boolean": "boolean", "category": "string", "text": "string"}
     mlflow_type = "double" if column.kind == "integer" and column.nullable else kind[column.kind]
     return {"type": mlflow_type, "name": column.name, "required": column.required and not column.nullable}

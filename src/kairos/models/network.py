@@ -17,6 +17,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
+from kairos.models.arrays import flat_matrix
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Foreign
 from kairos.models.frames import column_names, read_column
@@ -198,7 +199,4 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _matrix(columns: Mapping[str, np.ndarray[Any, Any]], names: Any) -> np.ndarray[Any, Any]:
-    matrix = np.empty((len(columns[names[0]]), len(names)))
-    for index, name in enumerate(names):
-        matrix[:, index] = columns[name]  # None becomes NaN
-    return matrix
+    return flat_matrix([columns[name] for name in names])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,11 @@ class UntracedNetwork(Untried):
                 accepted="columns of numbers and booleans, as one matrix in the order of the table",
                 hint=f"Encode text in an earlier step, or leave it out: @model(..., drop={texts!r}).",
             )
-        width = len(data.columns)
+        shapes = [column.values.shape[1:] for column in data.columns.values()]
+        width = sum(math.prod(shape) for shape in shapes)
         try:
             with quietly("torch.onnx"):
-                program = _traced(self._module, width)
+                program = _traced(self._module, width, shapes[0] if len(shapes) == 1 else ())
             written = write_network(_file_of(program, width))
             model = NetworkModel(written, program, numbers=width_of(data.outputs))
         except PackageError:
@@ -59,8 +61,9 @@ class UntracedNetwork(Untried):
             raise PackageError(
                 f"The network of step {step!r} cannot be packaged: it cannot be traced.",
                 given=f"{type(error).__name__}: {first_line(error)}",
-                accepted="a torch.nn.Module that takes one float tensor of shape (rows, columns), gives one of shape "
-                "(rows,) or (rows, 1), or of several outputs (rows, numbers), and does not branch on values",
+                accepted="a torch.nn.Module that takes one float tensor of shape (rows, columns), or (rows, *shape) of "
+                "a single column of arrays, gives one of shape (rows,) or (rows, 1), or of several outputs (rows, "
+                "numbers), and does not branch on values",
             ) from error
         return model, data
 
@@ -68,22 +71,26 @@ class UntracedNetwork(Untried):
 class _Whole(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there where types are checked
     """A network from the doubles of a request to its answers."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: torch.nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
+        self.shape = shape
         self.network = copy.deepcopy(network).cpu().eval()
         held = [*self.network.parameters(), *self.network.buffers()]
         self.dtype = next((tensor.dtype for tensor in held if tensor.is_floating_point()), torch.float32)
 
     def forward(self, matrix: torch.Tensor) -> torch.Tensor:
         """One number a row, or several."""
-        answer: torch.Tensor = self.network(matrix.to(self.dtype))
+        inputs = matrix.to(self.dtype)
+        if self.shape:
+            inputs = inputs.reshape(-1, *self.shape)
+        answer: torch.Tensor = self.network(inputs)
         return answer.to(torch.float64)
 
 
-def _traced(module: torch.nn.Module, width: int) -> Any:
+def _traced(module: torch.nn.Module, width: int, shape: tuple[int, ...]) -> Any:
     example = torch.zeros(_EXAMPLE_ROWS, width, dtype=torch.float64)
     rows = torch.export.Dim("rows", min=1)
-    program = torch.export.export(_Whole(module), (example,), dynamic_shapes=({0: rows},), strict=False)
+    program = torch.export.export(_Whole(module, shape), (example,), dynamic_shapes=({0: rows},), strict=False)
     return program.run_decompositions()
 
 

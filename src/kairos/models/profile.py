@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.arrays import means
 from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
 from kairos.stats.bins import CategoryBins, NumberBins
@@ -65,9 +66,11 @@ class ColumnProfile:
 
         Args:
             kind: Of the column.
-            values: Shape (n,); NaN or ``None`` where missing.
+            values: Shape (n,); NaN or ``None`` where missing. Of arrays (n, *shape): their means are what is described.
         """
-        if kind not in ("number", "integer"):
+        if kind == "array":
+            values = means(values)
+        elif kind not in ("number", "integer"):
             # Text may be anybody's words: no value of it is kept; and of a category none that few rows share.
             fewest = 1 if kind == "boolean" else fewest_rows(len(values))
             levels = CategoryBins.fit(values, fewest=fewest) if kind != "text" else CategoryBins(levels=())

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import cloudpickle
 import numpy as np
@@ -25,7 +25,7 @@ from kairos.errors import PackageError
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
-from kairos.models.frames import FrameKind, as_pandas, build_frame, frame_kind
+from kairos.models.frames import FrameKind, as_pandas, build_frame, column_names, frame_kind, read_column
 from kairos.models.outputs import width_of
 from kairos.models.quiet import quietly
 from kairos.models.signature import Signature
@@ -48,6 +48,9 @@ _FOLDER = "model/"
 _OF_ONE_SAVING = ("utc_time_created", "model_uuid", "model_id", "run_id", "artifact_path")
 """What MLflow writes into ``MLmodel`` that is another thing each time."""
 
+Taken = Literal["array"] | FrameKind
+"""What such a model is given: a frame, or the only column as one array."""
+
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
@@ -58,13 +61,18 @@ class PyfuncModel(Foreign):
     tolerance: ClassVar[float] = 1e-9
 
     def __init__(
-        self, files: Mapping[str, bytes], *, kind: FrameKind, libraries: Sequence[str] = (), numbers: int = 1
+        self,
+        files: Mapping[str, bytes],
+        *,
+        kind: Taken,
+        libraries: Sequence[str] = (),
+        numbers: int = 1,
     ) -> None:
         """Writes the files into a folder of its own, which stays as long as the model, and loads them.
 
         Args:
             files: By their path in MLflow's folder.
-            kind: Which frame it is given.
+            kind: Which frame it is given; ``array``: its only column, as one array.
             libraries: Distributions that it needs.
             numbers: How many it gives a row.
 
@@ -72,7 +80,7 @@ class PyfuncModel(Foreign):
             PackageError: MLflow cannot load it.
         """
         self._files = dict(files)
-        self.takes: FrameKind = kind
+        self.takes: Taken = kind
         self.libraries = tuple(libraries)
         self._numbers = numbers
         folder = desk_of(self)
@@ -89,7 +97,10 @@ class PyfuncModel(Foreign):
 
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
         """One number a row, shape (n,), float64, of a frame with the columns of training; or several, (n, numbers)."""
-        if self.takes == "pandas" and frame_kind(inputs) == "polars":
+        if self.takes == "array":
+            if not isinstance(inputs, np.ndarray):
+                inputs = read_column(inputs, column_names(inputs)[0]).values
+        elif self.takes == "pandas" and frame_kind(inputs) == "polars":
             inputs = as_pandas(inputs)
         rows = len(inputs)
         answer = np.asarray(self._model.predict(inputs))
@@ -143,7 +154,11 @@ class PyfuncRunner:
         """Returns one number a row, shape (n,), float64; or several, shape (n, numbers)."""
         if len(next(iter(columns.values()))) == 0:
             return np.empty(0 if self._width == 1 else (0, self._width))
-        frame = build_frame(self._model.takes, columns, self._dtypes, self._levels)
+        takes = self._model.takes
+        if takes == "array":
+            frame = next(iter(columns.values()))
+        else:
+            frame = build_frame(takes, columns, self._dtypes, self._levels)
         with self._threads.limit(limits=1):
             answer = self._model.predict(frame)
         return answer if self._mend is None else self._mend(answer)
@@ -189,7 +204,11 @@ class UntriedModel(Untried):
             PackageError: it predicts from neither.
         """
         failure = ""
-        kinds: list[FrameKind] = ["polars", "pandas"] if self._is_plain and data.kind == "polars" else ["pandas"]
+        kinds: list[Taken] = ["pandas"]
+        if self._is_plain and data.kind == "polars":
+            kinds.insert(0, "polars")
+        if [column.kind for column in data.columns.values()] == ["array"]:
+            kinds.insert(0, "array")
         for kind in kinds:
             numbers = width_of(data.outputs)
             model = PyfuncModel(self._files, kind=kind, libraries=self._libraries, numbers=numbers)
@@ -202,8 +221,8 @@ class UntriedModel(Untried):
         raise PackageError(
             f"The model that step {step!r} returned cannot predict its training table.",
             given=failure,
-            accepted="a trained model that takes a data frame with these columns and gives one number a row: "
-            + ", ".join(data.columns),
+            accepted="a trained model that takes a data frame with these columns, or the array of a single column of "
+            "arrays, and gives one number a row: " + ", ".join(data.columns),
         )
 
 
@@ -221,7 +240,8 @@ def read_pyfunc(package: Package) -> PyfuncModel:
             file=_FOLDER,
         )
     names = sorted(name for name in package.files if name.startswith(_FOLDER))
-    kind: FrameKind = "polars" if package.spec.form.kind == "polars" else "pandas"
+    form = package.spec.form.kind
+    kind: Taken = "pandas" if form == "matrix" else form
     libraries = [name for name in package.spec.libraries if name not in ("numpy", "pandas", "polars")]
     numbers = width_of(package.spec.signature.outputs)
     files = {n.removeprefix(_FOLDER): package.read(n) for n in names}

@@ -13,7 +13,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 from sklearn._loss.link import IdentityLink
@@ -63,7 +63,7 @@ class SklearnRunner:
         self._call = getattr(estimator, method) if own is None else own
         self._signature = signature
         self._outputs = signature.outputs
-        self._kind = form.kind
+        self._kind = cast("FrameKind | Literal['matrix']", form.kind)
         self._dtypes = {name: form.dtypes[name] for name in signature.names}
         self._method = method
         self._levels = {column.name: column.levels for column in signature.columns}

@@ -59,11 +59,11 @@ def score_columns(package: Package, table: Any) -> dict[str, np.ndarray[Any, Any
         )
     read = [(column, read_column(table, column.name)) for column in package.spec.signature.columns]
     for column, found in read:
-        if _is_text(found.kind) != _is_text(column.kind):
+        if _is_text(found.kind) != _is_text(column.kind) or found.values.shape[1:] != column.shape:
             raise PackageError(
                 f"The table holds the column {column.name!r} of the model {package.spec.model!r} as another kind.",
-                given=found.kind,
-                accepted=column.kind,
+                given=found.kind if found.values.ndim == 1 else f"arrays of shape {list(found.values.shape[1:])}",
+                accepted=column.kind if not column.shape else f"arrays of shape {list(column.shape)}",
             )
     return {column.name: found.values for column, found in read}
 

@@ -13,13 +13,14 @@ from typing import Any, Literal
 import numpy as np
 
 from kairos.errors import InputRefused, PackageError, did_you_mean
+from kairos.models.arrays import read_nested, shape_of
 from kairos.models.outputs import Output
 from kairos.models.truths import Truths
 from kairos.values import Json, unplain
 
 __all__ = ["LARGEST_NUMBER", "LONGEST_TEXT", "Column", "ColumnKind", "OutputSpec", "Signature"]
 
-ColumnKind = Literal["number", "integer", "boolean", "category", "text"]
+ColumnKind = Literal["number", "integer", "boolean", "category", "text", "array"]
 
 LARGEST_NUMBER = 1e15
 """Largest magnitude of an input; up to here every integer is exact as float64."""
@@ -51,10 +52,16 @@ class Column:
     """Smallest number seen in training; for information, not a limit."""
     upper: float | None = None
     """Largest number seen in training; for information, not a limit."""
+    shape: tuple[int, ...] = ()
+    """Of one cell of an array; empty for other kinds."""
+    is_whole: bool = False
+    """Whether an array holds whole numbers only."""
 
     @property
     def dtype(self) -> type:
         """The type of an array of the column."""
+        if self.kind == "array":
+            return np.int64 if self.is_whole else np.float64
         may_lack = self.nullable or not self.required
         if self.kind == "number" or (self.kind == "integer" and may_lack):
             return np.float64
@@ -144,12 +151,16 @@ class Signature:
         """
         try:
             value = unplain(value)
-            columns = tuple(Column(**{**item, "levels": tuple(item["levels"])}) for item in value["columns"])
+            columns = tuple(_column(item) for item in value["columns"])
             output = {**value["output"], "truths": Truths.from_plain(value["output"].get("truths", {"classes": ()}))}
             outputs = tuple(Output.from_plain(item) for item in value.get("outputs", ()))
             return cls(columns=columns, output=OutputSpec(**output), outputs=outputs)
         except (KeyError, TypeError) as error:
             raise PackageError("A model's signature cannot be read.", given=str(error)) from error
+
+
+def _column(item: Mapping[str, Json]) -> Column:
+    return Column(**{**item, "levels": tuple(item["levels"]), "shape": tuple(item.get("shape", ()))})
 
 
 def _parse_column(column: Column, rows: Sequence[Mapping[str, Json]]) -> np.ndarray[Any, Any]:
@@ -162,7 +173,8 @@ def _parse_column(column: Column, rows: Sequence[Mapping[str, Json]]) -> np.ndar
             raise _refuse(f"Row {index} lacks the column {name!r}.", index, name, accepted=_accepts(column))
         else:
             values.append(column.null)
-    return np.array(values, dtype=column.dtype)
+    found: np.ndarray[Any, Any] = np.array(values, dtype=column.dtype)
+    return found if found.size or not column.shape else found.reshape(0, *column.shape)
 
 
 def _parse_number(value: Json, column: Column, index: int) -> float:
@@ -214,17 +226,35 @@ def _parse_category(value: Json, column: Column, index: int) -> str:
     return text
 
 
+def _parse_array(value: Json, column: Column, index: int) -> np.ndarray[Any, Any]:
+    found = read_nested(value, column.shape)
+    if found is None:
+        shape = shape_of(value)
+        given = _shorten(value) if not isinstance(value, list) else "lists" if shape is None else f"shape {list(shape)}"
+        what = f"Column {column.name!r} of row {index} is not {_accepts(column)}."
+        raise _refuse(what, index, column.name, given=given, accepted=_accepts(column))
+    worst = float(np.abs(found).max())
+    if not worst <= LARGEST_NUMBER:
+        raise _out_of_bounds(worst, column, index)
+    if column.is_whole and (np.floor(found) != found).any():
+        raise _wrong_type(float(found[np.floor(found) != found].ravel()[0]), column, index)
+    return found.astype(column.dtype)
+
+
 _PARSERS: dict[ColumnKind, Callable[[Json, Column, int], Any]] = {
     "number": _parse_number,
     "integer": _parse_integer,
     "boolean": _parse_boolean,
     "category": _parse_category,
     "text": _parse_text,
+    "array": _parse_array,
 }
 
 
 def _accepts(column: Column) -> str:
-    if column.kind == "category" and not column.open_levels and not column.rare_levels:
+    if column.kind == "array":
+        text = f"an array of {'whole ' if column.is_whole else ''}numbers of shape {list(column.shape)}"
+    elif column.kind == "category" and not column.open_levels and not column.rare_levels:
         shown = ", ".join(repr(level) for level in column.levels[:20])
         text = f"one of {shown}" + (", ..." if len(column.levels) > 20 else "")
     else:

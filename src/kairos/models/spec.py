@@ -15,7 +15,7 @@ __all__ = ["FORMATS", "InputForm", "Method", "PackageSpec", "Serialization", "Tr
 FORMATS = ("1", "2")
 """Versions of the files under ``kairos/`` in a package: of one number a row, and of several."""
 
-InputForm = Literal["matrix", "polars", "pandas"]
+InputForm = Literal["matrix", "array", "polars", "pandas"]
 Method = Literal["predict", "predict_proba"]
 Serialization = Literal["skops", "pickle", "torch", "pyfunc"]
 
@@ -72,7 +72,8 @@ class PackageSpec:
     @property
     def format(self) -> str:
         """Which version of the files holds it."""
-        return FORMATS[1] if self.signature.outputs else FORMATS[0]
+        has_arrays = any(column.shape for column in self.signature.columns)
+        return FORMATS[1] if self.signature.outputs or has_arrays else FORMATS[0]
 
     def plain(self) -> dict[str, Json]:
         """The spec as JSON; of one number a row as it has always been written."""
@@ -81,6 +82,9 @@ class PackageSpec:
             for name in ("targets", "baselines"):
                 del value[name]
             del value["signature"]["outputs"]
+        for column in value["signature"]["columns"]:
+            if not column["shape"]:
+                del column["shape"], column["is_whole"]
         if self.rank_within is None:
             del value["rank_within"]
         return {"format": self.format, **value}

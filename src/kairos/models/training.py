@@ -138,7 +138,7 @@ def _check_targets(targets: Sequence[str], names: Sequence[str], step: str) -> N
 
 
 def _refuse_leaks(columns: Mapping[str, FrameColumn], goal: Goal, targets: Sequence[str], step: str) -> None:
-    numbers = {n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb"}
+    numbers = {n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb" and c.values.ndim == 1}
     for target, values in zip(targets, goal.values.reshape(len(goal.values), -1).T, strict=True):
         leaks = find_leakage(numbers, values)
         if leaks:

@@ -36,7 +36,7 @@ def common_features(table: pl.DataFrame, profile: Profile, *, prefix: str, kept:
     return sorted(
         name
         for name, column in profile.columns.items()
-        if column.kind != "text" and prefix + name in table.columns and (kept is None or name in kept)
+        if column.kind not in ("text", "array") and prefix + name in table.columns and (kept is None or name in kept)
     )
 
 

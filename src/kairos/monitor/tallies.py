@@ -291,6 +291,8 @@ def _cells(column: ColumnProfile, values: pl.Series) -> NDArray[np.int64]:
     bins = column.bins
     if not isinstance(bins, NumberBins):
         return bins.fold(bins.counts(values.to_list()))
+    if isinstance(values.dtype, pl.List):  # of an array its mean is watched
+        values = values.list.mean()
     numbers = values if values.dtype.is_numeric() else values.cast(pl.Float64, strict=False)
     return bins.fold(bins.counts(numbers.to_numpy()))  # null becomes NaN
 

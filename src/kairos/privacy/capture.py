@@ -11,7 +11,7 @@ from kairos.privacy.pseudonyms import pseudonym
 
 __all__ = ["CapturePolicy", "Captured", "Scalar"]
 
-Scalar = float | int | str | bool | None
+Scalar = float | int | str | bool | list[float] | None
 """A value of one field of a request."""
 
 

@@ -23,7 +23,7 @@ from kairos.serving.layers import Layer
 from kairos.serving.outcomes import Outcomes, Owed, Reply, Request
 from kairos.serving.ports import PredictionSink
 from kairos.serving.rows import told_column
-from kairos.store.batch import Packed, Predictions, Scalar
+from kairos.store.batch import Answer, Packed, Predictions, Scalar
 from kairos.store.records import DROPPED
 from kairos.store.spool import Commit
 
@@ -131,7 +131,9 @@ def _told(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> 
     told: dict[str, list[Scalar] | Packed] = {}
     for column in signature.columns:
         values = columns[column.name]
-        if len(values) <= _FEW or values.dtype.kind not in "fi":
+        if column.shape:  # the numbers of a cell in a row: the signature has the shape
+            told[column.name] = [*values.reshape(len(values), -1).tolist()]
+        elif len(values) <= _FEW or values.dtype.kind not in "fi":
             told[column.name] = told_column(values, column)
         elif values.dtype.kind == "i":
             told[column.name] = Packed(kind="integer", data=values.astype("<i8", copy=False).tobytes())
@@ -155,12 +157,12 @@ def _lead(outputs: Sequence[Output], numbers: tuple[float, ...] | None) -> float
     return lead_of(outputs, numbers) if math.isfinite(sum(numbers)) else math.nan
 
 
-def _told_outputs(outcomes: Sequence[Outcomes]) -> dict[str, list[Scalar]]:
+def _told_outputs(outcomes: Sequence[Outcomes]) -> dict[str, list[Answer]]:
     """What may leave of versions with several outputs, by name; nothing of one that gives one number."""
     names = {name for each in outcomes for output in each.version.signature.outputs for name, _ in output.fields}
     if not names:
         return {}
-    found: dict[str, list[Scalar]] = {name: [] for name in sorted(names)}
+    found: dict[str, list[Answer]] = {name: [] for name in sorted(names)}
     for each in outcomes:
         for said in each.outputs:
             told = told_row(each.version.signature.outputs, said) if isinstance(said, tuple) else {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from kairos.delivery.state import Live, Route
 from kairos.errors import NotFound, PackageError, Unavailable, did_you_mean
+from kairos.models.arrays import nested
 from kairos.models.outputs import answers_a_row
 from kairos.models.signature import Column, Signature
 from kairos.models.truths import AnyTruths
@@ -280,5 +281,7 @@ def _typical(column: Column) -> Json:
         return False
     if column.kind in ("category", "text"):
         return column.levels[0] if column.levels else ""
+    if column.kind == "array":
+        return nested(column.lower or 0.0, column.shape)
     lower = column.lower if column.lower is not None and math.isfinite(column.lower) else 0.0
     return math.ceil(lower) if column.kind == "integer" else lower

@@ -200,6 +200,8 @@ def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signatu
 def told_column(array: np.ndarray[Any, Any], column: Column) -> list[Any]:
     """One column's values as JSON has them."""
     values: list[Any] = array.tolist()
+    if column.shape:
+        return values
     if array.dtype == np.float64:
         if column.kind == "integer":
             return [None if value != value else int(value) for value in values]

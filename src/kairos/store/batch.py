@@ -15,9 +15,12 @@ from kairos.errors import UsageError
 from kairos.store.records import Prediction, check_moment
 from kairos.values import MODEL_NAMES, is_model_name
 
-__all__ = ["Packed", "Predictions", "Scalar"]
+__all__ = ["Answer", "Packed", "Predictions", "Scalar"]
 
-Scalar = float | int | str | bool | None
+Scalar = float | int | str | bool | list[float] | None
+"""Of an array the numbers in a row."""
+
+Answer = float | int | str | bool | None
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +78,7 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     actions: list[str | None]
     errors: list[str | None]
     latencies_us: list[int]
-    told: dict[str, list[Scalar]] = {}
+    told: dict[str, list[Answer]] = {}
     """What left of an answer of several outputs, by name."""
 
     def __post_init__(self) -> None:

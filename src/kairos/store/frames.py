@@ -156,8 +156,8 @@ class _Columns:
             found = _of(values, asked)
             if name not in rows.sparse or found.count(None) < len(found):
                 self._more(INPUT_PREFIX + name).extend(found)
-        for name, values in rows.told.items():
-            self._more(OUTPUT_PREFIX + name).extend(values)
+        for name, said in rows.told.items():
+            self._more(OUTPUT_PREFIX + name).extend(said)
         self._count += count
 
     def frame(self) -> pl.DataFrame:
@@ -194,6 +194,8 @@ def _own_column(column: str, values: list[Any]) -> pl.Series:
     kinds = set(map(type, values)) - {type(None)}
     if not kinds:
         return pl.Series(column, values, dtype=pl.Null)
+    if kinds == {list}:
+        return pl.Series(column, values, dtype=pl.List(pl.Float64))
     if kinds == {bool}:
         return pl.Series(column, values, dtype=pl.Boolean)
     if kinds == {int} and _are_stored(values):

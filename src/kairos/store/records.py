@@ -56,8 +56,8 @@ class Prediction:
 
     ``None`` if the request named no entity.
     """
-    inputs: dict[str, float | int | str | bool | None]
-    """What the capture policy let through."""
+    inputs: dict[str, float | int | str | bool | list[float] | None]
+    """What the capture policy let through; of an array its numbers in a row."""
     raw: float | None
     """The model's own output; ``None`` if it gave none."""
     output: float | None

@@ -35,7 +35,7 @@ class PrivacySettings:
     """What may be kept of a request to one model."""
 
     keep: tuple[str, ...] | None = None
-    """Fields kept as they came; ``None``: all inputs of the model but free text."""
+    """Fields kept as they came; ``None``: all inputs of the model but free text and arrays."""
     pseudonymise: tuple[str, ...] = ()
     """Fields kept under a keyed pseudonym."""
     entity: Literal["pseudonym", "drop", "raw"] = "pseudonym"

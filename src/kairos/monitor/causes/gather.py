@@ -127,6 +127,8 @@ def _floats(column: pl.Series) -> NDArray[np.float64]:
 
 def _values(column: pl.Series) -> NDArray[Any]:
     """Numbers as float64 with NaN, everything else as objects with ``None``."""
+    if isinstance(column.dtype, pl.List):
+        column = column.list.mean()  # what stands for an array
     if column.dtype.is_numeric() or column.dtype == pl.Null:
         return _floats(column)
     return column.to_numpy().astype(object) if column.null_count() == 0 else np.array(column.to_list(), dtype=object)

@@ -14,7 +14,7 @@ from kairos.errors import InputRefused, KairosError, UsageError, did_you_mean
 from kairos.models.outputs import ClassName
 from kairos.models.signature import Signature
 from kairos.serving.body import read_json, read_name, refuse
-from kairos.serving.protocols.tensors import DATATYPE_OF_KIND, Tensor, from_bytes, from_json, rows_of, to_bytes
+from kairos.serving.protocols.tensors import Tensor, datatype_of, from_bytes, from_json, rows_of, to_bytes
 from kairos.serving.rows import Answers, Intake, Rows, Told, Written
 from kairos.serving.wire_errors import message_of
 from kairos.values import Json
@@ -252,7 +252,7 @@ def metadata(model: str, versions: Sequence[int], intake: Intake) -> Json:
 
 def _columns(signature: Signature) -> list[Json]:
     return [
-        {"name": column.name, "datatype": DATATYPE_OF_KIND[column.kind], "shape": [-1]}
+        {"name": column.name, "datatype": datatype_of(column), "shape": [-1, *column.shape]}
         | ({} if column.required else {"parameters": {"optional": True}})
         for column in signature.columns
     ]

@@ -144,6 +144,8 @@ def _csv(body: bytes, intake: Intake) -> list[Json]:
     if not lines:
         raise UsageError("The request is not CSV.", given="nothing", accepted="a line of names, then one line a row")
     kinds = {column.name: column for column in intake.signature.columns}
+    if arrays := [column.name for column in intake.signature.columns if column.kind == "array"]:
+        raise refuse(f"CSV cannot hold the array {arrays[0]!r}.", field=arrays[0], accepted="JSON, with nested lists")
     rows = [_row(lines[0], line, index) for index, line in enumerate(lines[1:])]
     return [
         {name: _value(text, kinds.get(name)) for name, text in row.items() if _is_given(text, kinds.get(name))}

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kairos.models.arrays import nested
 from kairos.models.outputs import Output
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column, ColumnKind
 from kairos.serving.body import LONGEST_NAME, MOST_ROWS, WHOLE_NAMES
@@ -95,7 +96,7 @@ def _row_schema(told: Told) -> Json:
 
 
 def _column_schema(column: Column) -> Json:
-    schema = dict(_TYPES[column.kind])
+    schema = _array_schema(column) if column.kind == "array" else dict(_TYPES[column.kind])
     if column.levels and not column.open_levels and not column.rare_levels and column.kind == "category":
         schema["enum"] = [*column.levels, None] if column.nullable else list(column.levels)
     elif column.levels:
@@ -104,6 +105,14 @@ def _column_schema(column: Column) -> Json:
         schema["type"] = [schema["type"], "null"]
     if column.lower is not None and column.upper is not None:
         schema["description"] = f"Training held {column.lower:g} to {column.upper:g}."
+    return schema
+
+
+def _array_schema(column: Column) -> dict[str, Json]:
+    """Lists in lists, each of its length."""
+    schema = dict(_TYPES["integer" if column.is_whole else "number"])
+    for length in reversed(column.shape):
+        schema = {"type": "array", "items": schema, "minItems": length, "maxItems": length}
     return schema
 
 
@@ -218,7 +227,7 @@ def _text(value: str) -> str:
 
 
 def _said(column: Column) -> str:
-    said: list[str] = [column.kind]
+    said: list[str] = [f"array {list(column.shape)}" if column.shape else column.kind]
     if not column.required:
         said.append("may be left out")
     if column.nullable:
@@ -238,6 +247,8 @@ def _example(column: Column) -> Json:
         return False
     if column.kind in ("category", "text"):
         return column.levels[0] if column.levels else ""
+    if column.kind == "array":
+        return nested(column.lower or 0, column.shape)
     return column.lower or 0
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "DATATYPES",
     "DATATYPE_OF_KIND",
     "Tensor",
+    "datatype_of",
     "from_bytes",
     "from_json",
     "read_shape",
@@ -51,8 +52,15 @@ DATATYPE_OF_KIND: Mapping[ColumnKind, str] = {
     "boolean": "BOOL",
     "category": "BYTES",
     "text": "BYTES",
+    "array": "FP64",
 }
 """What a column is said to be in a model's metadata; whatever else can be read as its kind is taken too."""
+
+
+def datatype_of(column: Column) -> str:
+    """The data type that a column is said to have."""
+    return "INT64" if column.kind == "array" and column.is_whole else DATATYPE_OF_KIND[column.kind]
+
 
 _LENGTH = struct.Struct("<I")
 
@@ -185,7 +193,7 @@ def to_bytes(tensor: Tensor) -> bytes:
 
 
 def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[str, Json]) -> Rows:
-    """The rows in tensors: one a column, of shape [n] or [n, 1], or one of shape [n, columns] for all.
+    """The rows in tensors: one a column, of shape [n] or [n, 1], of arrays [n, *shape]; or one [n, columns] for all.
 
     Fields that say whom and when a row is about are tensors of ``BYTES`` too, or request parameters for all rows.
 
@@ -200,7 +208,7 @@ def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[st
     names = intake.signature.names
     if len(tensors) == 1 and tensors[0].name not in names and len(tensors[0].shape) == 2:
         by_name = _split(tensors[0], names)
-    count = _count(by_name)
+    count = _count(by_name, {column.name: column.shape for column in intake.signature.columns})
     beside = {name for name in (intake.entity, intake.time) if name is not None and name not in names}
     for name in by_name:
         if name not in names and name not in beside:
@@ -233,10 +241,15 @@ def _split(tensor: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     }
 
 
-def _count(by_name: Mapping[str, Tensor]) -> int:
+def _count(by_name: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> int:
     count: int | None = None
     for name, tensor in by_name.items():
-        if len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
+        if own := shapes.get(name):
+            if tensor.shape[1:] != own:
+                accepted = f"shape {['n', *own]}".replace("'", "")
+                what = f"The input {name!r} is not of the shape of its column."
+                raise refuse(what, field=name, given=f"shape {list(tensor.shape)}", accepted=accepted)
+        elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
             accepted = "shape [n] or [n, 1], one row an element"
             what = f"The input {name!r} is no column."
             raise refuse(what, field=name, given=f"shape {list(tensor.shape)}", accepted=accepted)
@@ -253,10 +266,12 @@ def _count(by_name: Mapping[str, Tensor]) -> int:
 def _column(column: Column, tensor: Tensor | None, count: int) -> np.ndarray[Any, Any]:
     if tensor is None:
         if column.required:
-            kind = DATATYPE_OF_KIND[column.kind]
+            kind = datatype_of(column) + (f" of shape {['n', *column.shape]}".replace("'", "") if column.shape else "")
             raise refuse(f"The input {column.name!r} is missing.", field=column.name, accepted=f"a tensor of {kind}")
         return np.array([column.null] * count, dtype=column.dtype)
     values = tensor.values
+    if column.kind == "array":
+        return _arrays(column, values.reshape(count, *column.shape))
     if column.kind == "boolean" and tensor.datatype == "matrix" and np.isin(values, (0, 1)).all():
         return values.astype(np.bool_).astype(column.dtype)
     if column.kind in ("number", "integer") and values.dtype.kind in "iuf":
@@ -267,6 +282,13 @@ def _column(column: Column, tensor: Tensor | None, count: int) -> np.ndarray[Any
             return numbers.astype(column.dtype, copy=False)
     parsed = [column.parse(_null(value, column), row) for row, value in enumerate(values.tolist())]
     return np.array(parsed, dtype=column.dtype)
+
+
+def _arrays(column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    is_number = values.dtype.kind in "iuf" and bool((np.abs(values.astype(np.float64)) <= LARGEST_NUMBER).all())
+    if is_number and (not column.is_whole or bool((np.floor(values) == values).all())):
+        return values.astype(column.dtype)
+    return np.array([column.parse(value, row) for row, value in enumerate(values.tolist())], dtype=column.dtype)
 
 
 def _null(value: Json, column: Column) -> Json:

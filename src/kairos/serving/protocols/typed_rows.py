@@ -200,13 +200,19 @@ def _is_right_one_by_one(block: np.ndarray[Any, Any], whole: int) -> bool:
 
 
 def _field(key: str, column: Column) -> tuple[Any, ...]:
-    kind = _TYPES.get(column.kind, str)
+    kind: Any = _TYPES.get(column.kind, str)
+    if column.kind == "array":
+        kind = float
+        for _ in column.shape:
+            kind = list[kind]
     kind = kind | None if column.nullable else kind
     return (key, kind) if column.required else (key, kind, UNSET)
 
 
 def _array(column: Column, accepts: Callable[[Values], bool], values: Values) -> np.ndarray[Any, Any] | None:
     """The array of a column; ``None`` if a value is not plainly right."""
+    if column.kind == "array":
+        return _arrays(column, values)
     if (column.nullable or not column.required) and not _LACKING.isdisjoint(map(type, values)):
         known = [value for value in values if type(value) not in _LACKING]
         if known and not accepts(known):
@@ -216,6 +222,18 @@ def _array(column: Column, accepts: Callable[[Values], bool], values: Values) ->
     elif not accepts(values):
         return None
     return np.array(values, dtype=column.dtype)
+
+
+def _arrays(column: Column, values: Values) -> np.ndarray[Any, Any] | None:
+    try:
+        found = np.array(values, dtype=np.float64)
+    except ValueError:  # lists of other lengths
+        return None
+    if found.shape[1:] != column.shape or not np.abs(found).max() <= LARGEST_NUMBER:
+        return None
+    if column.is_whole and (np.floor(found) != found).any():
+        return None
+    return found.astype(column.dtype)
 
 
 def _accepts(column: Column) -> Callable[[Values], bool]:
