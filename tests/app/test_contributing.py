@@ -132,3 +132,34 @@ def test_of_a_class_the_chance_of_the_one_that_was_said_is_told_about(tmp_path: 
     assert found.base is not None
     assert found.answer == pytest.approx(found.base + sum(one.contribution for one in found.inputs))
     assert found.answer == pytest.approx(found.recorded)
+
+
+class Weighed:
+    """A model of a vector and a number."""
+
+    def predict(self, table: Any) -> Any:
+        """Their weighed sum."""
+        vectors = np.array([np.asarray(each) for each in table["vector"]])
+        return vectors @ np.array([1.0, 2.0, 4.0]) + 10 * np.asarray(table["age"])
+
+
+def test_an_array_contributes_as_a_whole_and_stands_by_its_mean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the log, where its numbers lie in a row, if it is kept."""
+    random = np.random.default_rng(0)
+    vectors, age = random.normal(size=(60, 3)), random.normal(size=60)
+    train = pl.DataFrame({"vector": pl.Series(vectors), "age": age, "users": random.normal(size=60)})
+    how: dict[str, Any] = {"options": ModelOptions(allow_pickle=True)}
+    keep = '\nallow_pickle = true\n[model.demand.privacy]\nkeep = ["vector", "age"]\n'
+    project, job = answered(tmp_path / "toy", Weighed(), train, privacy=keep, **how)
+    found = why_answer(project, f"{job}-7")
+    assert found.refused is None
+    by_name = {one.name: one for one in found.inputs}
+    typical = np.reshape(by_name["vector"].typical, 3)
+    assert by_name["vector"].contribution == pytest.approx((vectors[7] - typical) @ np.array([1.0, 2.0, 4.0]))
+    assert by_name["vector"].standing.startswith("its mean is ")
+    assert main(["-C", str(project.root), "explain", f"{job}-7", "--why"]) == 0
+    assert "vector" in capsys.readouterr().out
+    lost, job = answered(tmp_path / "other", Weighed(), train, privacy="\nallow_pickle = true\n", **how)
+    assert why_answer(lost, f"{job}-7").lost == {"vector": "not kept by the capture policy"}

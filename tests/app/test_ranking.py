@@ -10,6 +10,7 @@ import pytest
 
 from kairos.app.gathering import gate_rows
 from kairos.app.judging import judge
+from kairos.app.labelling import take_labels
 from kairos.app.losses import answers_on, fresh_rows, losses_on, truth_on
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.quality import quality_of
@@ -17,7 +18,7 @@ from kairos.app.serving import make_server
 from kairos.app.settings import load_settings
 from kairos.app.training import train
 from kairos.app.watching import Watch
-from kairos.errors import SettingsError
+from kairos.errors import SettingsError, UsageError
 from kairos.gates.losses import loss_named
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.serving.app import make_app
@@ -149,8 +150,15 @@ def test_a_worse_ranker_fails_against_the_champion_and_live_requests_are_lists(m
                 truths.append(relevance[kept])
                 said.append([row["prediction"] for row in given[kept]])
         refused = client.post("/labels", json={"labels": [{"prediction_id": given[0]["prediction_id"], "value": -1}]})
-    assert refused.status_code == 422
+        by_entity = {"model": "demand", "entity": "u1", "time": "2012-01-02T00:00Z", "value": 1}
+        unnamed = client.post("/labels", json={"labels": [by_entity]})
+    assert refused.status_code == unnamed.status_code == 422
     assert "0 or more" in refused.text
+    assert "ranks several rows of one entity" in unnamed.text
+    file = world.root / "labels.csv"
+    file.write_text("time,value\n2012-01-02T00:00Z,1\n")
+    with pytest.raises(UsageError, match=r"ranks several rows at one time.*prediction_id and value"):
+        take_labels(project, file)
     state = world.model().version(version.number)
     world.clock.move_to(world.clock.now() + 3 * DAY)
     watch = Watch(project, model)

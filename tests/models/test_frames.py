@@ -104,7 +104,7 @@ def test_a_level_that_few_rows_share_is_not_named() -> None:
     [
         pl.DataFrame({"day": [date(2011, 1, 1)]}),
         pd.DataFrame({"day": [pd.Timestamp("2011-01-01")]}),
-        pd.DataFrame({"day": [[1]]}),
+        pd.DataFrame({"day": [{"a": 1}]}),
         pd.DataFrame({"day": pd.Categorical([1, 2])}),
     ],
 )

@@ -125,6 +125,12 @@ class _Form:
         if time is None or columns is None or (entity is None and model.entity is not None):
             mine = "entity, time and value" if model.entity is not None else "time and value"
             raise _no_labels(path, header, f"prediction_id and value, or with {mine}")
+        if model.rank_within is not None:
+            raise UsageError(
+                f"The labels in {path.name} name no predictions, and {model.name!r} ranks several rows at one time.",
+                given=", ".join(header),
+                accepted="prediction_id and value",
+            )
         if entity is not None and model.privacy.entity == "drop":
             raise UsageError(
                 f"The labels in {path.name} name entities, and those of {model.name!r} are not kept.",

@@ -145,7 +145,7 @@ class _Game:
         """Answers, shape (n,), where ``taken``, shape (n, inputs that differ), says what is from the row."""
         count = len(taken)
         self.asked += count
-        columns = {name: np.repeat(values, count) for name, values in self._row.items()}
+        columns = {name: np.repeat(values, count, axis=0) for name, values in self._row.items()}
         for place, name in enumerate(self._differ):
             columns[name][~taken[:, place]] = self._typical[name][0]
         return np.asarray(self._predict(columns), dtype=np.float64)
@@ -180,4 +180,6 @@ def _sampled(game: _Game, inputs: int, seed: int) -> tuple[Array, Array]:
 
 
 def _same(one: object, other: object) -> bool:
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, np.asarray(other)))
     return bool(one == other) or (one != one and other != other)  # NaN is no other value than NaN

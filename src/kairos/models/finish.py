@@ -90,7 +90,7 @@ class FinishModel:
         model, options = self._options(request.step)
         target, targets = target_names(options, request)
         table = training_table(request.inputs, target, step=request.step)
-        table, lists = by_lists(table, options.rank_within, step=request.step)
+        told, (table, lists) = table, by_lists(table, options.rank_within, step=request.step)
         keys = [key for key in (options.time, options.entity, options.rank_within) if key is not None]
         drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
         returned = adopt(request.returned, step=request.step, allow_pickle=options.allow_pickle)
@@ -139,7 +139,7 @@ class FinishModel:
             check_answers(estimator, runner, data.arrays, is_chance=is_chance, step=request.step)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
         holdout = request.inputs.get("holdout") if learn.artifact is None else None
-        unseen = _unseen(holdout, data, table)
+        unseen = _unseen(holdout, data, told)
         truth = None if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
         profile = _profile(estimator, data, method, unseen, importances, truth, options.loss)
         compilation, compiled = compile_model(

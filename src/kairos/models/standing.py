@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from kairos.models.profile import ColumnProfile
 from kairos.stats.bins import NumberBins
 
@@ -16,6 +20,8 @@ def standing(profile: ColumnProfile, value: object) -> str:
     'level of 3 of 10 rows'
     """
     rows, bins = sum(profile.counts), profile.bins
+    if isinstance(value, list):
+        return f"its mean is {standing(replace(profile, kind='number'), float(np.mean(value)))}"
     if value is None or value != value:
         return f"missing, as in {profile.missing} of {rows} rows"
     if profile.kind == "text":

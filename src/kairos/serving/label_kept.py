@@ -43,6 +43,13 @@ def kept_labels(
 
 def _by_entity(row: int, label: LabelBody, deployment: Deployment, at: datetime) -> list[EntityLabel]:
     policy = deployment.route(label.model).champion.policy
+    if policy.ranks:
+        raise refuse(
+            f"Label {row} names no prediction, and {label.model!r} ranks several rows of one entity at one time.",
+            field="prediction_id",
+            row=row,
+            accepted="a prediction_id",
+        )
     key = policy.capture.apply({}, label.entity).key
     if label.entity is not None and key is None:
         raise refuse(

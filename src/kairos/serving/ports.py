@@ -136,6 +136,8 @@ class ModelPolicy:
     """By default no input and no entity is written down."""
     events: frozenset[str] = frozenset()
     """Names of what may happen to users and is counted."""
+    ranks: bool = False
+    """Whether it ranks the rows of a request: then a label names its prediction, for an entity has several rows."""
     truths: AnyTruths = field(default_factory=Truths)
     """What a label can be."""
     values: frozenset[str] = frozenset()

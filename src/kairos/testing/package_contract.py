@@ -85,6 +85,7 @@ class PackageContract:
     def _load(self, folder: Path) -> None:
         package = self._opened(folder)
         package.native_runner()
+        package.baselines()
         if package.compilation.is_proven:
             package.compiled_runner()
 

@@ -32,8 +32,9 @@ _NEVER = -30.0
 
 def no_line(columns: Mapping[str, FrameColumn], target: Floats, loss: str, outputs: Sequence[Output]) -> str | None:
     """Why no line is fitted; ``None``: one is."""
-    if all(column.kind == "text" for column in columns.values()):
-        return "every input is free text"
+    if all(column.kind in ("text", "array") for column in columns.values()):
+        has_arrays = any(column.kind == "array" for column in columns.values())
+        return "every input is an array, or free text" if has_arrays else "every input is free text"
     if _classes_of(target, loss, outputs) is not None:
         held = len(np.unique(target))
         if held < 2:
