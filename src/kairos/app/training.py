@@ -14,7 +14,6 @@ from kairos.app.project import Project
 from kairos.app.registering import made_of, measured_or_told, recorded
 from kairos.app.settings import ModelSettings
 from kairos.app.using import uses_store
-from kairos.experiments.baselines import Beating
 from kairos.pipeline.contract import contract_digest
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.planning import Planned, plan_run
@@ -26,6 +25,7 @@ from kairos.values import Json, VersionRef, Window, plain
 
 if TYPE_CHECKING:
     from kairos.app.seeding import OtherSeeds
+    from kairos.experiments.baselines import Beating
     from kairos.models.learn import Learn
 
 __all__ = [

@@ -11,7 +11,6 @@ from kairos.cli.opening import open_project, recorded
 from kairos.cli.output import fail, say, show_json, stopped
 from kairos.cli.run_screen import RunScreen, plan_lines
 from kairos.errors import StepFailed, UsageError
-from kairos.experiments.baselines import is_baseline_metric
 from kairos.values import Json, Window
 
 if TYPE_CHECKING:
@@ -80,10 +79,13 @@ def _tell(trained: Trained, count: int, *, as_json: bool) -> None:
     for check in trained.data_checks:
         if check.warning is not None:
             say(f"  {check.warning}")
-    for name, value in trained.metrics.items():
-        if not is_baseline_metric(name):
-            model, _, what = name.partition(".")
-            say(f"  {model}: mean {what.replace('_', ' ')} on the holdout is {value:.4g}")
+    if trained.metrics:
+        from kairos.experiments.baselines import is_baseline_metric  # loads what a run without models does without
+
+        for name, value in trained.metrics.items():
+            if not is_baseline_metric(name):
+                model, _, what = name.partition(".")
+                say(f"  {model}: mean {what.replace('_', ' ')} on the holdout is {value:.4g}")
     for model, found in trained.baselines.items():
         say(*(f"  {model} {sentence}" for sentence in found.sentences()))
     if trained.seeds is not None:
