@@ -16,6 +16,7 @@ from kairos.pipeline.declare import step
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.engine.resources import Resources
 from kairos.pipeline.limits import Limits, read_limits
+from kairos.pipeline.result import StepEvent
 from tests.pipeline.projects import Place, statuses
 
 
@@ -213,6 +214,51 @@ def test_torch_is_seeded_where_a_step_reaches_it(tmp_path: Path, monkeypatch: py
         found = [decode(place.store, result.artifact(name), workdir=tmp_path) for name in ("a", "b")]
         assert found == [False, [5]]
         place.cache.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "body"),
+    [("timeout='0.2s'", "time.sleep(600)"), ("memory='300MB'", "len(bytearray(b'x') * 600_000_000)")],
+    ids=["time", "memory"],
+)
+def test_a_process_that_was_ended_is_gone_before_its_step_is_told_as_failed(
+    place: Place, option: str, body: str
+) -> None:
+    """So the next task is given to a new one, and not to one that is about to die."""
+    text = f"""
+        import os, time
+        from pathlib import Path
+        @step({option})
+        def a():
+            Path("pid").write_text(str(os.getpid()))
+            {body}
+    """
+    assert not place.run(text).ok
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((place.root / "pid").read_text()), 0)
+
+
+def test_a_step_that_waits_for_its_next_try_when_another_fails_is_told_as_failed(place: Place) -> None:
+    """With what its last try said; it is tried no more."""
+    text = """
+        import time
+        from pathlib import Path
+        @step(retries=5, retry_wait="1h")
+        def a(): raise ValueError("not yet")
+        @step
+        def b():
+            while not Path("retried").exists(): time.sleep(0.01)
+            raise KeyError("never")
+    """
+
+    def let_the_other_fail(event: StepEvent) -> None:
+        if event.what == "retried":
+            (place.root / "retried").touch()
+
+    result = place.run(text, on_event=let_the_other_fail)
+    assert statuses(result) == {"a": "failed", "b": "failed"}
+    assert result.failure is not None
+    assert [result.failure.type, *(each.type for each in result.also_failed)] == ["KeyError", "ValueError"]
 
 
 def test_nothing_is_left_of_a_step_that_was_ended(place: Place) -> None:

@@ -53,29 +53,31 @@ class Later:
     """What is tried again, in its order."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[float, Sent]] = []
-        """When, in seconds of the machine's clock."""
+        self._waiting: list[tuple[float, Sent, KairosError]] = []
+        """When, in seconds of the machine's clock, and why its last try failed."""
 
     def __bool__(self) -> bool:
         """Whether there is something."""
         return bool(self._waiting)
 
     def __iter__(self) -> Iterator[Sent]:
-        return (sent for _, sent in self._waiting)
+        return (sent for _, sent, _ in self._waiting)
 
-    def put(self, sent: Sent, wait_s: float) -> None:
-        """Lets something wait."""
-        self._waiting.append((time.monotonic() + wait_s, sent))
+    def put(self, sent: Sent, wait_s: float, error: KairosError) -> None:
+        """Lets something wait that failed."""
+        self._waiting.append((time.monotonic() + wait_s, sent, error))
 
     def due(self) -> list[Sent]:
         """Takes what has waited long enough."""
         if not self._waiting:
             return []
         now = time.monotonic()
-        due = [sent for at, sent in self._waiting if at <= now]
-        self._waiting = [(at, sent) for at, sent in self._waiting if at > now]
+        due = [sent for at, sent, _ in self._waiting if at <= now]
+        self._waiting = [each for each in self._waiting if each[0] > now]
         return due
 
-    def clear(self) -> None:
-        """Tries nothing again."""
+    def given_up(self) -> list[tuple[Sent, KairosError]]:
+        """Takes all, with why each failed: none of it is tried again."""
+        given_up = [(sent, error) for _, sent, error in self._waiting]
         self._waiting.clear()
+        return given_up

@@ -83,7 +83,8 @@ class Work:
                 for future in sorted(done, key=lambda each: self.running[each].job.name):
                     self._finished(future, self.running.pop(future))
                 if self.outcome.failures:  # nothing is begun any more
-                    self.later.clear()
+                    for sent, error in self.later.given_up():
+                        self._failed(sent.job, error)
                     self.others.clear()
                 for sent in self.later.due():
                     self._send(sent)
@@ -216,7 +217,7 @@ class Work:
             sent.tries += 1
             wait_s = None if self.outcome.failures else next_try(sent, told)
             if wait_s is not None:
-                self.later.put(sent, wait_s)
+                self.later.put(sent, wait_s, told)
                 self._tell(sent.job, "retried", why=(self.setup.shown(told), sent.again(wait_s)))
                 return
             if sent.piece is not None:

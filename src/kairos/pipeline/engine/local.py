@@ -204,11 +204,11 @@ def _watch(worker: subprocess.Popen[bytes], task: Task) -> None:
             return
         if left_s <= 0:
             assert limits.timeout is not None
-            _end(worker)
+            _end_for_good(worker)
             raise _stopped(task, f"took longer than its timeout of {duration_text(limits.timeout)}", "TimedOut")
         used = 0 if limits.memory_bytes is None else own_memory_bytes(worker.pid)
         if limits.memory_bytes is not None and used > limits.memory_bytes:
-            _end(worker)
+            _end_for_good(worker)
             what = f"used {size_text(used)} of memory, more than its limit of {size_text(limits.memory_bytes)}"
             raise _stopped(task, what, "OutOfMemory")
 
@@ -217,6 +217,12 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
     """Ends a worker and all that it has started; harmless if it is gone."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGKILL)
+
+
+def _end_for_good(worker: subprocess.Popen[bytes]) -> None:
+    """Ends it and waits until it is gone: one that is about to die looks alive, and the next task would die with it."""
+    _end(worker)
+    worker.wait()
 
 
 def _remains(worker: subprocess.Popen[bytes]) -> int:
