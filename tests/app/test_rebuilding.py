@@ -137,6 +137,32 @@ def test_code_in_src_and_beside_the_project_is_that_of_then(place: Place) -> Non
     assert place.rebuild(run).answer == "identical"
 
 
+def test_what_is_installed_from_the_project_is_that_of_then(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package in editable mode leads to the project's folder: its code of today does not count, nor in a child."""
+    package = place.root / "src" / "pack"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("FACTOR = 2.0\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package.parent), os.environ["PYTHONPATH"]]))
+    monkeypatch.syspath_prepend(str(package.parent))
+    place.write("""
+import subprocess, sys
+import pack
+from kairos import step
+
+@step
+def own() -> float:
+    return pack.FACTOR
+
+@step
+def childs(own: float) -> str:
+    return subprocess.check_output([sys.executable, "-c", "import pack; print(pack.FACTOR)"], text=True)
+""")
+    run = place.run()
+    (package / "__init__.py").write_text("FACTOR = 3.0\n")
+    found = place.rebuild(run)
+    assert (found.answer, list(found.steps)) == ("identical", ["own", "childs"])
+
+
 def test_what_a_rebuild_needs_is_no_garbage(place: Place) -> None:
     """Code and environment of the newest run, and of those that versions name, stay with its results."""
     place.run()

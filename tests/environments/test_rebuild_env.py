@@ -71,7 +71,9 @@ class Place:
     def kairos(self, *words: str, code: int = 0) -> str:
         """Runs the command; returns all that it printed."""
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(self.installed), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(self.installed), str(self.root / "src"), os.environ.get("PYTHONPATH", "")]
+            ),
             **{"PIP_NO_INDEX": "1", "UV_NO_INDEX": "1", "UV_OFFLINE": "1"},
             **{"PIP_FIND_LINKS": str(self.wheels), "UV_FIND_LINKS": str(self.wheels)},
             **{"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_CACHE_DIR": str(self.root.parent / "uv")},
@@ -115,6 +117,19 @@ def test_a_run_comes_out_the_same_in_its_own_environment(place: Place) -> None:
     (python,) = place.root.glob(".kairos/environments/*/bin/python")
     said = subprocess.run([python, "-c", "import ruler; print(ruler.measure(1))"], capture_output=True, check=True)
     assert said.stdout.strip() == b"2"
+
+
+def test_a_package_of_the_project_that_was_imported_from_its_place_is_there_as_it_was(place: Place) -> None:
+    """As what is installed in editable mode is: no index has it."""
+    (place.root / "src").mkdir()
+    (place.root / "src" / "unit.py").write_text("UNIT = 2\n")
+    (place.root / "pipeline.py").write_text(
+        PIPELINE.replace("import ruler", "import ruler, unit").replace("value)", "unit.UNIT)")
+    )
+    place.kairos("run")
+    run = run_of(place)
+    (place.root / "src" / "unit.py").write_text("UNIT = 3\n")
+    assert place.kairos("rebuild", run, "--env").rstrip().endswith("identical")
 
 
 @pytest.mark.parametrize(

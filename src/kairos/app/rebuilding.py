@@ -144,7 +144,7 @@ class _Again:
         shutil.rmtree(folder / ".kairos", ignore_errors=True)
         self.cache = StepCache(folder / ".kairos" / "cache.db")
         self._settings = Project(folder).settings
-        self._source = PipelineSource(root=folder, file=self._settings.pipeline)
+        self._source = PipelineSource(root=folder, file=self._settings.pipeline, stands_for=project.root)
         self._before = {
             step["step"]: tuple(Artifact.from_plain(each) for each in step["outputs"]) for step in body["steps"]
         }

@@ -47,6 +47,7 @@ def in_environment(args: Namespace, name: str, words: Sequence[str]) -> int:
         words: The command and what it is about.
     """
     from kairos.app.environments import make_environment
+    from kairos.pipeline.captured import is_own_folder
 
     with open_project(args) as project:
         made = make_environment(project, name)
@@ -56,7 +57,9 @@ def in_environment(args: Namespace, name: str, words: Sequence[str]) -> int:
     tolerance = [] if args.tolerance is None else ["--tolerance", str(args.tolerance)]
     all_words = ["-C", str(root), *words, *tolerance, *(["--json"] if args.json else [])]
     sys.stdout.flush()
-    environment = {**os.environ, "PYTHONPATH": str(made.modules)}
+    # What is installed here in editable mode from the project is not there; these folders lead to its code of then.
+    own = [folder for folder in sys.path if is_own_folder(root, folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(made.modules), *own])}
     return subprocess.run([made.python, "-P", "-m", "kairos.cli", *all_words], env=environment, check=False).returncode
 
 

@@ -17,7 +17,7 @@ from kairos.store import Store
 from kairos.store.folders import listing_bytes
 from kairos.values import Digest
 
-__all__ = ["SKIPPED", "Captured", "capture", "fetch", "module_name"]
+__all__ = ["SKIPPED", "Captured", "capture", "fetch", "is_own_folder", "module_name"]
 
 SKIPPED = {"__pycache__", "site-packages", "node_modules"}
 """Folders whose files are never a project's own; nor are those of hidden folders and virtual environments."""
@@ -129,6 +129,18 @@ def _unstored(name: str) -> str:
         return name
     _, ups, rest = name.split("/", 2)
     return "../" * int(ups) + rest
+
+
+def is_own_folder(root: Path, folder: str) -> bool:
+    """Whether a folder is the project's own, such as its ``src``; its root is, a virtual environment in it is not."""
+    if not Path(folder).is_absolute() or not Path(folder).is_relative_to(root):
+        return False
+    place = root
+    for name in Path(folder).relative_to(root).parts:
+        if _is_skipped(str(place), name):
+            return False
+        place /= name
+    return True
 
 
 def _md5(data: bytes) -> str:

@@ -41,11 +41,16 @@ class CapturedFinder:
     Args:
         root: The project's folder.
         code: What was captured.
+        stands_for: A folder whose imports are answered from ``root`` as well, as what is installed in editable mode
+            from the project leads to the project, also where its code of then is in a folder of its own.
     """
 
-    def __init__(self, root: Path, code: Captured) -> None:
+    def __init__(self, root: Path, code: Captured, *, stands_for: Path | None = None) -> None:
         self._root = str(root)
         self._real_root = os.path.realpath(root)
+        others = [] if stands_for is None else [str(stands_for), os.path.realpath(stands_for)]
+        self._roots = [self._root, self._real_root, *others]
+        """Which are one folder; its own come first, as they may be inside of the others."""
         self.path_before: list[str] | None = None
         """``sys.path`` when it was installed."""
         self._loaded_before: set[str] = set()
@@ -98,7 +103,7 @@ class CapturedFinder:
         path = os.path.abspath(path)
         if path in self.folders or path in self.files:
             return path
-        for start in (self._root, self._real_root):
+        for start in self._roots:
             if path == start or path.startswith(f"{start}{os.sep}"):
                 rest = path[len(start) :]
                 place = f"{self._root}{rest}"
@@ -183,10 +188,9 @@ class CapturedFinder:
 
     def _forget_folders(self) -> None:
         """Makes Python ask again who answers for a folder."""
-        roots = (self._root, self._real_root)
-        starts = tuple(f"{root}{os.sep}" for root in roots)
+        starts = tuple(f"{root}{os.sep}" for root in self._roots)
         for path in list(sys.path_importer_cache):
-            if path in roots or path in self.folders or path.startswith(starts):
+            if path in self._roots or path in self.folders or path.startswith(starts):
                 del sys.path_importer_cache[path]
 
 

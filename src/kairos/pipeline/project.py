@@ -51,6 +51,8 @@ class PipelineSource:
     """The project's folder; steps run with it as their working folder."""
     file: str = "pipeline.py"
     """The Python file with the steps, relative to ``root``."""
+    stands_for: Path | None = None
+    """Of code of another time: the project's own folder, from which nothing is imported then."""
 
     @property
     def path(self) -> Path:
@@ -224,8 +226,10 @@ def importable(source: PipelineSource, code: Captured, *, keep: bool) -> Iterato
 def _importable(source: PipelineSource, code: Captured, keep: bool) -> Iterator[CapturedFinder]:
     folders = list(dict.fromkeys([str(source.path.parent), str(source.root)]))
     old_flag = sys.dont_write_bytecode
-    finder = CapturedFinder(source.root, code)
+    finder = CapturedFinder(source.root, code, stands_for=source.stands_for)
     hidden = own_modules(source.root, finder)
+    if source.stands_for is not None:
+        hidden |= own_modules(source.stands_for, finder)
     hidden |= {name: sys.modules[name] for name in [source.module_name] if name in sys.modules}
     for name in hidden:
         del sys.modules[name]

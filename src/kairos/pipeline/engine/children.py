@@ -31,7 +31,7 @@ def tell_children(store: Path, code: Digest, source: PipelineSource) -> None:
         code: The project's files, as a folder in it.
         source: The project.
     """
-    os.environ[_CODE] = f"{code}\n{store}\n{source.root}"
+    os.environ[_CODE] = f"{code}\n{store}\n{source.root}\n{source.stands_for or ''}"
     path = os.environ.get(_PATH, "").split(os.pathsep)
     os.environ[_PATH] = os.pathsep.join([_CHILD, *(folder for folder in path if folder and folder != _CHILD)])
 
@@ -56,7 +56,8 @@ def find_captured(path: str) -> Any:
     Raises:
         ImportError: it is none of the project's.
     """
-    code, store, root = os.environ[_CODE].split("\n")
-    finder = CapturedFinder(Path(root), fetch(Store(Path(store)), Digest(code)))
+    code, store, root, other = os.environ[_CODE].split("\n")
+    captured = fetch(Store(Path(store)), Digest(code))
+    finder = CapturedFinder(Path(root), captured, stands_for=Path(other) if other else None)
     finder.install([])
     return finder.hook(path)

@@ -14,9 +14,9 @@ from typing import Any
 
 def _hook(path: str) -> Any:
     """As ``sys.path_hooks`` are called; the first look into the project's folder puts the real one in its place."""
-    root = os.environ["KAIROS_CODE"].split("\n")[-1]
+    roots = os.environ["KAIROS_CODE"].split("\n")[2:]
     folder = os.path.abspath(path)
-    if not (folder == root or folder.startswith(f"{root}{os.sep}")):
+    if not any(root and (folder == root or folder.startswith(f"{root}{os.sep}")) for root in roots):
         raise ImportError(path)
     sys.path_hooks.remove(_hook)  # or it would be asked again while Kairos is loaded
     from kairos.pipeline.engine.children import find_captured
