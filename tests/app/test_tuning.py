@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from kairos.app.differing_rows import judge_answers
+from kairos.app.needs import needs
 from kairos.app.project import Project
 from kairos.app.training import train
 from kairos.app.tuning import Ended, Event, Opened, tune
@@ -269,6 +270,22 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(tmp_path: Path,
         tune(project, "demnd", trials=1, window=Window.parse(WINDOW))
     with Project(root) as project:
         assert not list(project.ledger.read())
+
+
+def test_garbage_is_what_trials_gave(tmp_path: Path, engine: LocalEngine) -> None:
+    """But for each step's newest result; the same command makes what it needs again, and has the same answer."""
+    root = write(tmp_path / "toy")
+    before = search(root, engine, trials=5)
+    with Project(root) as project:
+        packages = {e.body["models"]["demand"] for e in project.ledger.read(kinds=["run.tried"])}
+        needed = {need.digest for need in needs(project)}
+        assert len(packages & needed) == 1
+        assert {run_called(project.ledger, trial.run).kept["files"] for trial in before.trials} <= needed  # type: ignore[union-attr]
+        kept = {digest for digest in needed if not project.store.has(digest)}
+        assert not kept  # a fact names nothing that looks like a blob and is none
+        for digest in packages - needed:
+            project.store.path(digest).unlink()
+    assert search(root, engine, trials=5).outcome == before.outcome
 
 
 def test_what_a_step_reports_is_a_metric_of_any_run(tmp_path: Path, engine: LocalEngine) -> None:

@@ -21,6 +21,7 @@ __all__ = ["Need", "needs", "outputs_of_runs"]
 _DIGEST = re.compile(rb"(?<![0-9A-Za-z])[0-9a-f]{32}(?:\.dir)?(?![0-9A-Za-z])")
 """Whatever looks like a digest counts: so a pointer with conflicts, or of another release, keeps what it names."""
 _RUNS = ("run.finished", "run.failed")
+_TRIED = "run.tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def outputs_of_runs(project: Project) -> dict[Digest, str]:
     """What each output of a run is, such as ``features of run r06cc9fb3bf``; the last run's word counts."""
     return {
         digest: who
-        for entry in project.ledger.read(kinds=list(_RUNS))
+        for entry in project.ledger.read(kinds=[_TRIED, *_RUNS])
         for digest, who in _outputs(entry.subject, entry.body)
     }
 
@@ -95,6 +96,11 @@ def _of_facts(ledger: SqliteLedger) -> Iterator[Need]:
             yield Need(version.package, "fact", str(version.ref))
     newest = None
     for entry in ledger.read():
+        if entry.kind == _TRIED:  # of many trials one is wanted, and that is made again from what is kept here
+            apart = {key: value for key, value in entry.body.items() if key not in ("steps", "models")}
+            for digest in _digests(canonical_json(apart)):
+                yield Need(digest, "run", f"what run {entry.subject} was made from")
+            continue
         if entry.kind not in _RUNS:
             for digest in _digests(canonical_json(entry.body)):
                 yield Need(digest, "fact", f"{entry.kind} of {entry.subject}, entry {entry.seq}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -91,7 +92,7 @@ def open_question(
     inner = _inner(project, model, graph, ran.result, base=base, seed=planned.seed)
     rests_on = {step.step: step.code or "" for step in ran.result.steps}
     rests_on |= {
-        f"data of {step.step}": output.digest
+        f"data of {step.step}": hashlib.sha256(output.digest.encode()).hexdigest()  # a fact keeps what it names
         for step in ran.result.steps
         for output in step.outputs
         if graph.node(step.step).spec.kind == "source"

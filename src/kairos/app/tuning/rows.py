@@ -56,7 +56,7 @@ def judged_rows(project: Project, model: ModelSettings, graph: Graph, result: Ru
     written = BytesIO()
     table.select(names).rechunk().write_ipc(written, compression="uncompressed")
     first = _edge(table, model.time, latest=False)
-    return Rows(digest=hashlib.sha256(written.getvalue()).hexdigest()[:32], count=len(table), first=first)
+    return Rows(digest=hashlib.sha256(written.getvalue()).hexdigest(), count=len(table), first=first)
 
 
 def latest_seen(project: Project, model: ModelSettings, graph: Graph, result: RunResult) -> datetime | None:
