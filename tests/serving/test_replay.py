@@ -47,7 +47,7 @@ def test_a_replay_repeats(tmp_path: Path) -> None:
     assert len({answer["prediction_id"] for answer in answers}) == len(answers) == 27
     assert len(rows) == 2 * len(answers)
     assert {row["latency_us"] for row in rows} == {0}
-    assert {at for _, _, at in labels} == {START + timedelta(hours=30)}
+    assert {label[2] for label in labels} == {START + timedelta(hours=30)}
 
 
 def test_another_seed_gives_other_ids_and_the_same_predictions(tmp_path: Path) -> None:
