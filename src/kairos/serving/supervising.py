@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 
 from kairos.errors import Unavailable
 from kairos.serving.beats import Beats, Watch
 from kairos.serving.crew import Crew, Worker
+from kairos.serving.memory import memory_folder
 from kairos.serving.roster import Place, Roster
 from kairos.serving.workers import BEATS, Seat, Told, listen
 
@@ -23,9 +21,6 @@ __all__ = ["PATIENCE_S", "supervise"]
 
 PATIENCE_S = 10.0
 """How long the event loop of a worker may stand still, unless the owner says otherwise."""
-
-_MEMORY = "/dev/shm"
-"""Where files are in memory, on Linux: those that workers map may not end them because a disk is full."""
 
 _GRACE_S = 15.0
 """How long workers may take to end; after that they are killed."""
@@ -61,7 +56,7 @@ def supervise(
     listeners = listen(host, port, count=count)
     shown = f"[{host}]" if ":" in host else host
     bound_port = int(listeners[0].getsockname()[1])
-    with TemporaryDirectory(prefix="kairos-", dir=_MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None) as folder:
+    with memory_folder() as folder:
         context = get_context("forkserver")
         context.set_forkserver_preload([*preload, "kairos.serving.preloaded"])
         crew = Crew(
@@ -69,12 +64,12 @@ def supervise(
             work=work,
             host=host,
             port=bound_port,
-            doors=[Path(folder) / f"{number}.sock" for number in range(count)],
-            beats=Beats(Path(folder) / BEATS, count=count),
+            doors=[folder / f"{number}.sock" for number in range(count)],
+            beats=Beats(folder / BEATS, count=count),
             patience_s=patience_s,
         )
         workers = [Worker(crew, number, listener) for number, listener in enumerate(listeners)]
-        supervisor = _Supervisor(workers, Roster(Path(folder)), look_s=Watch(patience_s).look_s if patience_s else None)
+        supervisor = _Supervisor(workers, Roster(folder), look_s=Watch(patience_s).look_s if patience_s else None)
         with _Stop() as stop:
             try:
                 supervisor.run(stop, lambda told: on_ready(f"{scheme}://{shown}:{bound_port}", told))
