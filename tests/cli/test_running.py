@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from kairos.cli import run_screen
+from kairos.pipeline.result import StepEvent
 from tests.cli.said import Said
 
 Type = Callable[..., Said]
@@ -147,3 +149,25 @@ def test_a_rebuild_that_differs_ends_with_one(project: Path, type_in: Type) -> N
     assert said.code == 1
     assert "diverged first at step 'b'" in said.out
     assert "chance: made twice here from equal inputs with the seed 0, it gives two results" in said.out
+
+
+def test_a_reused_step_is_told_with_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it is told later, with what happened next; of many the time of the last."""
+    times = iter(f"10:00:{second:02}" for second in range(60))
+    monkeypatch.setattr(run_screen, "_now", lambda: next(times))
+    with run_screen.RunScreen(why=False) as screen:
+        screen.note(StepEvent(step="a", what="started"))
+        screen.note(StepEvent(step="b", what="reused"))
+        screen.note(StepEvent(step="c", what="reused"))
+        screen.note(StepEvent(step="a", what="ran", elapsed_s=3.0))
+        for number in range(13):
+            screen.note(StepEvent(step=f"d{number}", what="reused"))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["10:00:00", "a", "started"],
+        ["10:00:01", "b", "reused"],
+        ["10:00:02", "c", "reused"],
+        ["10:00:03", "a", "ran", "(3.0", "s)"],
+        ["10:00:16", "13", "steps", "reused,", "from", "d0", "to", "d12"],
+    ]

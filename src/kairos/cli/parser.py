@@ -74,7 +74,7 @@ def _running(commands: Commands) -> None:
     run.add_argument("--from", dest="since", metavar="STEP", action="append", default=[], help="and all after it, anew")
     run.add_argument("--until", metavar="STEP", action="append", help="only it and what it needs")
     run.add_argument("--seeds", metavar="N", type=count, default=1, help="make the models with N seeds, to tell chance")
-    run.add_argument("--why", action="store_true", help="say why each step runs or is reused")
+    run.add_argument("--why", action="store_true", help="say why each step runs")
     run.add_argument("--plan", action="store_true", help="only say what would run and why")
     add_tune(commands)
     runs = command(commands, "runs", "listing:runs", "list the runs: the latest, the best, or those that are so")

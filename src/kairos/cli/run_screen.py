@@ -38,7 +38,8 @@ class RunScreen:
         self._quiet = quiet
         self._is_live = not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._running: dict[str, float] = {}
-        self._reused: list[str] = []
+        self._reused: list[tuple[str, str]] = []
+        """When it was, and the step: told with the next event, as it is not known before how many come in a row."""
         self._guard = threading.Lock()
         """One thread prints at a time."""
         self._is_over = threading.Event()
@@ -66,14 +67,15 @@ class RunScreen:
             return
         with self._guard:
             if event.what == "reused":
-                self._reused.append(event.step)
+                self._reused.append((_now(), event.step))
                 return
             self._tell_reused()
             if event.what in ("started", "retried", "waits"):
                 self._running.setdefault(event.step, time.monotonic())
             else:
                 self._running.pop(event.step, None)
-            self._print([f"{event.step:12}  {line}" for line in self._lines(event)])
+            now = _now()
+            self._print([f"{now}  {event.step:12}  {line}" for line in self._lines(event)])
 
     def _lines(self, event: StepEvent) -> list[str]:
         took = f"{event.elapsed_s:.1f} s"
@@ -93,14 +95,14 @@ class RunScreen:
     def _tell_reused(self) -> None:
         reused, self._reused = self._reused, []
         if len(reused) <= _ONE_BY_ONE:
-            self._print([f"{step:12}  reused" for step in reused])
+            self._print([f"{at}  {step:12}  reused" for at, step in reused])
         else:
-            self._print([f"{len(reused)} steps    reused, from {reused[0]} to {reused[-1]}"])
+            at, last = reused[-1]
+            self._print([f"{at}  {len(reused)} steps    reused, from {reused[0][1]} to {last}"])
 
     def _print(self, lines: Sequence[str]) -> None:
         if lines:
-            now = f"{datetime.now(UTC):%H:%M:%S}"
-            print((_CLEAR if self._is_live else "") + "\n".join(f"{now}  {line}" for line in lines))
+            print((_CLEAR if self._is_live else "") + "\n".join(lines))
             self._draw()
             sys.stdout.flush()
 
@@ -117,6 +119,10 @@ class RunScreen:
             width = os.get_terminal_size().columns if sys.stdout.isatty() else 80
             line = f"running: {at_work}" if at_work else ""
             print(_CLEAR + line[: width - 1], end="", flush=True)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
 
 
 def plan_lines(planned: Sequence[Planned], *, seeds: int = 1) -> list[str]:
