@@ -80,7 +80,7 @@ def test_a_forecast_is_judged_served_and_labelled_step_by_step(
     project.engine = engine
     found = train(project, window=WEEKS)
     name = "demand.absolute_error"
-    assert found.metrics[name] < 0.5 * found.metrics[f"{name}.baseline"]
+    assert found.metrics[name] < 15.0  # the swing is 80 to either side, the noise 5
     assert {f"{name}.{step}" for step in STEPS} < found.metrics.keys()
     [version] = found.versions
     assert judge(project, version).decision.verdict == "pass"
