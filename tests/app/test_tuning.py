@@ -194,7 +194,7 @@ def test_a_trial_without_hope_is_stopped(tmp_path: Path, engine: LocalEngine) ->
     assert whole.outcome is not None
     assert tuned.outcome is not None
     assert whole.outcome.winner.params == tuned.outcome.winner.params  # nothing good was stopped
-    late = search(write(tmp_path / "late", REPORTING), engine, trials=16, seed=3, sampler="random", prune_after=3)
+    late = search(write(tmp_path / "late", REPORTING), engine, trials=9, seed=3, sampler="random", prune_after=3)
     assert {len(trial.curves["demand"]) for trial in late.trials if trial.state == "pruned"} == {4}
 
 
