@@ -11,6 +11,7 @@ from kairos.errors import OutputError
 from kairos.pipeline.artifacts import decode, encode
 from kairos.pipeline.joining import join
 from kairos.store import Store
+from kairos.values import Window
 
 
 def test_a_partition_without_rows_may_know_fewer_columns(tmp_path: Path) -> None:
@@ -24,3 +25,9 @@ def test_a_partition_without_rows_may_know_fewer_columns(tmp_path: Path) -> None
     less = encode(store, full.select("users"), name="a")
     with pytest.raises(OutputError):
         join(store, [parts[1], less], name="a", workdir=tmp_path)
+    windows = [Window.parse(f"2012-03-0{day}..2012-03-0{day}") for day in (1, 2, 3)]
+    with pytest.raises(OutputError, match=r"in 2012-03-03T00:00:00Z\.\.2012-03-04T00:00:00Z 'at' is not there"):
+        join(store, [parts[1], parts[0], less], name="a", workdir=tmp_path, windows=windows)
+    other = encode(store, full.select("at", "users"), name="a")
+    with pytest.raises(OutputError, match="the columns are in another order"):
+        join(store, [parts[1], other], name="a", workdir=tmp_path, windows=windows)

@@ -353,3 +353,13 @@ def test_workers_that_pull_at_once_keep_one_rate_together(place: Place) -> None:
         asked_s = interface.asked_s
     assert len(asked_s) == 12
     assert asked_s[-1] - asked_s[0] >= 11 / 25 - 0.03  # the first may have been a little late on its way
+
+
+def test_a_folder_as_a_place_is_told_how_to_write_its_files(tmp_path: Path) -> None:
+    """With the slash at its end or without, the pattern that is proposed is the same."""
+    from kairos.pipeline.origins.local import _Folder
+
+    (tmp_path / "months").mkdir()
+    for place in ("months", "months/"):
+        with pytest.raises(UsageError, match=r"Write 'months/\*'"):
+            _Folder(tmp_path).stamps([place])

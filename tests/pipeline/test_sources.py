@@ -198,7 +198,7 @@ def test_partitions_that_failed_do_not_spoil_the_others(place: Place) -> None:
 
 
 def test_partitions_that_do_not_fit_are_refused(place: Place) -> None:
-    """Columns are never filled or turned into other types on the way."""
+    """Columns are never filled or turned into other types on the way; the partition and its columns are named."""
     text = """
         import polars as pl
         @source(every="7d", settles_after="1d")
@@ -207,4 +207,7 @@ def test_partitions_that_do_not_fit_are_refused(place: Place) -> None:
     """
     result = place.run(text)
     assert result.failure is not None
-    assert result.failure.message.startswith("The partitions of source 'rentals' cannot be put below each other.")
+    assert result.failure.message.startswith(
+        "The partitions of source 'rentals' cannot be put below each other. "
+        "Given: in 2011-01-10T00:00:00Z..2011-01-17T00:00:00Z 'users' is String, not Int64."
+    )

@@ -145,6 +145,8 @@ class Task:
     """Whether its code reaches PyTorch."""
     parts: Sequence[Artifact] = ()
     """If not empty: nothing is called, these tables are put below each other."""
+    part_windows: Sequence[Window] = ()
+    """Of these tables."""
     finish: ModelFinisher | None = None
     """For a model."""
     lineage: Mapping[str, Json] = field(default_factory=dict)

@@ -101,6 +101,7 @@ class Setup:
             finish_model=self.finish_model,
             lineage=make_lineage(job, self.settings, made) if job.setting.node.spec.kind == "model" else {},
             parts=[job.parts[window].outputs[0] for window in job.windows] if piece.joins else (),
+            part_windows=job.windows if piece.joins else (),
         )
 
     def shown(self, error: KairosError) -> str:

@@ -65,6 +65,7 @@ def make_task(
     finish_model: ModelFinisher,
     lineage: Mapping[str, Json],
     parts: Sequence[Artifact] = (),
+    part_windows: Sequence[Window] = (),
 ) -> Task:
     """What an engine is given."""
     node = job.setting.node
@@ -84,6 +85,7 @@ def make_task(
         limits=node.spec.limits,
         seeds_torch="torch" in reached.libraries,
         parts=parts,
+        part_windows=part_windows,
         finish=finish_model if node.spec.kind == "model" else None,
         lineage=lineage,
         fingerprint=job.made.digest,

@@ -97,7 +97,7 @@ def _execute(task: Task) -> tuple[Artifact, ...]:
         if task.parts:
             from kairos.pipeline.joining import join  # loads Polars
 
-            return (join(store, task.parts, name=task.outputs[0], workdir=workdir),)
+            return (join(store, task.parts, name=task.outputs[0], workdir=workdir, windows=task.part_windows),)
         os.chdir(task.source.root)
         spec = _spec(task)
         given = {name: decode(store, artifact, workdir=workdir) for name, artifact in task.inputs.items()}

@@ -35,7 +35,7 @@ class _Folder:
             for name in sorted(names):
                 path = self._root / name
                 if path.is_dir() and not has_pattern:
-                    raise UsageError(f"{name!r} is a folder.", hint=f"Write '{name}/*'.")
+                    raise UsageError(f"{name!r} is a folder.", hint=f"Write '{name.rstrip('/')}/*'.")
                 if path.is_file():
                     found[name] = file_digest(self._root, path)
         return found
