@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
 from queue import SimpleQueue
-from typing import Any
 
 from kairos.app.measuring import measured_of
 from kairos.app.project import Project
 from kairos.app.tuning.events import Ended, Event, Judges, Opened, Tuned, Waits
 from kairos.app.tuning.judging import JUDGED, Outcome, judge_winner, rank_of
 from kairos.app.tuning.question import Question
+from kairos.app.tuning.telling import judged_body, status_of, watch_of, what_differs
 from kairos.app.tuning.trying import TRIED, Ran, run_on, run_trial, told_of
 from kairos.errors import StepFailed
 from kairos.experiments.space import Params
 from kairos.experiments.study import Searcher, Trial, best_of, next_params, trial_of
 from kairos.pipeline.reporting import Watch
 from kairos.pipeline.result import RunStopped
-from kairos.pipeline.typed import typed
 from kairos.store.claims import Claims
 from kairos.values import Json, canonical_json
 
@@ -35,7 +34,6 @@ __all__ = ["BEGAN", "Search"]
 BEGAN = "study.began"
 """The kind of the fact that a study is there."""
 
-_JUDGE = "kairos.adapters.optuna:is_hopeless"
 _LOOK_S = 0.2
 """How often it is looked whether trials of other processes are over."""
 
@@ -82,7 +80,7 @@ class Search:
         past = list(self._project.ledger.read(kinds=[BEGAN]))
         mine = [entry for entry in past if entry.subject == question.id]
         self._follow()
-        other = None if mine else _what_differs([e for e in past if e.body["model"] == question.model.name], question)
+        other = None if mine else what_differs([e for e in past if e.body["model"] == question.model.name], question)
         if not mine:
             mine = [self._project.tell(BEGAN, subject=question.id, body=question.plain())]
         self._began_at = mine[0].at.isoformat()
@@ -145,7 +143,7 @@ class Search:
         rank = rank_of(self._project, question, winner)
         outcome = judge_winner(self._project, question, winner, first, before, after, rank)
         tuned = self._tuned(trials, outcome)
-        body = _body(tuned) | {"began_at": self._began_at}
+        body = judged_body(tuned) | {"began_at": self._began_at}
         told = list(self._project.ledger.read(kinds=[JUDGED], subject=question.id))
         if not told or told[-1].body != json.loads(canonical_json(body)):  # who asks again gets the same answer
             self._project.tell(JUDGED, subject=question.id, body=body)
@@ -191,7 +189,7 @@ class Search:
             self._is_exhausted = True
             self._claims.release(self._claim(number))
             return False
-        watch = _watch(self._question, past)
+        watch = watch_of(self._question, past)
         self._running[pool.submit(self._in_slot, number, params, watch)] = (number, params)
         return True
 
@@ -210,7 +208,7 @@ class Search:
             body = future.result()
             elapsed_s = float(body.pop("elapsed_s"))
             run = str(body["id"]) or f"{self._question.id}-{number}"
-            self._project.tell(TRIED, subject=run, body={**body, "id": run, "status": _status(body)})
+            self._project.tell(TRIED, subject=run, body={**body, "id": run, "status": status_of(body)})
         except RunStopped:
             raise KeyboardInterrupt from None
         finally:
@@ -277,54 +275,3 @@ class Search:
         return Tuned(
             question=self._question, trials=trials, outcome=outcome, runs=runs, is_exhausted=self._is_exhausted
         )
-
-
-def _status(body: Mapping[str, Json]) -> str:
-    return "finished" if body["state"] == "finished" else "failed"
-
-
-def _watch(question: Question, past: Sequence[Trial]) -> Watch | None:
-    """The curves of trials that came to their end; none for who stops nothing."""
-    if question.plan.pruner == "none":
-        return None
-    curves: dict[str, list[Any]] = {}
-    for trial in past:
-        for step, curve in trial.curves.items() if trial.state == "finished" else ():
-            curves.setdefault(step, []).append(curve)
-    return Watch(judge=_JUDGE, past=curves, after=question.plan.prune_after)
-
-
-def _body(tuned: Tuned) -> dict[str, Json]:
-    """The fact of a search's end."""
-    question, outcome = tuned.question, tuned.outcome
-    assert outcome is not None
-    return {
-        "model": question.model.name,
-        "loss": question.model.gate.loss,
-        "window": str(question.window),
-        "final": question.final.digest,
-        "trials": tuned.counts,
-        **outcome.plain(),
-        "params": {name: typed(value) for name, value in outcome.winner.params.items()},
-        "runs": dict(tuned.runs),
-    }
-
-
-def _what_differs(past: Sequence[Any], question: Question) -> str | None:
-    """Which study of this model was there last, and why this is another one."""
-    if not past:
-        return None
-    last, now = past[-1], question.plain()
-    words = {
-        "space": "its ranges",
-        "sampler": "the sampler",
-        "pruner": "the pruner",
-        "seed": "the seed",
-        "current": "the current params",
-        "base": "the params given with -p",
-        "window": f"the window ({last.body['window']} then)",
-        "rests_on": "code or data",
-        "loss": "the loss",
-    }
-    differ = [word for key, word in words.items() if last.body.get(key) != now[key]]
-    return f"{last.subject}, which differs in {', '.join(differ) or 'the rows held out'}"
