@@ -37,6 +37,26 @@ def test_changed_bytes_are_damaged_and_whole_ones_sound(toy: Path, type_in: Type
     assert said.out.startswith(f"{digest} is damaged, needed by no fact\n")
 
 
+def test_tracked_data_is_named_by_its_path(toy: Path, type_in: TypeIn) -> None:
+    """A file of a folder that is damaged, and one that is gone, which no step makes again."""
+    (toy / ".kairos" / "ledger.db").unlink()
+    (toy / "months").mkdir()
+    for name in ("january", "february"):
+        (toy / "months" / name).write_text(name)
+    assert type_in(toy, "data", "add", str(toy / "months")).code == 0
+    store = Store(toy / ".dvc" / "cache")
+    january, february = (store.path(store.put_bytes(name.encode())) for name in ("january", "february"))
+    february.unlink()
+    said = type_in(toy, "store", "verify")
+    assert "1 blobs of tracked data (months) are not here. Type: kairos data pull" in said.out
+    assert "earlier runs" not in said.out
+    january.chmod(0o644)
+    january.write_text("another")
+    said = type_in(toy, "store", "verify")
+    assert said.code == 1
+    assert said.out.splitlines()[0].endswith(" is damaged, needed by months")
+
+
 def test_a_server_that_can_load_nothing_does_not_say_that_it_serves(toy: Path, type_in: TypeIn) -> None:
     """It ends with an error before it listens, names the version and says what to look at."""
     said = type_in(toy, "serve", "--port", "0")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kairos.app.project import Project
+from kairos.app.tracked import all_tracked, inside
 from kairos.experiments.runs import RUN_KINDS
 from kairos.values import Digest
 
@@ -23,6 +24,8 @@ class Harmed:
     needed_by: tuple[str, ...]
     """``demand@3``, ``split.holdout of run r06cc9fb3bf``, ``what fit of run r06cc9fb3bf logged``, …; empty: no fact
     names it."""
+    tracked: tuple[str, ...]
+    """Files and folders of data whose pointers name it, by path."""
     is_served: bool
     """Whether a version cannot be served, or taken back to, without it."""
     is_lasting: bool
@@ -54,6 +57,7 @@ def check_store(project: Project) -> Checked:
             lasting.add(digest)
     found = project.store.verify()
     found += project.store.verify(sorted(digest for digest in whose if not project.store.holds(digest)))
+    paths = _tracked(project) if found else {}
     harmed = []
     for damage in found:
         needed_by = next((one for one in (damage.digest, damage.within) if one in whose), damage.digest)
@@ -63,6 +67,7 @@ def check_store(project: Project) -> Checked:
                 digest=damage.digest,
                 how=damage.how,
                 needed_by=tuple(dict.fromkeys(names)),
+                tracked=tuple(paths.get(damage.digest, []) or paths.get(damage.within or damage.digest, [])),
                 is_served=any("@" in name for name in names),
                 is_lasting=needed_by in lasting,
             )
@@ -71,6 +76,14 @@ def check_store(project: Project) -> Checked:
     return Checked(
         blobs=sizes.total(), size_bytes=sum(size * count for size, count in sizes.items()), harmed=tuple(harmed)
     )
+
+
+def _tracked(project: Project) -> dict[Digest, list[str]]:
+    """Paths of data by what their pointers name; pointers that cannot be read name nothing."""
+    found: dict[Digest, list[str]] = {}
+    for pointer in all_tracked(project)[0]:
+        found.setdefault(pointer.digest, []).append(inside(project, pointer.path))
+    return found
 
 
 def needed(project: Project) -> Iterator[tuple[Digest, str]]:

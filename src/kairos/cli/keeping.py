@@ -29,10 +29,12 @@ def verify(args: Namespace) -> int:
         return 0 if found.is_sound else 1
     for one in found.harmed:
         if one.how == "changed" or one.is_lasting:
-            whose = f", needed by {', '.join(one.needed_by[:5])}" if one.needed_by else ", needed by no fact"
-            say(f"{one.digest} is {'damaged' if one.how == 'changed' else 'missing'}{whose}")
+            names = [*one.tracked, *one.needed_by]
+            whose = f"needed by {', '.join(names[:5])}" if names else "needed by no fact"
+            say(f"{one.digest} is {'damaged' if one.how == 'changed' else 'missing'}, {whose}")
     read = f"{found.blobs} blobs, {size_text(found.size_bytes)}"
-    gone = sum(one.how == "missing" and not one.is_lasting for one in found.harmed)
+    away = [one for one in found.harmed if one.how == "missing" and not one.is_lasting]
+    gone = sum(not one.tracked for one in away)
     if found.is_sound:
         say(f"The store is sound: {read}, each as it was stored.")
     else:
@@ -41,6 +43,9 @@ def verify(args: Namespace) -> int:
             "Damaged bytes are never used. What a remote has comes back with: kairos store verify --fetch",
             "What a step makes is made again with: kairos run --force STEP",
         )
+    if paths := sorted({path for one in away for path in one.tracked}):
+        number = sum(bool(one.tracked) for one in away)
+        say(f"{number} blobs of tracked data ({', '.join(paths[:5])}) are not here. Type: kairos data pull")
     if gone:
         say(f"{gone} blobs of earlier runs are not here any more; a run that needs one makes it again.")
     return 0 if found.is_sound else 1
