@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,43 @@ def test_a_package_with_a_finder_of_its_own_is_captured(place: Place) -> None:
         (place.root / "code" / "deep.py").unlink(missing_ok=True)
 
     assert given(place, place.run(on_event=edit), "a") == [1, 1]
+
+
+def test_code_of_a_package_whose_folder_has_another_name_counts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package in editable mode that its installer's finder knows: a step that reaches a change in it runs again."""
+    (place.root / "code").mkdir()
+    (place.root / "code" / "__init__.py").write_text("from . import deep")
+    (place.root / "code" / "deep.py").write_text("Y = 1\nZ = 1")
+
+    class Editable:
+        """As setuptools writes it."""
+
+        @classmethod
+        def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+            place_of = place.root / "code" / "__init__.py"
+            return spec_from_file_location(name, place_of) if name == "pack" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Editable])
+    source = PipelineSource(root=place.root)
+    place.write(
+        """
+        import pack
+        @step
+        def a() -> int: return pack.deep.Y
+        @step
+        def b() -> int:
+            from pack.deep import Z
+            return Z
+        """
+    )
+
+    def code() -> list[object]:
+        return [CodeIndex(source).reached("pipeline", name).code for name in ("a", "b")]
+
+    before = code()
+    (place.root / "code" / "deep.py").write_text("Y = 2\nZ = 1  # the same")
+    after = code()
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
 
 
 def test_a_file_that_appears_during_a_run_waits_for_the_next(place: Place) -> None:

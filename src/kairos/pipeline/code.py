@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from kairos.pipeline.captured import Captured, module_name
-from kairos.pipeline.modules import Module, modules_elsewhere
+from kairos.pipeline.modules import Module, modules_elsewhere, modules_renamed
 from kairos.pipeline.names import Import, Names, names_of, text_of
 from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.ranges import without_range
@@ -63,6 +63,10 @@ class CodeIndex:
                 if path != file and not path.startswith("../"):
                     self._modules.setdefault(name := module_name(path), Module(name, path, data))
         self._elsewhere = modules_elsewhere(self._modules, folders, _first(source, folders))
+        roots = [folder for folder in (source.root, source.stands_for) if folder is not None]
+        for name, module in modules_renamed(code.python, roots).items():
+            if name.partition(".")[0] not in self._modules:
+                self._elsewhere.setdefault(name, module)
 
     def reached(self, module: str, function: str) -> Reached:
         """What ``function`` of ``module`` reaches; a function of an installed package counts by its version."""

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from pathlib import Path
+from typing import Any
 
+from kairos.pipeline.captured import module_name
 from kairos.pipeline.names import top_level
 
-__all__ = ["Module", "modules_elsewhere"]
+__all__ = ["Module", "modules_elsewhere", "modules_renamed"]
+
+_USUAL = (BuiltinImporter, FrozenImporter, PathFinder)
+_IMPORTS = re.compile(r"(?:^|[;:])[ \t]*(?:from[ \t]+|import[ \t]+)([^\n#;]+)", re.MULTILINE)
+_NO_INSTALLERS = {"kairos", "_distutils_hack", "six"}
+"""Where finders come from that are no installer's."""
+_FIRST = re.compile(r"(?:^|,)\s*([^\W\d]\w*)")
 
 
 class Module:
@@ -71,3 +82,53 @@ def modules_elsewhere(modules: Mapping[str, Module], folders: Sequence[str], fir
             above, rest = rest.partition(".")[::2]
             place = f"{place}.{above}"
     return {name: module for name, (_, module) in found.items()}
+
+
+def modules_renamed(files: Mapping[str, bytes], roots: Sequence[Path]) -> dict[str, Module]:
+    """Modules of packages in editable mode whose folder has another name, as a finder of their installer knows it.
+
+    Only names that the files import are asked for, and only if there is such a finder.
+
+    Args:
+        files: The project's Python files, by path relative to its folder.
+        roots: The project's folder, and one that it stands for.
+    """
+    others = [each for each in sys.meta_path if each not in _USUAL]
+    finders = [each for each in others if getattr(each, "__module__", "").partition(".")[0] not in _NO_INSTALLERS]
+    if not finders:
+        return {}
+    names = {name for data in files.values() for name in _imported(data)}
+    found: dict[str, Module] = {}
+    for name in sorted(names - sys.stdlib_module_names):
+        place = _place(name, finders, roots)
+        if place in files:
+            found[name] = Module(name, place, files[place])
+        folder = f"{place.removesuffix('/__init__.py')}/"
+        for file in files if place.endswith("/__init__.py") else ():
+            if file.startswith(folder):
+                path = file.removeprefix(folder)
+                own = module_name(f"{name}/{path}")
+                found[own] = Module(own, path, files[file])
+    return found
+
+
+def _imported(data: bytes) -> set[str]:
+    """First parts of names that may be imported; a few that are not do no harm."""
+    lines = _IMPORTS.findall(data.decode("utf-8", "replace"))
+    return {name for line in lines for name in _FIRST.findall(line)}
+
+
+def _place(name: str, finders: Sequence[Any], roots: Sequence[Path]) -> str:
+    """The file of a module as these finders know it, relative to the project's folder; empty if it is none of its."""
+    for finder in finders:
+        try:
+            spec = finder.find_spec(name, None)
+        except (ImportError, AttributeError):
+            continue
+        origin = str(getattr(spec, "origin", None) or "")
+        for root in roots:
+            if Path(origin).is_relative_to(root):
+                return Path(origin).relative_to(root).as_posix()
+        if spec is not None:
+            return ""
+    return ""
