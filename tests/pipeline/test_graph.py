@@ -201,6 +201,12 @@ def test_a_file_that_raises_keeps_its_own_traceback(tmp_path: Path) -> None:
     assert "importlib" not in trace
 
 
+def test_a_relative_import_in_the_pipelines_file_is_told_what_to_write(tmp_path: Path) -> None:
+    """The file is a module by itself, so Python's own words lead nowhere."""
+    with pytest.raises(StepFailed, match=r"no known parent package.*Write: from PACKAGE import NAME"):
+        graph_of(tmp_path, "from . import clean")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The setting to change is in the message."""
     from kairos.pipeline.project import PipelineSource, load_module

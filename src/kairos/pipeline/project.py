@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _LOADING = threading.RLock()  # sys.modules and sys.path belong to the whole process
+_ABSOLUTE = "The pipeline's file is a module by itself, also inside a package. Write: from PACKAGE import NAME."
 _OURS = str(Path(__file__).parents[1])
 """Its frames are in no traceback of the project's code."""
 
@@ -133,6 +134,7 @@ def _load(source: PipelineSource, keep: bool, code: Captured) -> Loaded:
                 raise _placed(error, own_place(error, source.root)) from error
             raise StepFailed(
                 f"{source.file} cannot be loaded: {type(error).__name__}: {error}.",
+                hint=_ABSOLUTE if "no known parent package" in str(error) else None,
                 step=None,
                 type=type(error).__name__,
                 traceback=own_traceback(error, source.root),
