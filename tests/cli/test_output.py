@@ -94,8 +94,9 @@ def test_a_reader_who_is_gone_before_anything_is_printed_disturbs_nothing(toy: P
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_signal_ends_a_command_with_130(toy: Path) -> None:
-    """Ctrl-C in the middle of it: one word, no traceback."""
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_with_130(toy: Path, sign: signal.Signals) -> None:
+    """Ctrl-C in the middle of it, or what a service manager sends: one word, no traceback."""
     program = (
         "import signal, sys\n"
         "from kairos.app.project import Project\n"
@@ -111,7 +112,7 @@ def test_a_signal_ends_a_command_with_130(toy: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sign)
         _, err = process.communicate()
     assert (process.returncode, err) == (130, "stopped\n")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from kairos.cli.output import fail, stopped
@@ -24,8 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _mistyped(error, as_json="--json" in typed)
     module, _, function = args.execute.partition(":")
     try:
-        code: int = getattr(import_module(f"kairos.cli.{module}"), function)(args)
-        sys.stdout.flush()
+        with _terminated_as_by_ctrl_c():
+            code: int = getattr(import_module(f"kairos.cli.{module}"), function)(args)
+            sys.stdout.flush()
     except KairosError as error:
         return fail(error, as_json=args.json)
     except KeyboardInterrupt as stop:
@@ -39,6 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return fail(defects.explained(error), as_json=args.json)
     return code
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Iterator[None]:
+    """What a service manager or a CI job sends at its end is told, recorded and cleaned up after, as Ctrl-C is."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _mistyped(error: UsageError, *, as_json: bool) -> int:
