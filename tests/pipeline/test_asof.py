@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -135,6 +136,10 @@ def test_dates_work_alone_but_not_beside_times() -> None:
 def test_what_cannot_be_joined_is_refused() -> None:
     """With the columns there are, and what to say."""
     left, right = pl.DataFrame({"at": [at(0), None]}), pl.DataFrame({"time": [at(0)], "v": [1]})
+    others: list[Any] = [left.lazy(), pd.DataFrame({"at": [at(0)]})]
+    for other in others:
+        with pytest.raises(UsageError, match=r"'rows' is none(.|\n)*from_pandas"):
+            as_of_join(other, right, at="at", time="time", delay="0s")
     with pytest.raises(UsageError, match="Did you mean 'time'"):
         as_of_join(left, right, at="at", time="tim", delay="0s")
     with pytest.raises(UsageError, match=r"exactly one .* neither"):

@@ -51,7 +51,7 @@ def as_of_join(
         ``rows`` with the columns of ``values`` but ``by``; null where nothing was known.
 
     Raises:
-        UsageError: a column is not there, or it is not said when values are known.
+        UsageError: a table is none of Polars, a column is not there, or it is not said when values are known.
         DataRefused: a time is no date or time, the two tables count time differently, or a row lacks its moment.
 
     Examples:
@@ -135,6 +135,13 @@ def _common_clock(kinds: Mapping[str, pl.DataType]) -> pl.Datetime:
 
 
 def _check_columns(table: pl.DataFrame, what: str, asked: Mapping[str, Sequence[str]]) -> None:
+    if not isinstance(table, pl.DataFrame):
+        raise UsageError(
+            f"An as-of join takes tables of Polars, and {what!r} is none.",
+            given=f"{type(table).__module__}.{type(table).__qualname__}",
+            accepted="a polars.DataFrame",
+            hint="Of pandas: polars.from_pandas(...); of a LazyFrame: .collect().",
+        )
     for argument, names in asked.items():
         for name in names:
             if name not in table.columns:
