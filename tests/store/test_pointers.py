@@ -95,6 +95,14 @@ def test_kairos_and_dvc_add_write_the_same(project: Path, store: Store, git: boo
     assert store.verify() == []
 
 
+def test_a_link_to_a_folder_is_refused(project: Path, store: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As `dvc add` does; no pointer is written."""
+    (project / "link").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    with pytest.raises(StoreError, match="link to a folder is not tracked"):
+        track(store, project / "link")
+    assert not (project / "link.dvc").exists()
+
+
 def test_an_ignore_file_inside_of_data_is_refused(project: Path, store: Store) -> None:
     """As ``dvc add`` refuses it: whoever gets the data elsewhere would see other files."""
     (project / "data" / "sub" / ".dvcignore").write_text("same\n")

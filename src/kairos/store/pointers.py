@@ -38,13 +38,20 @@ def track(store: Store, path: Path) -> Path:
 
     Raises:
         NotFound: there is nothing at ``path``.
-        StoreError: the path is ignored, the folder holds something that cannot be stored, or the pointer there is
-            another command's to write.
+        StoreError: the path is ignored or a link to a folder, the folder holds something that cannot be stored, or the
+            pointer there is another command's to write.
     """
     path = Path(os.path.abspath(path))
     pointer = path.with_name(path.name + ".dvc")
     if not path.exists():
         raise NotFound("There is nothing to track.", given=path.name, accepted="a path to a file or folder")
+    if path.is_symlink() and path.is_dir():
+        raise StoreError(
+            "A link to a folder is not tracked, and DVC refuses it too: what it leads to lies elsewhere.",
+            given=path.name,
+            accepted="a file or a folder in the project",
+            hint="Move or copy the folder here.",
+        )
     if path.suffix == ".dvc" and path.is_file():
         raise StoreError("A pointer is no data to track.", given=path.name, accepted="the data that it is about")
     ignore = ignore_of(path)
