@@ -1,6 +1,6 @@
 """Decisions by losses of all kinds, looked at whenever there is something new, through the decision itself.
 
-2,000 trials of four weeks each, with fixed seeds; a rate may exceed its promise by three standard errors. The full runs
+1,000 trials of four weeks each, with fixed seeds; a rate may exceed its promise by three standard errors. The full runs
 are in ``benchmarks/decisions/error_rates.py``.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.decisions.streams import Floats
 from kairos.monitor.bets import mean_log_e
 from kairos.stats.blocks import independent_blocks
 
-RUNS = 2000
+RUNS = 1000
 AT_MOST = POLICY.alpha + 3 * math.sqrt(POLICY.alpha * (1 - POLICY.alpha) / RUNS)
 KEPT = [name for name in LOSSES if not name.startswith("broken")]
 

@@ -23,7 +23,7 @@ from kairos.values import Window
 DAY = timedelta(days=1)
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 FRESH = 10.0
-PATHS, DAYS = 200, 90
+PATHS, DAYS = 100, 90
 
 
 def _reading(day: int, age: int, excess: float) -> Reading:
@@ -118,7 +118,7 @@ def test_under_linear_decay_the_period_is_the_best_fixed_one(growth: float, *, k
 
 
 def test_nobody_who_knows_the_future_pays_less_than_half() -> None:
-    """On each of 200 random paths, counting the price of each change."""
+    """On each of 100 random paths, counting the price of each change."""
     ratios = []
     for excess, cost in _worlds():
         least = _least_cost(excess, cost)
