@@ -16,6 +16,7 @@ from hypothesis import strategies as some
 from kairos.errors import StoreError
 from kairos.store import Store, intake, large_files, reads
 from kairos.store.checkouts import Layer
+from kairos.store.desk import Desk
 from kairos.store.difference import Change, changes
 from kairos.store.files import Link
 from kairos.store.folders import listing_bytes
@@ -203,6 +204,19 @@ def test_a_folder_that_changes_meanwhile_is_stored_as_it_was_read(store: Store, 
         stop.set()
         thread.join()
     assert store.put_folder(folder, remembers=True) == store.put_folder(folder)
+
+
+def test_files_without_a_name_yet_are_in_no_shards_way(tmp_path: Path) -> None:
+    """Those that are still read, such as large ones, lie beside the folders of those whose names are known."""
+    with Desk(tmp_path, tmp_path / "md5") as desk:
+        for _ in range(400):
+            Path(desk.name()).touch()
+        for shard in range(256):
+            place = desk.name_for(f"{shard:02x}{0:030x}")
+            assert place is not None
+            Path(place).touch()
+        for _ in range(400):
+            Path(desk.name()).touch(exist_ok=False)
 
 
 def test_a_file_that_cannot_be_read_is_named(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

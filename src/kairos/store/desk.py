@@ -55,8 +55,8 @@ class Desk:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def name(self) -> str:
-        """A name for a temporary file."""
-        return f"{self._folder}/{next(self._numbers)}"
+        """A name for a temporary file; no shard is called so."""
+        return f"{self._folder}/t{next(self._numbers)}"
 
     def name_for(self, digest: str) -> str | None:
         """A name for a temporary file that will hold a blob; ``None``: the store may have that blob.
