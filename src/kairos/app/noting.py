@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 
 from kairos.app.project import Project
 from kairos.clock import SystemClock
@@ -15,6 +20,9 @@ __all__ = ["Notes"]
 
 _LISTENER = "kairos.adapters.mlflow.inside:keep"
 """Loaded by a worker whose step logged with MLflow, and by nobody else."""
+_PATIENCE_S = 60.0
+_HASTE_S = 1.0
+"""As a loop waits for no more than two seconds, its training among it."""
 
 
 class Notes:
@@ -28,6 +36,8 @@ class Notes:
     def __init__(self, project: Project, watch: Watch | None = None) -> None:
         self._project, self._watch = project, watch
         self._is_replay = not isinstance(project.clock, SystemClock)
+        self._log = project.home / "logging" / f"{os.getpid()}-{time.time_ns()}"
+        self._numbers = count()
         self._others: list[NotingEngine] = []
         self.engine = self._engine()
         """Runs the steps, and notes what they took."""
@@ -36,6 +46,17 @@ class Notes:
         """For the run's steps with another seed, whose cost is the run's, and nothing else."""
         self._others.append(self._engine())
         return self._others[-1]
+
+    def hear_out(self) -> None:
+        """Keeps what steps have logged that were at work when the run was stopped; their processes are about to end."""
+        patience_s = _HASTE_S if self._project.stopping.is_set() else _PATIENCE_S
+        with suppress(KeyboardInterrupt):  # who is in a hurry does without it
+            for engine in (self.engine, *self._others):
+                engine.hear_out(patience_s=patience_s)
+
+    def close(self) -> None:
+        """Removes what is left of logs that were kept, or lost."""
+        shutil.rmtree(self._log, ignore_errors=True)
 
     def put_in(self, body: Mapping[str, Json], result: RunResult) -> dict[str, Json]:
         """The run's fact with its notes; ``measured`` is chance, and in no replay."""
@@ -55,5 +76,10 @@ class Notes:
     def _engine(self) -> NotingEngine:
         project = self._project
         return NotingEngine(
-            project.engine, cache=project.cache, store=project.store, listener=_LISTENER, watch=self._watch
+            project.engine,
+            cache=project.cache,
+            store=project.store,
+            listener=_LISTENER,
+            log=self._log / str(next(self._numbers)),
+            watch=self._watch,
         )

@@ -171,10 +171,12 @@ def train(
         except RunStopped as stop:
             result = stop.result
             progress.made(result)
+            notes.hear_out()
             body = notes.put_in(result.plain(), result) | {"metrics": {}}
             project.tell("run.failed", subject=result.id, body=body)
             raise
         finally:
+            notes.close()
             if result is not None:
                 progress.end(result)
 

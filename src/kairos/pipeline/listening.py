@@ -44,9 +44,13 @@ _base = [_State()]
 
 
 @contextmanager
-def hearing() -> Iterator[Path]:
-    """Gives the folder in which what the block logs will be; it is made by who logs first, and removed at the end."""
-    folder = Path(tempfile.gettempdir(), f"kairos-logged-{os.getpid()}-{next(_numbers)}")
+def hearing(folder: Path | None = None) -> Iterator[Path]:
+    """Gives the folder in which what the block logs will be; it is made by who logs first, and removed at the end.
+
+    Args:
+        folder: One that is there no more, and nobody else's; ``None``: among the temporary files of this process.
+    """
+    folder = folder or Path(tempfile.gettempdir(), f"kairos-logged-{os.getpid()}-{next(_numbers)}")
     before = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX) or name in _ALWAYS}
     for name in _FORGOTTEN:
         os.environ.pop(name, None)

@@ -20,7 +20,8 @@ __all__ = ["Listener", "Logged", "LoggedModel", "LoggedRun", "Point", "told_apar
 _FORMAT = 1
 
 Listener = str
-"""``MODULE:FUNCTION`` that reads what a library left in a folder, and keeps it in a store: the adapter's part."""
+"""``MODULE:FUNCTION`` of a folder and a store that reads what a library left in the one, and keeps it in the other: the
+adapter's part. With ``was_killed=True`` the process that logged is gone, and what it had not ended has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,9 @@ class Task:
     """Of a trial: what stops it when there is no hope."""
     listener: Listener | None = None
     """Keeps what the step's code logs; ``None``: that is thrown away."""
+    log: Path | None = None
+    """A folder of this try alone, made by whoever logs first: what the code logs is there as soon as it was logged, and
+    still is when the process was killed; ``None``: it is lost with it."""
 
 
 class Engine(Protocol):

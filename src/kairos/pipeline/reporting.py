@@ -6,11 +6,13 @@ metric of the step, with its steps. In a trial of `kairos tune` it may be the la
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TypeAlias
 
 from kairos.errors import UsageError
@@ -63,9 +65,11 @@ class Reports:
     Args:
         step: The pipeline's step.
         watch: ``None``: nobody stops it.
+        log: A folder in which each value is written down at once; ``None``: it is not.
     """
 
-    def __init__(self, step: str, watch: Watch | None) -> None:
+    def __init__(self, step: str, watch: Watch | None, log: Path | None = None) -> None:
+        self._log = log
         self._past: Sequence[Curve] = () if watch is None else watch.past.get(step, ())
         self._judge = watch.judge if watch is not None and self._past else None
         self._after = 0 if watch is None else watch.after
@@ -78,10 +82,28 @@ class Reports:
             Pruned: there is no hope.
         """
         self.points.append(Point(REPORTED, loss, round(time.time() * 1000), step))
+        self._write_down(self.points[-1])
         if self._judge is not None and step >= self._after:
             module, _, function = self._judge.partition(":")
             if getattr(import_module(module), function)(self._past, curve_of(self.points)):
                 raise Pruned(step, loss)
+
+    @staticmethod
+    def written_down(log: Path) -> Reports:
+        """What a process that is gone had written down in a folder; its last line may be cut off."""
+        reports = Reports("", None)
+        with suppress(FileNotFoundError):
+            for line in (log / REPORTED).read_bytes().splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    value, at_ms, step = json.loads(line)
+                    reports.points.append(Point(REPORTED, float(value), at_ms, step))
+        return reports
+
+    def _write_down(self, point: Point) -> None:
+        if self._log is not None:
+            self._log.mkdir(parents=True, exist_ok=True)
+            with open(self._log / REPORTED, "a", encoding="utf-8") as file:
+                file.write(json.dumps([repr(point.value), point.at_ms, point.step]) + "\n")
 
     def keep(self, store: Store) -> tuple[Digest, ...]:
         """Stores what was reported, as what a step logs; nothing if nothing was."""
@@ -120,9 +142,9 @@ def report(loss: float, *, step: int) -> None:
 
 
 @contextmanager
-def reporting(step: str, watch: Watch | None) -> Iterator[Reports]:
-    """Takes what the block reports."""
-    reports = Reports(step, watch)
+def reporting(step: str, watch: Watch | None, log: Path | None = None) -> Iterator[Reports]:
+    """Takes what the block reports; see ``Reports`` for the arguments."""
+    reports = Reports(step, watch, log)
     _at_work.append(reports)
     try:
         yield reports

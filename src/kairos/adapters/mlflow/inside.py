@@ -27,12 +27,13 @@ _OURS = ("mlflow.user", "mlflow.source.", "mlflow.runName", "mlflow.parentRunId"
 _AT_ONCE = 1000
 
 
-def keep(folder: Path, store: Store) -> tuple[Digest, ...]:
+def keep(folder: Path, store: Store, *, was_killed: bool = False) -> tuple[Digest, ...]:
     """Keeps all that was logged below a folder.
 
     Args:
         folder: Where MLflow wrote to; a tracking store of files.
         store: Where it is kept.
+        was_killed: Whether the process that logged was; what it had not ended has failed then.
 
     Returns:
         The digest of a :class:`kairos.pipeline.logged.Logged`, and of the folders of files that it names; nothing if
@@ -55,20 +56,27 @@ def keep(folder: Path, store: Store) -> tuple[Digest, ...]:
     for model in tracking.search_logged_models(experiments):
         models.setdefault(model.source_run_id or "", []).append(model)
     places = {run.info.run_id: place for place, run in enumerate(runs)}
-    return Logged(runs=tuple(_run(run, tracking, store, places, models.get(run.info.run_id, [])) for run in runs)).keep(
-        store
-    )
+    told = [_run(run, tracking, store, places, models.get(run.info.run_id, []), was_killed=was_killed) for run in runs]
+    return Logged(runs=tuple(told)).keep(store)
 
 
-def _run(run: Run, tracking: Any, store: Store, places: Mapping[str, int], models: Sequence[MlflowModel]) -> LoggedRun:
+def _run(
+    run: Run,
+    tracking: Any,
+    store: Store,
+    places: Mapping[str, int],
+    models: Sequence[MlflowModel],
+    *,
+    was_killed: bool,
+) -> LoggedRun:
     info = run.info
     points = [point for name in run.data.metrics for point in tracking.get_metric_history(info.run_id, name)]
     return LoggedRun(
         name=run.data.tags.get("mlflow.runName", ""),
         parent=places.get(run.data.tags.get("mlflow.parentRunId", "")),
-        is_failed=info.status in ("FAILED", "KILLED"),
+        is_failed=info.status in ("FAILED", "KILLED") or (was_killed and info.end_time is None),
         started_ms=info.start_time,
-        ended_ms=info.end_time or info.start_time,
+        ended_ms=info.end_time or max([info.start_time, *(point.timestamp for point in points)]),
         params=_texts(run.data.params),
         points=_points(points),
         tags={name: text for name, text in _texts(run.data.tags).items() if not name.startswith(_OURS)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -79,36 +80,38 @@ def run_on(
     Raises:
         RunStopped: somebody stopped it.
     """
-    notes = Notes(project, watch)
-    go = partial(
-        run,
-        pipeline_source(project),
-        store=project.store,
-        cache=project.cache,
-        engine=notes.engine,
-        window=window,
-        params=params,
-        clock=project.clock,
-        finish_model=finisher(project),
-        inspect=Inspector(project, window) if checked else lambda outputs: None,
-        on_event=on_event,
-        should_stop=project.stopping.is_set,
-    )
-    before, given = None, {}
-    if inner is not None and inner.how == "rows":
-        assert graph is not None  # who splits knows it
-        before = go(targets=[model.holdout, *graph.node(model.step).inputs.values()])
-        if not before.ok:
-            return Ran(result=before, body=notes.put_in(before.plain(), before) | {"metrics": {}}, codes=_codes(before))
-        given = held_out_again(project, model, graph, before, order=inner.order, seed=seed)
-    result = go(targets=targets or [model.step, model.holdout], given=given or None)
-    body = notes.put_in(result.plain(), result) | {"metrics": {}}
-    if before is not None:
-        own = {step["step"] for step in body["steps"]}
-        body["steps"] = [*(step for step in before.plain()["steps"] if step["step"] not in own), *body["steps"]]
-    if reported := notes.engine.reported(result):
-        body["reported"] = {step: [list(point) for point in curve] for step, curve in reported.items()}
-    return Ran(result=result, body=body, codes=_codes(result) | ({} if before is None else _codes(before)))
+    with closing(Notes(project, watch)) as notes:
+        go = partial(
+            run,
+            pipeline_source(project),
+            store=project.store,
+            cache=project.cache,
+            engine=notes.engine,
+            window=window,
+            params=params,
+            clock=project.clock,
+            finish_model=finisher(project),
+            inspect=Inspector(project, window) if checked else lambda outputs: None,
+            on_event=on_event,
+            should_stop=project.stopping.is_set,
+        )
+        before, given = None, {}
+        if inner is not None and inner.how == "rows":
+            assert graph is not None  # who splits knows it
+            before = go(targets=[model.holdout, *graph.node(model.step).inputs.values()])
+            if not before.ok:
+                return Ran(
+                    result=before, body=notes.put_in(before.plain(), before) | {"metrics": {}}, codes=_codes(before)
+                )
+            given = held_out_again(project, model, graph, before, order=inner.order, seed=seed)
+        result = go(targets=targets or [model.step, model.holdout], given=given or None)
+        body = notes.put_in(result.plain(), result) | {"metrics": {}}
+        if before is not None:
+            own = {step["step"] for step in body["steps"]}
+            body["steps"] = [*(step for step in before.plain()["steps"] if step["step"] not in own), *body["steps"]]
+        if reported := notes.engine.reported(result):
+            body["reported"] = {step: [list(point) for point in curve] for step, curve in reported.items()}
+        return Ran(result=result, body=body, codes=_codes(result) | ({} if before is None else _codes(before)))
 
 
 def run_trial(

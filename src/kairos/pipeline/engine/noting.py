@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from kairos.errors import KairosError
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.cache import StepCache
 from kairos.pipeline.engine.made import Made
+from kairos.pipeline.hearing_out import hear_out
 from kairos.pipeline.logged import Listener, Logged
 from kairos.pipeline.ports import Engine, Task
 from kairos.pipeline.reporting import Curve, Watch, curve_of
@@ -48,6 +51,7 @@ class NotingEngine:
         cache: Of the project.
         store: Where what was logged is kept.
         listener: Keeps it there; ``None``: it is thrown away.
+        log: A folder of this engine alone, in which it is until then; it need not be there.
         watch: What stops a step that has no hope; only of a trial.
     """
 
@@ -58,13 +62,16 @@ class NotingEngine:
         cache: StepCache,
         store: Store,
         listener: Listener | None,
+        log: Path | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._engine, self._cache, self._store = engine, cache, store
-        self._listener, self._watch = listener, watch
+        self._listener, self._log, self._watch = listener, log, watch
+        self._at_work: dict[Outcome, Task] = {}
+        self._sent = 0
         self._notes: dict[str, _Note] = {}
         self._guard = threading.Lock()
-        """Of the notes: an engine's threads bring the outcomes."""
+        """Of the notes and of what is at work: an engine's threads bring the outcomes."""
         self._started_s, self._cpu_s = time.perf_counter(), time.process_time()
 
     def submit(self, task: Task) -> Outcome:
@@ -73,9 +80,23 @@ class NotingEngine:
         with self._guard:
             note = self._notes.setdefault(task.step, _Note())
             note.tries[f"{task.window or task.reads} {bool(task.parts)}"] += 1
-        inner = self._engine.submit(replace(task, listener=self._listener, watch=self._watch))
+            self._sent += 1
+            log = None if self._log is None else self._log / str(self._sent)
+            task = self._at_work[outer] = replace(task, listener=self._listener, log=log, watch=self._watch)
+        inner = self._engine.submit(task)
         inner.add_done_callback(partial(self._done, task, outer))
         return outer
+
+    def hear_out(self, *, patience_s: float) -> None:
+        """Keeps what has been logged by tasks that are at work, as their run ends and they end with it.
+
+        Args:
+            patience_s: How long that may take.
+        """
+        with self._guard:
+            at_work = [*self._at_work.values()]
+            self._at_work.clear()
+        self._keep(at_work, patience_s=patience_s)
 
     def close(self) -> None:
         """Leaves the engine open, as it is not this run's alone."""
@@ -151,17 +172,27 @@ class NotingEngine:
         return found
 
     def _done(self, task: Task, outer: Outcome, inner: Outcome) -> None:
+        with self._guard:
+            is_ours = self._at_work.pop(outer, None) is not None
         error = inner.exception()
         made = inner.result() if error is None else getattr(error, "facts", {}).pop("made", None)
         try:
             if isinstance(made, Made):
                 self._note(task, made, is_over=error is None)
+            elif error is not None and is_ours:  # its process is gone, and did not say what it had logged
+                self._keep([task])
         except KairosError as trouble:
             error = error or trouble
         if error is None:
             outer.set_result(inner.result())
         else:
             outer.set_exception(error)
+
+    def _keep(self, tasks: Sequence[Task], *, patience_s: float = 60.0) -> None:
+        heard = hear_out(tasks, patience_s=patience_s)
+        with self._guard:
+            for task in tasks:
+                self._notes[task.step].logged += heard.get(str(task.log), ())
 
     def _note(self, task: Task, made: Made, *, is_over: bool) -> None:
         with self._guard:
@@ -171,5 +202,7 @@ class NotingEngine:
             note.spent.peak_bytes = max(note.spent.peak_bytes, made.spent.peak_bytes)
             note.logged += made.logged
             logged = tuple(note.logged)
+        if task.log is not None and task.log.exists():
+            shutil.rmtree(task.log, ignore_errors=True)
         if logged and is_over:
             self._cache.put_logged(task.fingerprint, logged)

@@ -6,7 +6,6 @@ ends with it, in the middle of a step if need be.
 
 from __future__ import annotations
 
-import importlib
 import os
 import pickle
 import queue
@@ -32,6 +31,7 @@ from kairos.pipeline.engine.children import tell_children, untell_children
 from kairos.pipeline.engine.made import Made
 from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
 from kairos.pipeline.engine.seeding import seed_all
+from kairos.pipeline.hearing_out import keep, logged_in
 from kairos.pipeline.hints import check_hints
 from kairos.pipeline.listening import begin_anew, hearing, note_base
 from kairos.pipeline.origins.declared import Origin
@@ -66,7 +66,7 @@ def execute(task: Task) -> Made:
         KairosError: its result cannot be stored, or the model cannot be finished. For a task with a listener either has
             the fact ``made``: what was spent until then, and what the code had logged.
     """
-    with hearing() as folder, spending() as spent, reporting(task.step, task.watch) as reports:
+    with hearing(logged_in(task)) as folder, spending() as spent, reporting(task.step, task.watch, task.log) as reports:
         try:
             outputs = _execute(task)
         except KairosError as error:
@@ -83,12 +83,7 @@ def _heard(task: Task, folder: Path, reports: Reports) -> tuple[Digest, ...]:
         forget()
     if task.listener is None:
         return ()
-    reported = reports.keep(Store(task.store))
-    if not folder.exists():
-        return reported
-    module, _, function = task.listener.partition(":")
-    heard: tuple[Digest, ...] = getattr(importlib.import_module(module), function)(folder, Store(task.store))
-    return (*reported, *heard)
+    return keep(task.listener, reports, folder, Store(task.store))
 
 
 def _execute(task: Task) -> tuple[Artifact, ...]:
