@@ -151,11 +151,3 @@ def test_lists_that_are_no_arrays_are_refused(tmp_path: Path, cells: list[Any], 
     table = pl.DataFrame({"vector": cells * 30, "users": USERS})
     with pytest.raises(PackageError, match=rf"'vector' of lists.*{what}.*one shape in every row.*Cut or fill"):
         finished(tmp_path, Both(), table)
-
-
-def test_an_estimator_of_columns_is_told_what_it_cannot_take(tmp_path: Path) -> None:
-    """And how to make columns of an array."""
-    from sklearn.linear_model import LinearRegression
-
-    with pytest.raises(PackageError, match=r"cannot take arrays.*LinearRegression.*vector.*torch.nn.Module.*unnest"):
-        finished(tmp_path, LinearRegression(), people("array"))

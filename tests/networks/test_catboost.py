@@ -127,3 +127,15 @@ def test_native_categories_are_kept(tmp_path: Path) -> None:
     model = catboost.CatBoostRegressor(**FEW, cat_features=["weather"], random_seed=0).fit(frame, table["users"])
     np.testing.assert_array_equal(score_table(package, table), model.predict(frame))
     assert "which are not compiled" in str(package.compilation.why)
+
+
+def test_arrays_are_spread_over_columns(tmp_path: Path) -> None:
+    """Each number of an embedding is a column, by the name that follows from it; the compiled form is proven."""
+    vectors = np.random.default_rng(0).normal(size=(len(TABLE), 6))
+    table = TABLE.select("temperature", "users").with_columns(vector=vectors)
+    package = finished(tmp_path, catboost.CatBoostRegressor(**FEW, random_seed=0), table, "squared_error")
+    flat = table.select("temperature", *(pl.Series(f"vector.{at}", vectors[:, at]) for at in range(6)))
+    own = catboost.CatBoostRegressor(**FEW, random_seed=0).fit(flat.to_pandas(), table["users"].to_numpy())
+    np.testing.assert_allclose(score_table(package, table), own.predict(flat.to_pandas()), rtol=1e-9)
+    assert package.compilation.is_proven, package.compilation.why
+    assert set(package.profile.importances) == {"temperature", "vector"}

@@ -163,7 +163,8 @@ def _found(
     typical: Columns,
     seed: int,
 ) -> Contributions:
-    if len(columns) > MOST_EXACT and package.spec.serialization in ("skops", "pickle"):
+    are_numbers = not any(column.shape for column in package.spec.signature.columns)  # an array is one input of many
+    if len(columns) > MOST_EXACT and are_numbers and package.spec.serialization in ("skops", "pickle"):
         trees = getattr(package.native_runner(), "summed_trees", None)
         if trees is not None:
             own, other = (np.array([rows[name][0] for name in rows], dtype=np.float64) for rows in (columns, typical))

@@ -19,6 +19,7 @@ from kairos.models.arrays import flat_matrix
 from kairos.models.outputs import width_of
 from kairos.models.signature import Column, Signature
 from kairos.models.spec import TrainingForm
+from kairos.models.spread import spread_columns, spread_signature
 from kairos.models.weights import LARGE_BYTES, weights_folder
 from kairos.values import Json, unplain
 
@@ -270,12 +271,13 @@ def _inputs_of(
     # Inputs are named by their place: a column's name may be anything, a name in ONNX may not.
     readers = [
         (f"c{index}", column.name, _reader(column, form.dtypes[column.name]))
-        for index, column in enumerate(signature.columns)
+        for index, column in enumerate(spread_signature(signature).columns)
         if f"c{index}" in taken
     ]
 
     def apart(columns: Columns) -> dict[str, np.ndarray[Any, Any]]:
-        return {key: read(columns[name])[:, None] for key, name, read in readers}
+        numbers = spread_columns(signature, columns) if has_arrays else columns
+        return {key: read(numbers[name])[:, None] for key, name, read in readers}
 
     return apart
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kairos.errors import PackageError
 from kairos.gates.loss_names import CHANCE_LOSSES
-from kairos.models.arrays import nested
 from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
 from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.choosing import Series, fit_baselines
@@ -21,26 +18,24 @@ from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
 from kairos.models.every import every_so_many
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
-from kairos.models.frames import FrameColumn, column_names, every_row, read_column, select
+from kairos.models.frames import column_names, every_row, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
 from kairos.models.outputs import answers_a_row, beside_lead, leads
 from kairos.models.package import write_package
-from kairos.models.ports import FinishRequest, Runner
-from kairos.models.profile import QUANTILES, ColumnProfile, Profile
+from kairos.models.ports import FinishRequest
+from kairos.models.profile import Profile
 from kairos.models.ranked import by_lists
 from kairos.models.reference import known_truth, reference_losses
-from kairos.models.runner import choose_form, make_runner
-from kairos.models.signature import Column, OutputSpec, Signature
-from kairos.models.spec import Method, PackageSpec, TrainingForm
+from kairos.models.runner import make_runner
+from kairos.models.sealing import seal, typical
+from kairos.models.spec import Method, PackageSpec
+from kairos.models.spread import spread_data, spread_frame
 from kairos.models.training import TrainingData, fit, latest_time, training_data, training_table
 from kairos.values import Json, plain
 
 __all__ = ["FinishModel", "ModelOptions"]
-
-_TRIED_ROWS = 1000
-"""Rows on which the runner is compared with the estimator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +99,19 @@ class FinishModel:
             targets=targets,
             loss=options.loss,
         )
-        _refuse_arrays(returned, data, request.step)
+        spread = data if isinstance(returned, Untried) else spread_data(data, step=request.step)
         method = method_of(returned, data, options.loss, step=request.step)
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
-        estimator = fit(returned, data, seed=request.seed, weights=weights, lists=lists)
+        estimator = fit(returned, spread, seed=request.seed, weights=weights, lists=lists)
         if isinstance(estimator, Untried):
             estimator, data = estimator.bound(data, step=request.step)
+            spread = data
         check_classes(estimator, data, request.step)
-        form, signature = _seal(estimator, data, method, output_of(estimator, data, options))
+        form, signature, own = seal(
+            estimator, data, spread, method, output_of(estimator, data, options), step=request.step
+        )
         spec = PackageSpec(
             model=model,
             target=target,
@@ -130,7 +128,7 @@ class FinishModel:
             seed=request.seed,
             baseline=None if data.outputs else simple_baseline(data.target, options.loss),
             baselines=simple_answer(data.target, options.loss, data.outputs) if data.outputs else (),
-            libraries=libraries_of(estimator, data.kind),
+            libraries=libraries_of(estimator, data.kind, has_arrays=spread is not data),
             params=dict(request.params),
         )
         runner = make_runner(estimator, signature=signature, form=form, method=method)
@@ -139,17 +137,17 @@ class FinishModel:
             check_answers(estimator, runner, data.arrays, is_chance=is_chance, step=request.step)
         importances = input_importances(runner, data.arrays, seed=request.seed or 0)
         holdout = request.inputs.get("holdout") if learn.artifact is None else None
-        unseen = _unseen(holdout, data, told)
+        unseen = _unseen(holdout, data, told, is_spread=spread is not data)
         truth = None if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
-        profile = _profile(estimator, data, method, unseen, importances, truth, options.loss)
+        profile = _profile(estimator, data, spread.features, method, unseen, importances, truth, options.loss)
         compilation, compiled = compile_model(
             estimator,
-            runner,
-            signature=signature,
+            runner if spread is data else make_runner(estimator, signature=own, form=form, method=method),
+            signature=own,
             form=form,
             method=method,
-            train=data.arrays,
-            holdout=None if unseen is None else {name: read_column(unseen, name).values for name in data.columns},
+            train=spread.arrays,
+            holdout=None if unseen is None else {name: read_column(unseen, name).values for name in spread.columns},
         )
         folder = request.workdir / "package"
         write_package(
@@ -158,7 +156,7 @@ class FinishModel:
             spec=spec,
             profile=profile,
             lineage=request.lineage,
-            example={column.name: _typical(column, profile.columns[column.name]) for column in signature.columns},
+            example={column.name: typical(column, profile.columns[column.name]) for column in signature.columns},
             allow_pickle=options.allow_pickle,
             compilation=compilation,
             compiled=apart(compiled),
@@ -213,78 +211,18 @@ class FinishModel:
         return step, ModelOptions()
 
 
-def _seal(estimator: Any, data: TrainingData, method: Method, output: OutputSpec) -> tuple[TrainingForm, Signature]:
-    """Finds out by trying in which form the estimator is run, and whether it answers for unseen levels."""
-    columns = tuple(_column(column) for column in data.columns.values())
-    signature = Signature(columns=columns, output=output, outputs=data.outputs)
-    head = data.features.head(_TRIED_ROWS)
-    arrays = {name: values[:_TRIED_ROWS] for name, values in data.arrays.items()}
-    dtypes = {name: column.dtype for name, column in data.columns.items()}
-    form = choose_form(estimator, head, data.kind, arrays, dtypes, signature, method)
-    if form.kind == "matrix":
-        return form, signature
-    runner = make_runner(estimator, signature=signature, form=form, method=method)
-    one = {name: values[:1] for name, values in arrays.items()}
-    columns = tuple(
-        replace(column, open_levels=_answers_unseen(runner, one, column.name)) if column.kind == "category" else column
-        for column in signature.columns
-    )
-    return form, replace(signature, columns=columns)
-
-
-def _refuse_arrays(returned: Any, data: TrainingData, step: str) -> None:
-    """Refuses arrays where an estimator of scikit-learn is to learn from a table."""
-    arrays = [name for name, column in data.columns.items() if column.kind == "array"]
-    if arrays and not isinstance(returned, Untried):
-        raise PackageError(
-            f"The estimator of the model step {step!r} cannot take arrays.",
-            given=f"a {type(returned).__name__}, and arrays in {', '.join(arrays)}",
-            accepted="a trained torch.nn.Module, or another trained object with predict",
-            hint="Or make a column of each number in an earlier step, as polars' arr.to_struct and unnest do.",
-        )
-
-
-def _column(column: FrameColumn) -> Column:
-    if column.kind == "array":
-        ends = float(column.values.min()), float(column.values.max())
-        return Column(
-            name=column.name,
-            kind="array",
-            lower=ends[0],
-            upper=ends[1],
-            shape=column.values.shape[1:],
-            is_whole=column.values.dtype.kind == "i",
-        )
-    if column.kind in ("number", "integer"):
-        finite = column.values[np.isfinite(column.values)]
-        lower, upper = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
-        missing = bool(np.isnan(column.values).any())
-        return Column(name=column.name, kind=column.kind, nullable=missing, lower=lower, upper=upper)
-    missing = None in column.values.tolist()
-    return Column(
-        name=column.name, kind=column.kind, nullable=missing, levels=column.levels, rare_levels=column.rare_levels
-    )
-
-
-def _answers_unseen(runner: Runner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:
-    try:
-        answer = runner.predict({**row, name: np.array(["\N{LATIN SMALL LETTER O WITH STROKE} unseen"], dtype=object)})
-    except Exception:  # however the estimator says no, it is a no
-        return False
-    return bool(np.isfinite(answer).all())
-
-
-def _unseen(holdout: Any, data: TrainingData, table: Any) -> Any:
-    """The features of the step's holdout, if it takes one that has rows and is not what the model learnt from."""
+def _unseen(holdout: Any, data: TrainingData, table: Any, *, is_spread: bool) -> Any:
+    """What the estimator gets of the step's holdout, if it has rows and is not what the model learnt from."""
     names = list(data.columns)
     if holdout is None or holdout is table or not set(names) <= set(column_names(holdout)) or not len(holdout):
         return None
-    return select(holdout, names)
+    return spread_frame(holdout, names) if is_spread else select(holdout, names)
 
 
 def _profile(
     estimator: Any,
     data: TrainingData,
+    features: Any,
     method: Method,
     unseen: Any,
     importances: Mapping[str, float],
@@ -292,7 +230,7 @@ def _profile(
     loss: str,
 ) -> Profile:
     every = every_so_many(len(data.target))
-    frame = every_row(data.features, every) if unseen is None else unseen
+    frame = every_row(features, every) if unseen is None else unseen
     answer = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), data.outputs)
     on = "train" if unseen is None else "holdout"
     truth = data.target[::every] if unseen is None else truth
@@ -305,20 +243,3 @@ def _profile(
         outputs=beside_lead(data.outputs, answer),
         losses=None if truth is None else reference_losses(truth, answer, loss=loss, on=on),
     )
-
-
-def _typical(column: Column, profile: ColumnProfile) -> Json:
-    """A value that the column accepts and that is nobody's: the median, or the most frequent level."""
-    if column.kind == "text":
-        return ""
-    if column.kind == "array":
-        middle = profile.quantiles[QUANTILES.index(0.5)]
-        return nested(math.floor(middle) if column.is_whole else middle, column.shape)
-    if column.kind in ("number", "integer"):
-        if not profile.quantiles:
-            return None
-        median = profile.quantiles[QUANTILES.index(0.5)]
-        return math.floor(median) if column.kind == "integer" else median
-    if not profile.levels:
-        return None
-    return profile.levels[0] == "true" if column.kind == "boolean" else profile.levels[0]

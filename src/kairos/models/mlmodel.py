@@ -84,13 +84,11 @@ def _flavors(spec: PackageSpec, trusted: Sequence[str]) -> Json:
     whole = {"env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}, "python_version": _PYTHON}
     if spec.serialization not in ("skops", "pickle"):
         return {"python_function": {**whole, "loader_module": "kairos.models.mlflow_loader"}}
+    own = {"loader_module": "mlflow.sklearn", "model_path": path, "predict_fn": spec.method}
+    if any(column.shape for column in spec.signature.columns):  # the estimator takes each number of an array alone
+        own = {"loader_module": "kairos.models.mlflow_loader"}
     return {
-        "python_function": {
-            **whole,
-            "loader_module": "mlflow.sklearn",
-            "model_path": path,
-            "predict_fn": spec.method,
-        },
+        "python_function": {**whole, **own},
         "sklearn": {
             "code": None,
             "pickled_model": path,

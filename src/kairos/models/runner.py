@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator
 from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
+from kairos.models.arrays import flat_matrix
 from kairos.models.foreign import Foreign
 from kairos.models.frames import FrameKind, build_frame
 from kairos.models.outputs import answers_a_row, width_of
@@ -28,6 +29,7 @@ from kairos.models.ports import Runner
 from kairos.models.recalibrated import Recalibrated
 from kairos.models.signature import Signature
 from kairos.models.spec import InputForm, Method, TrainingForm
+from kairos.models.spread import spread_columns, spread_signature
 from kairos.models.trees import FlatTrees, flatten
 
 __all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "make_runner"]
@@ -64,9 +66,11 @@ class SklearnRunner:
         self._signature = signature
         self._outputs = signature.outputs
         self._kind = cast("FrameKind | Literal['matrix']", form.kind)
-        self._dtypes = {name: form.dtypes[name] for name in signature.names}
+        inner = spread_signature(signature)
+        self._dtypes = {name: form.dtypes[name] for name in inner.names}
         self._method = method
-        self._levels = {column.name: column.levels for column in signature.columns}
+        self._levels = {column.name: column.levels for column in inner.columns}
+        self._has_arrays = inner is not signature
         # OpenMP keeps its number of threads for each calling thread: limiting it here changes nothing elsewhere.
         self._threads = ThreadpoolController().select(user_api="openmp")
         self._trees = flatten(self._estimator, method) if form.kind == "matrix" and not self._outputs else None
@@ -104,8 +108,11 @@ class SklearnRunner:
 
     def _inputs(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Any:
         if self._kind != "matrix":
-            return build_frame(self._kind, columns, self._dtypes, self._levels)
+            numbers = spread_columns(self._signature, columns) if self._has_arrays else columns
+            return build_frame(self._kind, numbers, self._dtypes, self._levels)
         names = self._signature.names
+        if self._has_arrays:
+            return np.asfortranarray(flat_matrix([columns[name] for name in names]))
         matrix = np.empty((len(columns[names[0]]), len(names)), order="F")  # as frames give it
         for index, name in enumerate(names):
             matrix[:, index] = columns[name]

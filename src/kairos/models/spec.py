@@ -26,7 +26,10 @@ class TrainingForm:
 
     kind: InputForm
     dtypes: dict[str, str]
-    """Data type of each column of the training frame, by the frame library's own name; the signature has the order."""
+    """Data type of each column of the training frame, by the frame library's own name; the signature has the order.
+
+    Where an estimator learnt from arrays, of each number, by the names of ``spread.number_names``.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

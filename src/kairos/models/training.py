@@ -16,11 +16,12 @@ from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
 from kairos.gates.lists import Lists
 from kairos.models.foreign import Untried
 from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names, frame_kind, read_column, select
-from kairos.models.goals import Goal, read_goal
+from kairos.models.goals import read_goal
+from kairos.models.leaks import refuse_leaks
 from kairos.models.outputs import Output
 from kairos.models.ranked import told_lists
+from kairos.models.spread import gathered
 from kairos.models.taken import check_taken
-from kairos.stats.leakage import find_leakage
 from kairos.values import parse_moment
 
 __all__ = ["TrainingData", "fit", "latest_time", "training_data", "training_table"]
@@ -110,14 +111,14 @@ def training_data(
             )
     outside = {target, *targets, *keys, *drop}
     knows_names = estimator.features is not None if isinstance(estimator, Untried) else _is_fitted(estimator)
-    chosen = _own_features(estimator, step, names, outside) if knows_names else None
+    chosen = _own_features(estimator, step, table, outside) if knows_names else None
     if chosen is None:
         chosen = [name for name in names if name not in outside]
     if not chosen:
         raise PackageError(f"No column of the training table of {step!r} is left as a feature.", given=", ".join(names))
     columns = {name: read_column(table, name) for name in chosen}
     goal = read_goal(table, targets or (target,), loss=loss, step=step)
-    _refuse_leaks(columns, goal, targets or (target,), step)
+    refuse_leaks(columns, goal, targets or (target,), step)
     return TrainingData(
         kind=frame_kind(table),
         features=select(table, chosen),
@@ -134,20 +135,6 @@ def _check_targets(targets: Sequence[str], names: Sequence[str], step: str) -> N
                 f"The training table of {step!r} lacks the target {name!r}.",
                 accepted=", ".join(names),
                 hint=did_you_mean(name, names),
-            )
-
-
-def _refuse_leaks(columns: Mapping[str, FrameColumn], goal: Goal, targets: Sequence[str], step: str) -> None:
-    numbers = {n: c.values for n, c in columns.items() if c.values.dtype.kind in "ifb" and c.values.ndim == 1}
-    for target, values in zip(targets, goal.values.reshape(len(goal.values), -1).T, strict=True):
-        leaks = find_leakage(numbers, values)
-        if leaks:
-            leaking = sorted({name for leak in leaks for name in leak.columns})
-            raise DataRefused(
-                f"Features of the model {step!r} give its target {target!r} away.",
-                given="; ".join(leak.how if "=" in leak.how else f"{leak.columns[0]} {leak.how}" for leak in leaks),
-                hint=f"No request will know them. Leave them out: @model(..., drop={leaking!r}).",
-                columns=leaking,
             )
 
 
@@ -270,7 +257,7 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
-def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[str]) -> list[str]:
+def _own_features(estimator: Any, step: str, table: Any, outside: set[str]) -> list[str]:
     key = "feature_names_" if _is_of(estimator, "catboost") else "feature_names_in_"
     own = estimator.features if isinstance(estimator, Untried) else getattr(estimator, key, None)
     if own is None:
@@ -279,7 +266,7 @@ def _own_features(estimator: Any, step: str, names: Sequence[str], outside: set[
             given="an estimator fitted on a matrix",
             accepted="an estimator fitted on a data frame, or one that is not fitted yet",
         )
-    chosen = [str(name) for name in own]
+    names, chosen = column_names(table), gathered([str(name) for name in own], table)
     for name in chosen:
         if name not in names:
             raise PackageError(
