@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -20,6 +21,12 @@ from kairos.pipeline.declare import find_spec
 from kairos.pipeline.ranges import Between
 
 
+class Kernel(Enum):
+    RBF = "rbf"
+    POLY = "poly"
+    LINEAR = "linear"
+
+
 @step
 def fit(
     train: int,
@@ -33,6 +40,9 @@ def fit(
     share: float = 0.0,
     text: str = "1",
     anything: Any = None,
+    kernel: Kernel = Kernel.POLY,
+    maybe: Literal["a", "b"] | None = None,
+    either: Literal[Kernel.RBF, Kernel.LINEAR] | None = None,
 ) -> int:
     """Every kind of param that there is."""
     return train
@@ -49,6 +59,8 @@ def test_a_declaration_may_say_the_range() -> None:
     assert declared_range(of("rate")) == Number(low=1e-3, high=0.3, is_whole=False, log=True)
     assert declared_range(of("depth")) == Number(low=2, high=8, is_whole=True, step=2)
     assert declared_range(of("way")) == Choices(values=("a", "b", "c"))
+    assert declared_range(of("kernel")) == Choices(values=("RBF", "POLY", "LINEAR"))
+    assert declared_range(of("either")) == Choices(values=("RBF", "LINEAR"))
     assert declared_range(of("fast")) == Choices(values=(False, True))
     for name in ("lags", "rounds", "share", "text", "anything"):
         assert declared_range(of(name)) is None
@@ -79,6 +91,13 @@ def test_a_declaration_may_say_the_range() -> None:
         ("rounds", "true,false", None),
         ("lags", "[[1], [1, 24]]", Choices(values=([1], [1, 24]))),
         ("lags", "[[1], [1, 24]", None),
+        ("kernel", "LINEAR,rbf", Choices(values=("LINEAR", "RBF"))),
+        ("kernel", "RBF,rbf", None),
+        ("kernel", "RBF,RBV", None),
+        ("kernel", "1..2", None),
+        ("either", "RBF,POLY", None),
+        ("either", "null,RBF", Choices(values=(None, "RBF"))),
+        ("maybe", "null,b", Choices(values=(None, "b"))),
         ("depth", "2,4", Choices(values=(2, 4))),
         ("depth", "null,4", Choices(values=(None, 4))),
         ("anything", "1..3", Number(low=1, high=3, is_whole=True)),

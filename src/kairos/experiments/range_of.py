@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from kairos.errors import UsageError
 from kairos.experiments.space import Choices, Number, Range, same
 from kairos.pipeline.declare import REQUIRED, StepSpec
+from kairos.pipeline.enums import enums_of, name_in
 from kairos.pipeline.hints import hints_of
 from kairos.pipeline.ranges import Between
 from kairos.pipeline.typed import typed
@@ -32,8 +33,8 @@ class Param:
     default: Any
     bounds: Between | None = None
     choices: tuple[Any, ...] = ()
-    """Of a ``Literal``."""
-    is_enum: bool = False
+    """Of a ``Literal``; of an ``Enum`` the names of its members."""
+    enum: type[Enum] | None = None
 
 
 def read_param(spec: StepSpec, param: str) -> Param:
@@ -54,10 +55,11 @@ def read_param(spec: StepSpec, param: str) -> Param:
         kind = type(literals[0]) if len({type(each) for each in literals}) == 1 else None
     elif not isinstance(kind, type) or kind is Any:
         kind = None if default is REQUIRED or default is None else type(default)
-    is_enum = isinstance(kind, type) and issubclass(kind, Enum)
-    return Param(
-        name=f"{spec.name}.{param}", kind=kind, default=default, bounds=bounds, choices=literals, is_enum=is_enum
-    )
+    enum = enums_of(spec).get(param)
+    if enum is not None:
+        kind, literals = str, tuple(each.name for each in literals or enum if each is not None)
+        default = default.name if isinstance(default, Enum) else default
+    return Param(name=f"{spec.name}.{param}", kind=kind, default=default, bounds=bounds, choices=literals, enum=enum)
 
 
 def declared_range(param: Param) -> Range | None:
@@ -87,8 +89,8 @@ def parse_range(param: Param, text: str) -> Range:
 
 def how_to_say(param: Param) -> str:
     """What to type for a param that has no range."""
-    if param.is_enum:
-        return f"{param.name}: an Enum is no value of a param; annotate it as Literal[...]"
+    if len(param.choices) > 1:
+        return f"--space {param.name}={','.join(map(str, param.choices))}"
     if param.kind in (int, float) and isinstance(param.default, int | float):
         low, high = (
             (param.default / 4, param.default * 4) if param.default > 0 else (param.default - 10, param.default + 10)
@@ -171,6 +173,10 @@ def _value(param: Param, word: Any, text: str) -> Any:
             value = word.strip()
     elif isinstance(word, str):
         value = word.strip()
+    if param.choices and param.default is None and value in (None, "null") and "null" not in param.choices:
+        return None
+    if param.enum is not None:
+        value = name_in(param.enum, value, param=param.name)
     if param.choices:
         known = [each for each in param.choices if same(each, value) or str(each) == str(value)]
         if not known:

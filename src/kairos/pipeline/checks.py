@@ -15,6 +15,7 @@ from typing import Any
 
 from kairos.errors import GraphError, UsageError
 from kairos.pipeline.declare import REQUIRED, StepSpec
+from kairos.pipeline.enums import with_names
 from kairos.pipeline.hints import hints_of
 from kairos.pipeline.typed import ACCEPTED, typed
 
@@ -53,7 +54,7 @@ def check_defaults(spec: StepSpec) -> None:
         if default is REQUIRED:
             continue
         try:
-            typed(default)
+            typed(with_names(spec, {name: default}))
         except UsageError:
             raise GraphError(
                 f"Param {name!r} of step {spec.name!r} has a default that cannot be written down.",

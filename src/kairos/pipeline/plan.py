@@ -14,6 +14,7 @@ from kairos.errors import UsageError, did_you_mean
 from kairos.pipeline.artifacts import Artifact
 from kairos.pipeline.code import Reached
 from kairos.pipeline.declare import REQUIRED, StepSpec
+from kairos.pipeline.enums import with_names
 from kairos.pipeline.fingerprint import Fingerprint, fingerprint
 from kairos.pipeline.graph import Graph, Node
 from kairos.pipeline.typed import ACCEPTED, typed
@@ -208,6 +209,7 @@ def _setting(node: Node, given: Mapping[str, Any]) -> Setting:
         raise UsageError(
             f"Step {spec.name!r} needs a value for {missing[0]!r}.", hint=f"Type: -p {spec.name}.{missing[0]}=VALUE"
         )
+    params = with_names(spec, params)
     try:
         typed(params)
     except UsageError as error:

@@ -31,6 +31,7 @@ from kairos.pipeline.engine.children import tell_children, untell_children
 from kairos.pipeline.engine.made import Made
 from kairos.pipeline.engine.messages import ONE_THREAD, read_message, write_message
 from kairos.pipeline.engine.seeding import seed_all
+from kairos.pipeline.enums import with_members
 from kairos.pipeline.hearing_out import keep, logged_in
 from kairos.pipeline.hints import check_hints
 from kairos.pipeline.listening import begin_anew, hearing, note_base
@@ -217,9 +218,9 @@ def _call(spec: StepSpec, task: Task, inputs: Mapping[str, Any]) -> Any:
     arguments = [task.window] if spec.takes_window else list(inputs.values())
     if spec.reads is not None:
         arguments = [_rows(spec.reads, task)]
-    params = {**task.params, **({"seed": task.seed} if spec.takes_seed else {})}
+    seed = {"seed": task.seed} if spec.takes_seed else {}
     try:
-        return spec.function(*arguments, **params)
+        return spec.function(*arguments, **with_members(spec, task.params), **seed)
     except BaseException as error:  # sys.exit() in a step must not end the worker without a word
         raise _failed(spec, task, "failed", error) from error
 
