@@ -63,6 +63,8 @@ def answers_of_baselines(
         elif name == "linear" and found.linear is not None:
             needed = {each: read_column(rows, each).values for each in found.linear.terms.names}
             answers[name] = _as_served(package, model, found.linear.answers(needed, len(rows)))
+            if (lists := lists_in(rows, package)) is not None:
+                answers[name] = lists.padded(answers[name], 0.0)
         elif name == "last_value":
             try:
                 answers[name] = _as_served(package, model, _last(project, model, package, run, rows, found))

@@ -168,6 +168,7 @@ class FinishModel:
                 loss=options.loss,
                 asked=options.baselines,
                 series=Series(time=options.time, entity=options.entity, delay_s=options.label_delay_s),
+                lists=None if lists is None else lists.of_row,
             ),
         )
         return folder

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kairos.errors import DataRefused
-from kairos.gates.loss_names import CHANCE_LOSSES, is_of_order
+from kairos.gates.loss_names import CHANCE_LOSSES
 from kairos.gates.losses import loss_named
 from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.fitted import Baselines, constant_answers, last_answers
 from kairos.models.baselines.fitting import MOST_ROWS, evenly, fit_linear, no_line
 from kairos.models.baselines.last_value import WEEK_S, History, LastValue, codes_of, suits_week
 from kairos.models.baselines.names import BASELINES, BaselineName
+from kairos.models.baselines.order import fit_of_order
 from kairos.models.frames import FrameColumn, column_names, read_moments
 from kairos.models.outputs import Output
 
@@ -69,8 +70,9 @@ def fit_baselines(
     loss: str,
     asked: Sequence[BaselineName],
     series: Series,
+    lists: NDArray[np.int64] | None = None,
 ) -> Baselines:
-    """Fits those that were asked for and apply, and compares them on the last fifth of the rows.
+    """Fits those that were asked for and apply, and compares them on the last fifth of the rows, or lists.
 
     Without a time, each fifth row is compared on instead. A tie goes to the simpler one.
 
@@ -82,9 +84,10 @@ def fit_baselines(
         loss: By which the model is judged.
         asked: Names of baselines.
         series: Names of columns, and how late truths are known.
+        lists: Of a model that ranks: the number of each row's list, shape (n,).
     """
-    if is_of_order(loss):
-        return _of_order(asked)
+    if lists is not None:
+        return fit_of_order(columns, target, lists, _moments(table, series.time), loss=loss, asked=asked)
     reasons: dict[BaselineName, str] = {}
     history = None
     if "last_value" in asked:
@@ -113,17 +116,6 @@ def fit_baselines(
         left_out=reasons,
         linear=fit_linear(columns, target, loss, outputs, everything) if "linear" in inner else None,
         last_value=last,
-    )
-
-
-def _of_order(asked: Sequence[BaselineName]) -> Baselines:
-    """Of a model that ranks: one score for all rows of a list, which is no order."""
-    constant: dict[BaselineName, float] = {"constant": np.inf} if "constant" in asked else {}
-    why = "it ranks lists, and is compared with one score for all"
-    return Baselines(
-        chosen=next(iter(constant), None),
-        inner=constant,
-        left_out={name: why for name in asked if name != "constant"},
     )
 
 

@@ -17,7 +17,7 @@ from kairos.models.baselines.linear import Linear, Terms, design, find_terms
 from kairos.models.frames import FrameColumn
 from kairos.models.outputs import Output
 
-__all__ = ["MOST_ROWS", "evenly", "fit_linear", "no_line"]
+__all__ = ["MOST_ROWS", "evenly", "fit_linear", "line_of", "no_line", "slopes_of"]
 
 Floats = NDArray[np.float64]
 
@@ -66,10 +66,10 @@ def fit_linear(
     classes = _classes_of(target, loss, outputs)
     if classes is None:
         weights = _ridge(held, goal.reshape(goal.shape[0], -1), loss)
-        return _line(terms, weights)
+        return line_of(terms, weights)
     if loss in CHANCE_LOSSES and not outputs:
-        return replace(_line(terms, _logistic(held, goal, np.array([0.0, 1.0]))[:, 1:]), link="logistic")
-    line = replace(_line(terms, _logistic(held, goal, classes)), link="softmax")
+        return replace(line_of(terms, _logistic(held, goal, np.array([0.0, 1.0]))[:, 1:]), link="logistic")
+    line = replace(line_of(terms, _logistic(held, goal, classes)), link="softmax")
     return line if outputs else replace(line, classes=tuple(classes.tolist()))
 
 
@@ -92,7 +92,8 @@ def _classes_of(target: Floats, loss: str, outputs: Sequence[Output]) -> Floats 
     return np.unique(target) if loss in CHANCE_LOSSES or loss == "zero_one" else None
 
 
-def _line(terms: Terms, weights: Floats) -> Linear:
+def line_of(terms: Terms, weights: Floats) -> Linear:
+    """A line of these weights, shape (terms + 1, numbers), rounded to nine digits."""
     return Linear(terms=terms, weights=tuple(tuple(float(f"{each:.9g}") for each in row) for row in weights))
 
 
@@ -100,7 +101,7 @@ def _ridge(held: Floats, goal: Floats, loss: str) -> Floats:
     """Shape (terms + 1, numbers)."""
     middle, centre = held.mean(axis=0), goal.mean(axis=0)
     x, y = held - middle, goal - centre
-    slopes = np.linalg.solve(x.T @ x + _PENALTY * np.eye(x.shape[1]), x.T @ y)  # without terms: of shape (0, numbers)
+    slopes = slopes_of(x, y)
     residual = goal - held @ slopes
     quantiles = pinball_quantiles(loss)
     if len(quantiles) > 1:
@@ -108,6 +109,11 @@ def _ridge(held: Floats, goal: Floats, loss: str) -> Floats:
     if quantiles or loss == "absolute_error":
         return np.vstack([slopes, np.quantile(residual, quantiles[0] if quantiles else 0.5, axis=0)])
     return np.vstack([slopes, residual.mean(axis=0)])
+
+
+def slopes_of(x: Floats, y: Floats) -> Floats:
+    """Of ridge regression, if all means are 0: shape (terms, numbers); without terms (0, numbers)."""
+    return np.asarray(np.linalg.solve(x.T @ x + _PENALTY * np.eye(x.shape[1]), x.T @ y))
 
 
 def _logistic(held: Floats, goal: Floats, classes: Floats) -> Floats:
