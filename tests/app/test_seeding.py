@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from kairos.app import measuring
+from kairos.app.baselines import beating
 from kairos.app.carding import make_card, markdown
 from kairos.app.differing import differ
 from kairos.app.garbage import collect
@@ -82,6 +84,26 @@ def test_only_what_depends_on_a_seed_is_made_again(make: Make) -> None:
     assert body["metrics"][f"{METRIC}.mean"] == pytest.approx(sum(values) / 4)
     assert body["metrics"][f"{METRIC}.sd"] > 0
     assert "seeds_failed" not in body
+
+
+def test_by_how_much_baselines_are_beaten_is_told_of_the_first_seed_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others have the baselines' losses, without intervals, which nobody reads and which take longest."""
+    asked: list[str] = []
+
+    def counted(model: Any, package: Any, *rest: Any) -> Any:
+        asked.append(model.name)
+        return beating(model, package, *rest)
+
+    monkeypatch.setattr(measuring, "beating", counted)
+    world = make()
+    body = told(world, seeded(world))
+    assert asked == ["demand"]
+    assert body["baselines"].keys() == {"demand"}
+    names = {name for name in body["metrics"] if ".baseline" in name}
+    assert f"{METRIC}.baseline.constant" in names
+    assert all(names <= each["metrics"].keys() for each in body["seeds"]["demand"])
 
 
 def test_one_version_is_registered_and_the_run_goes_on_as_any_other(make: Make) -> None:

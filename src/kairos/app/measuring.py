@@ -34,10 +34,12 @@ class Measured:
     training rows, and ``demand.absolute_error.baseline.linear`` of each; of several targets those of each as well,
     ``demand.absolute_error.TARGET``. Empty without rows."""
     beating: Beating | None = None
-    """``None``: no baseline was asked for, or nothing can be compared."""
+    """``None``: no baseline or no interval was asked for, or nothing can be compared."""
 
 
-def measured_of(project: Project, model: ModelSettings, package: Digest, run: Json) -> Measured:
+def measured_of(
+    project: Project, model: ModelSettings, package: Digest, run: Json, *, intervals: bool = True
+) -> Measured:
     """Mean losses of a package and of its baselines on the rows that its run held out.
 
     Args:
@@ -45,12 +47,13 @@ def measured_of(project: Project, model: ModelSettings, package: Digest, run: Js
         model: Its settings.
         package: In the store.
         run: Body of the run's fact.
+        intervals: Whether it is told by how much the model beats its baselines, which takes longest.
 
     Raises:
         KairosError: it could not be measured; the message says that the run is recorded nevertheless.
     """
     try:
-        return measure(project, model, package, run)
+        return measure(project, model, package, run, intervals=intervals)
     except KairosError as error:
         what = f"{_unmeasured(model, run)} {error.what}"
         raise type(error)(what, given=error.given, accepted=error.accepted, hint=error.hint, **error.facts) from error
@@ -60,7 +63,7 @@ def measured_of(project: Project, model: ModelSettings, package: Digest, run: Js
         raise DataRefused(_unmeasured(model, run), given=given) from error
 
 
-def measure(project: Project, model: ModelSettings, package: Digest, run: Json) -> Measured:
+def measure(project: Project, model: ModelSettings, package: Digest, run: Json, *, intervals: bool = True) -> Measured:
     """The same, for whoever tells in words of its own what could not be measured.
 
     Raises:
@@ -69,10 +72,10 @@ def measure(project: Project, model: ModelSettings, package: Digest, run: Json) 
     check_columns(holdout_table(project, model, run), model)
     if model.allow_pickle == "signed":
         signed_if_needed(project, package)
-    return _measured(project, model, open_version(project, package, model), run)
+    return _measured(project, model, open_version(project, package, model), run, intervals)
 
 
-def _measured(project: Project, model: ModelSettings, package: Package, run: Json) -> Measured:
+def _measured(project: Project, model: ModelSettings, package: Package, run: Json, intervals: bool) -> Measured:
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     if not len(rows):
         return Measured()
@@ -89,7 +92,8 @@ def _measured(project: Project, model: ModelSettings, package: Package, run: Jso
     if chosen is not None:
         metrics[f"{name}.baseline"] = loss(truth, said.answers[chosen])
     metrics |= {f"{name}.baseline.{each}": loss(truth, answers) for each, answers in said.answers.items()}
-    is_told = bool(said.answers or said.left_out) and all(np.isfinite(each).all() for each in metrics.values())
+    is_told = intervals and bool(said.answers or said.left_out)
+    is_told = is_told and all(np.isfinite(each).all() for each in metrics.values())
     digest = artifact_digest(run, model.holdout)
     return Measured(
         metrics={key: float(values.mean()) for key, values in metrics.items()},

@@ -204,7 +204,7 @@ def _measured(
             continue
         package = result.models[model.step]
         try:
-            metrics = measure(project, model, package, result.plain()).metrics
+            metrics = measure(project, model, package, result.plain(), intervals=False).metrics
         except Exception as error:  # whatever an estimator or a table raises; the other seeds are told all the same
             yield _failed(setup, [model], error)
             continue

@@ -262,8 +262,8 @@ class Search:
     def _tell_run(self, name: str, params: Params, ran: Ran) -> None:
         model, body = self._question.model, {**ran.body, **told_of(self._question, name, params)}
         if ran.result.ok:
-            measured = measured_of(self._project, model, ran.result.models[model.step], body)
-            body["metrics"] = dict(measured.metrics)
+            package = ran.result.models[model.step]
+            body["metrics"] = dict(measured_of(self._project, model, package, body, intervals=False).metrics)
         state = "finished" if ran.result.ok else "failed"
         self._project.tell(TRIED, subject=ran.result.id, body={**body, "state": state, "value": None, "status": state})
         self._runs[name] = ran.result.id
