@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import PoissonRegressor
 
 from kairos.app.arriving import arrivals_of
-from kairos.app.labelling import LabelsTaken, entity_policy, take_labels
+from kairos.app.label_form import entity_policy
+from kairos.app.labelling import LabelsTaken, take_labels
 from kairos.app.project import Project
 from kairos.app.serving import _Wiring
 from kairos.errors import NotFound, UsageError

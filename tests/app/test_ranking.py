@@ -10,7 +10,7 @@ import pytest
 
 from kairos.app.gathering import gate_rows
 from kairos.app.judging import judge
-from kairos.app.labelling import take_labels
+from kairos.app.labelling import LabelsTaken, take_labels
 from kairos.app.losses import answers_on, fresh_rows, losses_on, truth_on
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.quality import quality_of
@@ -173,6 +173,52 @@ def test_a_worse_ranker_fails_against_the_champion_and_live_requests_are_lists(m
     assert not [each for each in watch.look() if each.check in ("unusable_labels", "prediction_bias")]
 
 
+CLICKS = "search,flat,relevance\n"
+
+
+def test_a_log_of_clicks_names_lists_and_items(make: Make) -> None:
+    """From a request to live losses without a prediction id; what nobody clicked on is not relevant, if one says so."""
+    settings = RANKED.replace('rank_within = "search"', 'rank_within = "search"\nitem = "flat"\nentity = "user"')
+    settings += '\n[model.demand.monitor]\nunlabelled = "negative"\n'
+    pipeline = PIPELINE.replace('f"s{hour:%m%d%H}", "at"', 'f"s{hour:%m%d%H}", f"f{one}", "u", "at"').replace(
+        '"search", "country"', '"search", "flat", "user", "country"'
+    )
+    world = make(settings, pipeline)
+    project, model = world.project, world.project.settings.model("demand")
+    [version] = train(project, window=WEEKS).versions
+    package = open_stored(project.store, world.model().version(version.number).package, allow_pickle=False)
+    assert (package.spec.signature.names, package.spec.item) == (("price", "rooms"), "flat")
+    judge(project, version)
+    world.put(version, "live")
+    random, clicks, expected = np.random.default_rng(5), [], []
+    with Client(make_app(make_server(project))) as client:
+        for search in range(6):
+            rows = [
+                {"price": float(a), "rooms": float(b), "search": f"s{search}", "flat": f"f{place}"}
+                for place, (a, b) in enumerate(random.normal(size=(4, 2)))
+            ]
+            given = client.post("/predict/demand", json={"inputs": rows, "entity": f"u{search}"}).json()["predictions"]
+            assert sorted(row["rank"] for row in given) == [1, 2, 3, 4]
+            clicks.append(f"s{search},f{search % 4},1\n")
+            truth = np.array([[float(place == search % 4) for place in range(4)]])
+            scores = np.array([[row["prediction"] for row in given]])
+            expected.append(loss_named("ndcg:5")(truth, scores)[0])
+    file = world.root / "clicks.csv"
+    file.write_text(CLICKS + "".join(clicks) + "s9,f1,1\n")
+    assert take_labels(project, file) == LabelsTaken(labels=7, new=7, joined=6)
+    assert take_labels(project, file).new == 0
+    file.write_text("user,hour,flat,value\nu0,2012-01-02T00:00Z,f0,1\nu1,2012-01-03,f1,1\n")
+    assert take_labels(project, file) == LabelsTaken(labels=2, new=2, joined=1)
+    file.write_text("user,hour,value\nu0,2012-01-02,1\n")
+    with pytest.raises(UsageError, match=r"ranks several rows.*list, item and value, or with entity, time, item and"):
+        take_labels(project, file)
+    world.clock.move_to(world.clock.now() + 3 * DAY)
+    watch = Watch(project, model)
+    [(_, loss, count)] = quality_of(project, model, world.model().version(version.number), watch).days
+    assert count == 6
+    assert loss == pytest.approx(np.mean(expected))
+
+
 def test_what_a_ranking_model_lacks_is_said(make: Make, tmp_path: Path) -> None:
     """The column of lists, in the settings and in the table; a slice that parts lists; a loss of rows."""
     settings = tmp_path / "kairos.toml"
@@ -181,6 +227,9 @@ def test_what_a_ranking_model_lacks_is_said(make: Make, tmp_path: Path) -> None:
         load_settings(tmp_path)
     settings.write_text(RANKED.replace("ndcg:5", "squared_error"))
     with pytest.raises(SettingsError, match=r"rank_within needs a loss of an order.*ndcg:PLACES or pairwise_error"):
+        load_settings(tmp_path)
+    settings.write_text(SETTINGS.replace('time = "hour"', 'time = "hour"\nitem = "flat"'))
+    with pytest.raises(SettingsError, match=r"item says which row of a list.*ranks no lists.*rank_within = .COLUMN."):
         load_settings(tmp_path)
     world = make(RANKED.replace('slices = ["country"]', 'slices = ["part"]'), PIPELINE.replace(
         "    return table.sample", '    table = table.with_columns(part=pl.col("price") > 0)\n    return table.sample'

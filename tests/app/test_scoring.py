@@ -16,8 +16,9 @@ from kairos.app.packages import open_stored
 from kairos.app.project import Project
 from kairos.app.scoring import score, version_of
 from kairos.cli import main
-from kairos.errors import InputRefused, NotFound, UsageError
+from kairos.errors import DataRefused, InputRefused, NotFound, UsageError
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.models.order import ranks_within
 from kairos.models.score import named_answers, score_table
 from kairos.pipeline.diff.files import TableFiles, format_of
 from kairos.values import VersionRef
@@ -270,3 +271,62 @@ def test_arrays_are_scored_from_parquet_and_kept_where_that_is_asked_for(tmp_pat
     texts = pl.DataFrame({"picture": ["[[1, 2], [3, 4]]"]})
     with pytest.raises(InputRefused, match=r"as another kind.*a list or array of numbers of shape \[2, 2\]"):
         score(made, REF, table(made, texts, "in.csv"), root / "other.parquet")
+
+
+RANKED = """
+[project]
+name = "toy"
+
+[model.flats]
+holdout = "split.holdout"
+target = "users"
+rank_within = "search"
+loss = "ndcg:5"
+"""
+
+
+@pytest.fixture
+def ranker(tmp_path: Path) -> Project:
+    """Its score is the number of rooms."""
+    root = tmp_path / "flats"
+    root.mkdir()
+    (root / "kairos.toml").write_text(RANKED)
+    made = Project(root, actor="ann")
+    options = ModelOptions(rank_within="search", loss="ndcg:5")
+    told = {"search": [0, 0, 0, 1, 1, 1], "rooms": [1.0, 2.0, 7.0, 3.0, 5.0, 5.5], "users": [0, 1, 3, 2, 1, 4]}
+    package = made.store.put_folder(finish(root / "made", LinearRegression(), options, train=pl.DataFrame(told)))
+    body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
+    made.tell("version.registered", subject="flats@1", body=body)
+    return made
+
+
+def test_each_row_of_a_batch_has_its_place_in_its_list(ranker: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole lists are ranked, however the table is cut into pieces; of equal scores the first row is first."""
+    rooms = [float(each * 37 % 11) for each in range(60)]
+    lists = [f"s{place}" for place, size in enumerate([1, 9, 30, 2, 18]) for _ in range(size)]
+    frame = pl.DataFrame({"search": lists, "rooms": rooms})
+    found = []
+    for size in (7, 65_536):
+        monkeypatch.setattr(scoring, "_PIECE_ROWS", size)
+        out = ranker.root / "out.parquet"
+        score(ranker, VersionRef("flats", 1), table(ranker, frame), out)
+        found.append(pl.read_parquet(out).drop("prediction_id"))
+    assert found[0].equals(found[1])
+    assert found[0]["rooms"].to_list() == rooms
+    assert found[0].columns[2:5] == ["prediction", "prediction_rank", "prediction_action"]
+    expected = ranks_within(lists, found[0]["prediction"].to_list())
+    assert found[0]["prediction_rank"].to_list() == expected
+
+
+def test_a_list_that_is_torn_is_refused_and_one_that_nobody_names_has_no_rank(ranker: Project) -> None:
+    """It would be ranked twice; without the column of lists there are scores alone."""
+    out = ranker.root / "out.csv"
+    torn = pl.DataFrame({"search": ["a", "b", "a"], "rooms": [1.0, 2.0, 3.0]})
+    with pytest.raises(DataRefused, match=r"list 'a' do not stand together.*Sort the table by 'search'"):
+        score(ranker, VersionRef("flats", 1), table(ranker, torn), out)
+    assert not out.exists()
+    score(ranker, VersionRef("flats", 1), table(ranker, torn.drop("search")), out)
+    assert "prediction_rank" not in pl.read_csv(out).columns
+    some = pl.DataFrame({"search": [None, "a", "a", None], "rooms": [9.0, 1.0, 3.0, 9.0]})
+    score(ranker, VersionRef("flats", 1), table(ranker, some), out)
+    assert pl.read_csv(out)["prediction_rank"].to_list() == [None, 2, 1, None]

@@ -159,6 +159,50 @@ def test_an_output_beside_the_lead_that_moves_is_found(tmp_path: Path) -> None:
     assert findings[0].sentence.startswith("Output 'h2' moved since training")
 
 
+def test_lists_that_came_at_one_moment_are_told_apart_by_their_names() -> None:
+    """Without a name the rows of an entity are one list, as before there were names."""
+    columns = {"at": [START] * 4, "version": [1] * 4, "key": [None] * 4, "output": [0.9, 0.1, 0.2, 0.8]}
+    rows = pl.DataFrame({**columns, "label": [1.0, 0.0, 1.0, 0.0]})
+    form, loss = AnswerForm(ranks=True), loss_named("pairwise_error")
+    assert form.with_losses(loss, rows)["loss"].to_list() == [0.25]
+    named = rows.with_columns(list_key=pl.Series(["a", "a", "b", "b"]))
+    assert form.with_losses(loss, named)["loss"].to_list() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("ranks", [True, False])
+def test_a_trial_where_only_clicks_are_told_counts_the_rest_as_not_clicked(tmp_path: Path, *, ranks: bool) -> None:
+    """Lists of clicks alone tell of no order, and rows that were clicked alone nothing of those that were not."""
+    records: list[Prediction | Label] = []
+    for hour in range(96):
+        for place in range(3):
+            asked = {"id": f"p{hour}.{place}", "key": f"u{hour % 7}"}
+            records.append(prediction(hour, place / 2, **asked))
+            records.append(prediction(hour, 1 - place / 2, **asked, version=2, role="challenger", answered=False))
+        records.append(Label(prediction_id=f"p{hour}.2", value=1.0, at=START + hour * HOUR + DAY))
+    log, form = new_log(tmp_path), AnswerForm(ranks=ranks)
+    write(log, records)
+    loss = loss_named("pairwise_error" if ranks else "absolute_error")
+    means = {}
+    for unlabelled in ("negative", "exclude"):
+        found = gather(
+            log,
+            (),
+            Comparison(model="demand", base=1, test=2, since=START),
+            as_of=START + 6 * DAY,
+            loss=loss,
+            reference=LossReference(mean=0.2, upper=0.3, cap=1.0, rows=300),
+            policy=RolloutPolicy(),
+            maturity=Maturity(matures_after=DAY),
+            forms=(form, form),
+            unlabelled=unlabelled,
+        ).loss
+        means[unlabelled] = None if found is None else (found.pairs, found.champion_mean, found.challenger_mean)
+    if ranks:
+        assert means == {"negative": (96, 0.0, 1.0), "exclude": None}
+    else:
+        assert means == {"negative": (288, 0.5 / 3, 2.5 / 3), "exclude": (96, 0.0, 1.0)}
+
+
 def test_a_trial_of_rankers_compares_the_orders_of_requests(tmp_path: Path) -> None:
     """One pair for each request whose labels tell of an order; a version that turns every list round is worse."""
     records: list[Prediction | Label] = []

@@ -78,6 +78,8 @@ class ToySpec:
     signature: Signature = SIGNATURE
     entity: str | None = "station"
     time: str | None = "when"
+    rank_within: str | None = None
+    item: str | None = None
 
 
 @dataclass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,54 @@ def matched(requests: Sequence[Prediction], labels: Sequence[EntityLabel]) -> Ma
 
 def pairs(found: pl.DataFrame) -> list[tuple[str, float]]:
     return list(zip(found["prediction_id"], found["value"], strict=True))
+
+
+def of_list(list_key: str, item_key: str, value: float, after: float = 60.0) -> EntityLabel:
+    """A label about an item of a list, with a delay in minutes."""
+    at = START + after * MINUTE
+    return EntityLabel(model="demand", key=None, about=None, list_key=list_key, item_key=item_key, value=value, at=at)
+
+
+def test_a_label_may_name_a_list_and_an_item() -> None:
+    """It is about every prediction of both, whenever they were made; what is in no list is not meant."""
+    requests = [
+        asked("p", 0, list_key="s", item_key="a"),
+        asked("q", 0, list_key="s", item_key="b"),
+        asked("r", 999, list_key="s", item_key="a"),
+        asked("n", 0),
+    ]
+    given = [of_list("s", "a", 1.0), of_list("s", "c", 2.0), of_list("t", "a", 3.0)]
+    found = matched(requests, given)
+    assert pairs(found.truths) == [("p", 1.0), ("r", 1.0)]
+    assert found.unmatched["value"].to_list() == [2.0, 3.0]
+    assert matched([asked("n", 0)], given).unmatched.height == 3
+    both = matched(requests, [*given, truth(0, 7.0, key="x")])
+    assert sorted(both.unmatched["value"]) == [2.0, 3.0, 7.0]
+
+
+def test_an_item_is_one_of_the_rows_of_an_entity_at_a_time() -> None:
+    """Not the others, and not a row that names none; where no row does, nothing is meant."""
+    requests = [asked("p", 0, item_key="a", list_key="s"), asked("q", 0, item_key="b", list_key="s"), asked("n", 0)]
+    label = replace(truth(0, 5.0), item_key="b")
+    assert pairs(matched(requests, [label]).truths) == [("q", 5.0)]
+    assert matched([asked("n", 0)], [label]).unmatched.height == 1
+
+
+def test_labels_of_lists_are_read_from_the_log(tmp_path: Path) -> None:
+    """Rolled or not, and beside files from before there were such; of equal ones the latest counts."""
+    log = PredictionLog(tmp_path)
+    with closing(log.writer("w")) as writer:
+        writer.append_entity_labels([truth(0, 1.0)])
+        writer.append([asked("o", 0)])
+        log.roll()
+        writer.append([asked("p", 0, list_key="s", item_key="a")])
+        writer.append_entity_labels([of_list("s", "a", 1.0), of_list("s", "a", 4.0, after=70.0)])
+        for _ in range(2):
+            rows = log.labelled("demand", ALL, as_of=START + DAY)
+            assert dict(zip(rows["id"], rows["label"], strict=True)) == {"o": 1.0, "p": 4.0}
+            assert log.matches("demand").unmatched.is_empty()
+            assert log.find("p")[0].item_key == "a"
+            log.roll()
 
 
 def test_the_entity_and_the_time_have_to_fit() -> None:

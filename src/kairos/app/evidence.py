@@ -75,6 +75,7 @@ class Evidence:
             policy=model.delivery,
             maturity=maturity,
             forms=(self._watch.form(base), self._watch.form(test)),
+            unlabelled=model.monitor.unlabelled,
         )
         self._gathered.keep(comparison, evidence)
         return Known(evidence=_at_stage(evidence, test), is_whole=True)
@@ -93,6 +94,7 @@ class Evidence:
             policy=self._watch.model.delivery,
             maturity=self._watch.when_mature(),
             forms=(self._watch.form(base), self._watch.form(test)),
+            unlabelled=self._watch.model.monitor.unlabelled,
         )
 
 

@@ -84,6 +84,7 @@ def model_options(model: ModelSettings, label_delay: timedelta = timedelta(0)) -
         time=model.time,
         entity=model.entity,
         rank_within=model.rank_within,
+        item=model.item,
         loss=model.gate.loss,
         drop=model.drop,
         lower=model.output.lower,

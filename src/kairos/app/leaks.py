@@ -89,7 +89,7 @@ def _found(
         raise DataRefused(f"No input of the step {model.step!r} has the target {target!r}.", given=", ".join(inputs))
     parameter = "train" if "train" in with_target else with_target[0]
     table = tables[parameter]
-    outside = {target, *targets, model.time, model.entity, model.rank_within, *model.drop, *drop}
+    outside = {target, *targets, model.time, model.entity, model.rank_within, model.item, *model.drop, *drop}
     found = find_leaks(
         table,
         read_table(project.store, run.outputs[model.holdout]),

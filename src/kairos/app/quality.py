@@ -15,6 +15,7 @@ from kairos.gates.losses import loss_named
 from kairos.gates.metrics import metric_named
 from kairos.monitor.days import daily_means
 from kairos.monitor.findings import Finding
+from kairos.monitor.labelled import labelled_rows
 from kairos.values import VersionRef, Window
 
 __all__ = ["Quality", "quality_of"]
@@ -47,11 +48,11 @@ def quality_of(project: Project, model: ModelSettings, champion: VersionState, w
     """
     now, loss_of = project.clock.now(), loss_named(model.gate.loss)
     _, reference = watch.reference(champion)
-    rows = project.predictions.labelled(
-        model.name, Window(max(champion.since, now - _LONGEST), max(champion.since, now)), as_of=now
-    )
+    form, unlabelled = watch.form(champion), model.monitor.unlabelled
+    window = Window(max(champion.since, now - _LONGEST), max(champion.since, now))
+    rows = labelled_rows(project.predictions, model.name, window, as_of=now, form=form, unlabelled=unlabelled)
     rows = rows.filter(pl.col("version") == champion.ref.number)
-    rows = watch.form(champion).with_losses(loss_of, rows).filter(pl.col("loss").is_not_null())
+    rows = form.with_losses(loss_of, rows).filter(pl.col("loss").is_not_null())
     days = daily_means(
         rows["at"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]"),
         rows["loss"].to_numpy(),

@@ -17,6 +17,7 @@ from polars.io.plugins import register_io_source
 
 from kairos.app.batches import BatchLog, id_of
 from kairos.app.capturing import capture_policy
+from kairos.app.ordering import ranks_of, whole_lists
 from kairos.app.packages import open_version
 from kairos.app.pieces import Piece, guarded, kinds_of, said
 from kairos.app.project import Project
@@ -31,8 +32,9 @@ from kairos.values import Digest, Json, VersionRef, plain
 
 __all__ = ["ADDED", "Scored", "score", "version_of"]
 
-ADDED = ("prediction_id", "prediction_action", "prediction_refused", "model_version")
-"""Columns of the output beside the input's and the predictions; the third only where rows may be refused."""
+ADDED = ("prediction_rank", "prediction_id", "prediction_action", "prediction_refused", "model_version")
+"""Columns of the output beside the input's and the predictions; the first only where lists are ranked, the fourth only
+where rows may be refused."""
 
 _PIECE_ROWS = 65_536
 _AHEAD = 4
@@ -178,6 +180,8 @@ class _Job:
         self._table = replace(table, texts=frozenset(texts.intersection(table.schema().names())))
         self._schema = self._table.schema()
         self._outputs = self.package.spec.signature.outputs
+        within = self.package.spec.rank_within
+        self._list = within if within in self._schema else None
         self._copied = _copied(self._schema, columns, [*kinds_of(self._outputs), *self._added])
         if self._form == "csv":
             _refuse_nested(self._schema, self._copied)
@@ -186,12 +190,15 @@ class _Job:
 
     @property
     def _added(self) -> list[str]:
-        return [name for name in ADDED if name != "prediction_refused" or self._skips]
+        without = {"prediction_rank"} if self._list is None else set()
+        without |= set() if self._skips else {"prediction_refused"}
+        return [name for name in ADDED if name not in without]
 
     def write(self, job: str, place: Path, log: BatchLog | None, on_rows: Callable[[int], None]) -> None:
         """Writes the whole output; a piece is predicted while others are read and written."""
         schema: dict[str, Any] = {name: self._schema[name] for name in self._copied}
         schema |= {**kinds_of(self._outputs), **dict.fromkeys(self._added, pl.String)}
+        schema |= {} if self._list is None else {"prediction_rank": pl.Int64}
 
         def pieces(*_: Any) -> Iterator[pl.DataFrame]:
             for piece in self._pieces(log):
@@ -216,16 +223,20 @@ class _Job:
         with ThreadPoolExecutor(self._threads, "kairos-batch") as pool:
             try:
                 first = 0
-                for batch in self._table.batches():
-                    for frame in batch.iter_slices(_PIECE_ROWS):
-                        waiting.append(pool.submit(self._predict, frame, first, log))
-                        first += frame.height
-                        while len(waiting) >= _AHEAD:
-                            yield waiting.popleft().result()
+                for frame in self._frames():
+                    waiting.append(pool.submit(self._predict, frame, first, log))
+                    first += frame.height
+                    while len(waiting) >= _AHEAD:
+                        yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        """The table's rows, some at a time; of what is ranked whole lists."""
+        slices = (frame for batch in self._table.batches() for frame in batch.iter_slices(_PIECE_ROWS))
+        return slices if self._list is None else whole_lists(slices, self._list)
 
     def _predict(self, frame: pl.DataFrame, first: int, log: BatchLog | None) -> Piece:
         signature = self.package.spec.signature
@@ -262,6 +273,9 @@ class _Job:
     def _rows(self, job: str, piece: Piece) -> pl.DataFrame:
         first, count = piece.first_row, piece.frame.height
         added: dict[str, Any] = {
+            "prediction_rank": None
+            if self._list is None
+            else ranks_of(piece.frame, self._list, pl.Series(piece.outputs)),
             "prediction_id": pl.Series([id_of(job, row) for row in range(first, first + count)]),
             "prediction_action": pl.Series(piece.actions, dtype=pl.String),
             "prediction_refused": pl.Series(piece.refusals, dtype=pl.String),

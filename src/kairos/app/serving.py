@@ -154,7 +154,6 @@ class _Wiring:
             events=frozenset(rule.name for rule in rules),
             values=frozenset(rule.name for rule in worth),
             truths=truths,
-            ranks=known is not None and known.rank_within is not None,
             timeout=None if known is None else known.delivery.timeout,
             label_tolerance=tolerance,
         )

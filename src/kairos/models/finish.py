@@ -13,7 +13,6 @@ from kairos.gates.loss_names import CHANCE_LOSSES
 from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
 from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.choosing import Series, fit_baselines
-from kairos.models.baselines.names import BASELINES, BaselineName
 from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
 from kairos.models.every import every_so_many
@@ -22,6 +21,7 @@ from kairos.models.frames import column_names, every_row, read_column, select
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
+from kairos.models.options import ModelOptions
 from kairos.models.outputs import answers_a_row, beside_lead, leads
 from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest
@@ -36,34 +36,6 @@ from kairos.models.training import TrainingData, fit, latest_time, training_data
 from kairos.values import Json, plain
 
 __all__ = ["FinishModel", "ModelOptions"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
-    """What the project's settings say about a model."""
-
-    step: str | None = None
-    """Name of its ``@model`` step; ``None`` if it is the model's own name."""
-    target: str | None = None
-    """``None``: the decorator says it."""
-    targets: tuple[str, ...] = ()
-    """All of them, if there are several."""
-    time: str | None = None
-    entity: str | None = None
-    rank_within: str | None = None
-    """Column whose rows are ranked against each other where they are alike."""
-    loss: str = "absolute_error"
-    drop: tuple[str, ...] = ()
-    """Beside what the decorator drops."""
-    lower: float | None = None
-    """Smallest prediction that may leave the server."""
-    upper: float | None = None
-    """Largest prediction that may leave the server."""
-    allow_pickle: bool = False
-    baselines: tuple[BaselineName, ...] = BASELINES
-    """Simple models that are fitted beside it."""
-    label_delay_s: float = 0.0
-    """How late a truth is known, which the last value has to wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +58,7 @@ class FinishModel:
         target, targets = target_names(options, request)
         table = training_table(request.inputs, target, step=request.step)
         told, (table, lists) = table, by_lists(table, options.rank_within, step=request.step)
-        keys = [key for key in (options.time, options.entity, options.rank_within) if key is not None]
+        keys = options.keys
         drop = tuple(dict.fromkeys((*request.drop, *options.drop)))
         returned = adopt(request.returned, step=request.step, allow_pickle=options.allow_pickle)
         data = training_data(
@@ -119,6 +91,7 @@ class FinishModel:
             time=options.time,
             entity=options.entity,
             rank_within=options.rank_within,
+            item=options.item,
             loss=options.loss,
             signature=signature,
             form=form,
@@ -201,8 +174,9 @@ class FinishModel:
         told: dict[str, Json] = plain(options)
         if not options.targets:
             del told["targets"]  # so that what was made before there could be several is found again
-        if options.rank_within is None:
-            del told["rank_within"]  # the same
+        for name in ("rank_within", "item"):
+            if told[name] is None:
+                del told[name]  # the same
         return {"model": model, **told, **learn, **compiler}
 
     def _options(self, step: str) -> tuple[str, ModelOptions]:

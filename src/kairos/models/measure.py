@@ -85,7 +85,7 @@ class MeasureModel:
         assert time is not None
         table, targets = training_table(request.inputs, goal, step=request.step), self._targets(request)
         table, lists = by_lists(table, self.options.rank_within, step=request.step)
-        keys = [key for key in (time, self.options.entity, self.options.rank_within) if key is not None]
+        keys = self.options.keys
         drop = [d for d in dict.fromkeys((*request.drop, *self.options.drop)) if d not in keys]
         data = training_data(
             table,

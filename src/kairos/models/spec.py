@@ -47,6 +47,8 @@ class PackageSpec:
     """Name of the entity column, such as a user or a station; never an input."""
     rank_within: str | None = None
     """Name of the column whose rows are ranked against each other where they are alike; never an input."""
+    item: str | None = None
+    """Name of the column that says which thing a row of a list is, such as a film; never an input."""
     loss: str
     """Name of the per-row loss the model is judged by, as in ``gates.losses``."""
     signature: Signature
@@ -88,8 +90,9 @@ class PackageSpec:
         for column in value["signature"]["columns"]:
             if not column["shape"]:
                 del column["shape"], column["is_whole"]
-        if self.rank_within is None:
-            del value["rank_within"]
+        for name in ("rank_within", "item"):
+            if value[name] is None:
+                del value[name]
         return {"format": self.format, **value}
 
     @classmethod

@@ -141,10 +141,11 @@ def in_one_form(one: AnswerForm, other: AnswerForm) -> tuple[AnswerForm, AnswerF
 def _requests(rows: pl.DataFrame) -> pl.DataFrame:
     """A row for each request and version, of the rows that have labels, if these tell of an order."""
     listed = [name for name in rows.columns if name == "label" or name.partition("_")[0] == "output"]
-    by = [name for name in ("at", "key", "version") if name in rows.columns]
+    keys = [name for name in ("list_key", "key") if name in rows.columns]
+    by = [name for name in ("at", "version") if name in rows.columns]
     found = (
         rows.filter(pl.col("label").is_finite())
-        .group_by(by, maintain_order=True)
+        .group_by(*by, pl.coalesce(*keys, pl.lit("")).alias(_LISTED), maintain_order=True)
         .agg(pl.exclude(by).first(), *(pl.col(name).alias(_LISTED + name) for name in listed))
     )
     said = pl.col(_LISTED + "label")

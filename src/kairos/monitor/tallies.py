@@ -19,6 +19,7 @@ from kairos.models.profile import ColumnProfile, Profile
 from kairos.monitor.days import Days, day_number, day_start, join_days
 from kairos.monitor.forms import ONE_NUMBER, AnswerForm
 from kairos.monitor.judgeable import LossOf
+from kairos.monitor.labelled import labelled_rows
 from kairos.monitor.policy import Unlabelled
 from kairos.stats.bins import NumberBins
 from kairos.store.predictions import PredictionLog
@@ -212,11 +213,9 @@ class Tallies:
     def _labelled(self, window: Window, now: datetime) -> pl.DataFrame:
         """Rows with a prediction that could leave, and the latest label that came in time, or what counts as one."""
         within = self._matures_after + _LATE
-        rows = self._log.labelled(self._model, window, as_of=now, within=within)
-        if self._unlabelled == "negative" and not self._form.outputs:
-            every = self._log.predictions(self._model, window).with_columns(label=pl.lit(0.0))
-            none = every.join(rows.select("id"), on="id", how="anti", maintain_order="left")
-            rows = pl.concat([rows, none], how="diagonal_relaxed").sort("at", "id", "version")
+        rows = labelled_rows(
+            self._log, self._model, window, as_of=now, within=within, form=self._form, unlabelled=self._unlabelled
+        )
         rows = self._form.labelled(rows.filter(pl.col("version") == self._version))
         return rows.filter(
             pl.col("label").is_finite(),

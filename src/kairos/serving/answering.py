@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import cast
 
 from kairos.errors import NotFound, Unavailable
+from kairos.models.order import ranks_within
 from kairos.models.outputs import told_row
 from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
 from kairos.serving.guard import Said
@@ -55,6 +56,7 @@ def answers_of(request: Request, reply: Reply) -> list[Answers | Unavailable]:
                 versions=[number] * len(span),
                 actions=whole.actions[span.start : span.stop],
                 captured=reply.captured,
+                ranks=_ranks(request, span, whole.outputs[span.start : span.stop]),
             )
             for span in request.spans
         ]
@@ -97,4 +99,13 @@ def _answers(
         versions=[outcome.version.ref.number for outcome in given],
         actions=[outcome.action for outcome in given],
         captured=captured,
+        ranks=_ranks(request, span, [outcome.output for outcome in given]),
     )
+
+
+def _ranks(request: Request, span: range, scores: Sequence[Said | None]) -> Sequence[int] | None:
+    """The place of each row of a client's in its list; ``None``: the model ranks nothing."""
+    if request.lists is None:
+        return None
+    lists = [each.whole for each in request.lists[span.start : span.stop]]
+    return cast("Sequence[int]", ranks_within(lists, cast("Sequence[float]", scores)))  # each row has a score

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from kairos.errors import NotCaptured, StoreError, Unavailable
 from kairos.serving.deployment import LoadedRoute, Role
-from kairos.serving.outcomes import Request
+from kairos.serving.outcomes import InList, Request
 from kairos.serving.rows import Answers, Codec, Rows, Written, join
 from kairos.store.spool import Commit
 
@@ -79,12 +79,18 @@ def together(asks: Sequence[Ask], ids: Sequence[Sequence[str]], *, at: datetime)
         at: When it is answered.
     """
     route, rows = asks[0].route, join([ask.rows for ask in asks])
+    ranks = route.champion.rank_within is not None
     spans: list[range] = []
     keys: list[str] = []
+    lists: list[InList] = []
     for ask, mine in zip(asks, ids, strict=True):
         spans.append(range(len(keys), len(keys) + len(mine)))
         whole, entities = ask.rows.request_id, ask.rows.entities
-        if entities is None:
+        own = _listed(ask.rows, mine) if ranks else None
+        if own is not None:
+            lists += own
+            keys += _keys_of_lists(own, whole, entities)
+        elif entities is None:
             keys += mine if whole is None else [whole] * len(mine)
         else:
             keys += [entity or whole or name for entity, name in zip(entities, mine, strict=True)]
@@ -97,4 +103,21 @@ def together(asks: Sequence[Ask], ids: Sequence[Sequence[str]], *, at: datetime)
         times=rows.times or [None] * len(keys),
         at=at,
         spans=spans,
+        lists=lists if ranks else None,
     )
+
+
+def _keys_of_lists(lists: Sequence[InList], whole: str | None, entities: Sequence[str | None] | None) -> Iterator[str]:
+    """What rows are routed by: those of one list alike, as scores of two versions make no order."""
+    found: dict[tuple[str, str | None], str] = {}
+    for row, each in enumerate(lists):
+        if each.whole not in found:
+            entity = None if entities is None else entities[row]
+            found[each.whole] = entity or whole or each.name or each.request
+        yield found[each.whole]
+
+
+def _listed(rows: Rows, ids: Sequence[str]) -> list[InList]:
+    """In which list each row of one client's request is ranked."""
+    none = [None] * rows.count
+    return [InList(ids[0], name, item) for name, item in zip(rows.lists or none, rows.items or none, strict=True)]

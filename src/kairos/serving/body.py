@@ -20,9 +20,11 @@ __all__ = [
     "WHOLE_NAMES",
     "PredictBody",
     "check_count",
+    "envelope_of",
     "read_entities",
     "read_json",
     "read_list",
+    "read_lists",
     "read_moment",
     "read_name",
     "read_predict",
@@ -40,7 +42,7 @@ WHOLE_NAMES = (-(2**63), 2**64 - 1)
 """The least and the largest whole number that may name something."""
 
 ENVELOPE = ("inputs", "entity", "id", "time")
-"""The parts of a request in an envelope."""
+"""The parts of a request in an envelope; of a model that ranks also ``list``."""
 
 T = TypeVar("T")
 
@@ -54,13 +56,32 @@ class PredictBody:
     """Whom each row is about; as many as rows."""
     times: tuple[datetime | None, ...]
     """When each row is about, aware UTC; as many as rows."""
+    lists: tuple[str | None, ...] | None
+    """In which list each row is ranked; ``None``: the model ranks nothing."""
+    items: tuple[str | None, ...] | None
+    """Which thing of its list each row is; the same."""
     request_id: str | None
     is_batch: bool
     """Whether the answer is a list."""
 
 
+def envelope_of(list_field: str | None) -> tuple[str, ...]:
+    """The parts of a request in an envelope.
+
+    Args:
+        list_field: Of a model that ranks, the field that says in which list a row is.
+    """
+    return ENVELOPE if list_field is None else (*ENVELOPE, "list")
+
+
 def read_predict(
-    body: Json, *, entity_field: str | None, time_field: str | None = None, columns: frozenset[str]
+    body: Json,
+    *,
+    entity_field: str | None,
+    time_field: str | None = None,
+    list_field: str | None = None,
+    item_field: str | None = None,
+    columns: frozenset[str],
 ) -> PredictBody:
     """Reads one object, a list of objects, or either in an envelope with ``inputs``, ``entity``, ``time`` and ``id``.
 
@@ -68,36 +89,51 @@ def read_predict(
         body: What ``read_json`` gave.
         entity_field: The field of a row that says whom it is about; it is taken out unless it is also a column.
         time_field: The same for the field that says when it is about.
+        list_field: The same for the field that says in which list it is ranked; ``None``: the model ranks nothing.
+        item_field: The same for the field that says which thing of its list it is.
         columns: The model's columns; an envelope is not looked for if ``inputs`` is one of them.
 
     Raises:
         InputRefused: it is none of these; ``facts`` hold ``field`` and ``row``.
     """
-    entity: Json = None
-    time: Json = None
-    request_id: Json = None
-    inputs = body
-    if isinstance(body, dict) and "inputs" in body and "inputs" not in columns:
-        for name in body:
-            if name not in ENVELOPE:
-                raise refuse(
-                    f"{name!r} is not a part of a request.",
-                    field=name,
-                    accepted=", ".join(ENVELOPE),
-                    hint=did_you_mean(name, ENVELOPE),
-                )
-        inputs, entity, request_id, time = body["inputs"], body.get("entity"), body.get("id"), body.get("time")
+    told = _unwrapped(body, columns, envelope_of(list_field))
+    inputs, request_id = told["inputs"], told.get("id")
     is_batch = isinstance(inputs, list)
     rows = inputs if isinstance(inputs, list) else [inputs]
     _check_rows(rows)
     if request_id is not None:
         request_id = read_name("id", request_id, None)
-    entities = read_entities(entity, rows, entity_field, columns=columns)
-    times = read_times(time, rows, time_field, columns=columns)
-    keys = {field for field in (entity_field, time_field) if field is not None and field not in columns}
+    entities = read_entities(told.get("entity"), rows, entity_field, columns=columns)
+    times = read_times(told.get("time"), rows, time_field, columns=columns)
+    lists, items = read_lists(told.get("list"), rows, list_field, item_field, columns=columns)
+    fields = (entity_field, time_field, list_field, item_field)
+    keys = {field for field in fields if field is not None and field not in columns}
     if keys:
         rows = [{k: v for k, v in row.items() if k not in keys} if keys & row.keys() else row for row in rows]
-    return PredictBody(rows=tuple(rows), entities=entities, times=times, request_id=request_id, is_batch=is_batch)
+    return PredictBody(
+        rows=tuple(rows),
+        entities=entities,
+        times=times,
+        lists=lists,
+        items=items,
+        request_id=request_id,
+        is_batch=is_batch,
+    )
+
+
+def _unwrapped(body: Json, columns: Container[str], parts: tuple[str, ...]) -> Mapping[str, Json]:
+    """What an envelope holds; of what is in none, ``inputs``."""
+    if not isinstance(body, dict) or "inputs" not in body or "inputs" in columns:
+        return {"inputs": body}
+    for name in body:
+        if name not in parts:
+            raise refuse(
+                f"{name!r} is not a part of a request.",
+                field=name,
+                accepted=", ".join(parts),
+                hint=did_you_mean(name, parts),
+            )
+    return body
 
 
 def read_entities(
@@ -120,6 +156,34 @@ def read_times(
     """When each row is about; the same."""
     told = _one_a_row("time", given, len(rows), "times")
     return tuple(_read_each(read_moment, "time", told, rows, field, columns))
+
+
+def read_lists(
+    given: Json,
+    rows: Sequence[Mapping[str, Json]],
+    list_field: str | None,
+    item_field: str | None,
+    *,
+    columns: Container[str],
+) -> tuple[tuple[str | None, ...] | None, tuple[str | None, ...] | None]:
+    """In which list each row is ranked, and which thing of it each is; the same. ``None``: the model ranks nothing.
+
+    Raises:
+        InputRefused: as ``read_entities``; or two rows of one list are the same thing, and could not be told apart.
+    """
+    if list_field is None:
+        return None, None
+    told = _one_a_row("list", given, len(rows), "lists")
+    lists = tuple(_read_each(read_name, "list", told, rows, list_field, columns))
+    items = tuple(_read_each(read_name, "item", [None] * len(rows), rows, item_field, columns))
+    seen: set[tuple[str | None, str]] = set()
+    for row, (where, which) in enumerate(zip(lists, items, strict=True)):
+        if which is not None and (where, which) in seen:
+            what = f"Row {row} is the same thing as a row before it, in the same list."
+            raise refuse(what, field=item_field, row=row, given=which[:40], accepted="each item of a list once")
+        if which is not None:
+            seen.add((where, which))
+    return lists, items
 
 
 def _read_each(

@@ -15,6 +15,7 @@ from kairos.clock import Clock
 from kairos.errors import StoreError
 from kairos.models.outputs import Output, lead_of, told_row
 from kairos.models.signature import Signature
+from kairos.privacy import CapturePolicy
 from kairos.serving.calling import predict
 from kairos.serving.deployment import LoadedVersion
 from kairos.serving.guard import Said
@@ -110,6 +111,8 @@ def written(request: Request, outcomes: Sequence[Outcomes]) -> Predictions:
         ids=list(request.ids),
         keys=_told_keys(keys, request.entities),
         abouts=list(request.times),
+        lists=_list_keys(request, policy),
+        items=[] if request.lists is None else policy.apply_columns({}, [each.item for each in request.lists])[1],
         inputs=cast("dict[str, list[Scalar] | Packed]", inputs),
         sparse=policy.pseudonymise,
         rows=_all([each.rows for each in outcomes]),
@@ -175,6 +178,17 @@ def _told_keys(keys: list[str | None], entities: Sequence[str | None]) -> list[s
     if None not in keys or all(entity is None for entity in entities):
         return keys
     return [DROPPED if key is None and entity is not None else key for key, entity in zip(keys, entities, strict=True)]
+
+
+def _list_keys(request: Request, policy: CapturePolicy) -> list[str | None]:
+    """What rows of one list have in common; a name that may not be kept leaves the request, and which list of it."""
+    lists = request.lists or []
+    names = policy.apply_columns({}, [each.name for each in lists])[1]
+    unnamed: dict[tuple[str, str | None], str] = {}
+    return [
+        unnamed.setdefault(each.whole, f"{each.request}/{len(unnamed)}") if name is None else name
+        for each, name in zip(lists, names, strict=True)
+    ]
 
 
 def _all(columns: Sequence[Sequence[T]]) -> list[T]:

@@ -50,6 +50,10 @@ class LoadedVersion:
     signature: Signature
     entity: str | None
     time: str | None
+    rank_within: str | None = None
+    """The field that says in which list a row is ranked; ``None``: it ranks nothing."""
+    item: str | None = None
+    """The field that says which thing of its list a row is."""
     runner: Runner
     policy: ModelPolicy
     faults: Faults = field(default_factory=Faults)
@@ -62,7 +66,13 @@ class LoadedVersion:
     """Whether how long a call takes depends on its number of rows alone, so that nobody need be ready to give it up."""
 
     def __post_init__(self) -> None:
-        intake = Intake(signature=self.signature, entity=self.entity, time=self.time)
+        intake = Intake(
+            signature=self.signature,
+            entity=self.entity,
+            time=self.time,
+            rank_within=self.rank_within,
+            item=self.item,
+        )
         object.__setattr__(self, "intake", intake)
         object.__setattr__(self, "is_bounded", getattr(self.runner, "is_bounded", False))
 
@@ -210,6 +220,8 @@ def load_version(live: Live, *, load: Loader, policy: PolicySource) -> LoadedVer
         signature=signature,
         entity=package.spec.entity,
         time=package.spec.time,
+        rank_within=package.spec.rank_within,
+        item=package.spec.item,
         runner=package.runner(),
         policy=policy(live, signature),
     )

@@ -207,6 +207,8 @@ def _told(server: ModelServer) -> list[Told]:
                 outputs=champion.signature.outputs,
                 entity=champion.entity,
                 time=champion.time,
+                rank_within=champion.rank_within,
+                item=champion.item,
             )
         )
     return told

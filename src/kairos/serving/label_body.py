@@ -1,4 +1,4 @@
-"""Reads late truths that clients send: each about a prediction id, or about an entity and a time of a model."""
+"""Reads late truths that clients send: each about a prediction id, about an entity and a time, or an item of a list."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ MOST_LABELS = 10_000
 _LONGEST_NAME = 1_000
 _BY_ID = ("prediction_id", "value")
 _BY_ENTITY = ("model", "entity", "time", "value")
+_BY_ITEM = ("model", "entity", "time", "item", "value")
+_BY_LIST = ("model", "list", "item", "value")
 _LABELS = (
     '{"labels": [{"prediction_id": "p...", "value": 12.5}]} or '
-    '{"labels": [{"model": "demand", "entity": "station-31", "time": "2012-03-03T14:00Z", "value": 12.5}]}'
+    '{"labels": [{"model": "demand", "entity": "station-31", "time": "2012-03-03T14:00Z", "value": 12.5}]}; of a model '
+    'that ranks also "item" beside these, or {"labels": [{"model": "flats", "list": "s-7", "item": "f-3", "value": 1}]}'
 )
 _VALUE = 'a finite number; of a class with a name its name; of several targets {"TARGET": a finite number, ...}'
 
@@ -39,6 +42,11 @@ class LabelBody:
     entity: str | None = None
     """``None``: requests of the model name no entity."""
     time: datetime | None = None
+    """``None``: it names a list."""
+    list: str | None = None
+    """Of a model that ranks; ``None``: it names a time."""
+    item: str | None = None
+    """Of a model that ranks which thing of the list, or of what was asked at that time."""
 
 
 def read_labels(body: Json) -> list[LabelBody]:
@@ -83,7 +91,7 @@ def refuse_untrue(labels: Sequence[LabelBody], truths: Mapping[str, Sequence[Any
 def _label(row: int, label: Json) -> LabelBody:
     if not isinstance(label, dict):
         raise refuse(f"Label {row} is not an object.", field=None, row=row, accepted=_LABELS)
-    known = _BY_ENTITY if "prediction_id" not in label and ("time" in label or "entity" in label) else _BY_ID
+    known = _form_of(label)
     for name in known:
         if name not in label and name != "entity":
             raise refuse(f"Label {row} lacks {name!r}.", field=name, row=row, accepted=_LABELS)
@@ -94,13 +102,26 @@ def _label(row: int, label: Json) -> LabelBody:
     value = _value(row, label["value"])
     if known is _BY_ID:
         return LabelBody(value=value, prediction_id=read_name("prediction_id", label["prediction_id"], row))
-    entity = label.get("entity")
+    said = {
+        name: read_name(name, label[name], row) for name in ("entity", "list", "item") if label.get(name) is not None
+    }
     return LabelBody(
         value=value,
         model=read_name("model", label["model"], row),
-        entity=None if entity is None else read_name("entity", entity, row),
-        time=read_moment("time", label["time"], row),
+        time=read_moment("time", label["time"], row) if "time" in known else None,
+        **said,
     )
+
+
+def _form_of(label: Mapping[str, Json]) -> tuple[str, ...]:
+    """The fields that a label should have, by those that it has."""
+    if "prediction_id" in label:
+        return _BY_ID
+    if "list" in label:
+        return _BY_LIST
+    if "item" in label:
+        return _BY_ITEM
+    return _BY_ENTITY if "time" in label or "entity" in label else _BY_ID
 
 
 def _value(row: int, value: Json) -> Said:

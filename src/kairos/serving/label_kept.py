@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kairos.serving.body import refuse
-from kairos.serving.deployment import Deployment
+from kairos.serving.deployment import Deployment, LoadedVersion
 from kairos.serving.label_body import LabelBody
 from kairos.store.label_rows import said_rows
 from kairos.store.records import EntityLabel, Label
@@ -42,31 +42,54 @@ def kept_labels(
 
 
 def _by_entity(row: int, label: LabelBody, deployment: Deployment, at: datetime) -> list[EntityLabel]:
-    policy = deployment.route(label.model).champion.policy
-    if policy.ranks:
-        raise refuse(
-            f"Label {row} names no prediction, and {label.model!r} ranks several rows of one entity at one time.",
-            field="prediction_id",
-            row=row,
-            accepted="a prediction_id",
-        )
-    key = policy.capture.apply({}, label.entity).key
-    if label.entity is not None and key is None:
-        raise refuse(
-            f"Label {row} names an entity, and those of {label.model!r} are not kept.",
-            field="entity",
-            row=row,
-            accepted="a prediction_id",
-        )
-    assert label.time is not None  # of a label without a prediction id
+    champion = deployment.route(label.model).champion
+    _check_item(row, label, champion)
+    policy = champion.policy
+    named = {"key": label.entity, "list_key": label.list, "item_key": label.item}
+    kept = {name: policy.capture.apply({}, value).key for name, value in named.items()}
+    for name, field in (("key", "entity"), ("list_key", "list"), ("item_key", "item")):
+        if named[name] is not None and kept[name] is None:
+            what = "an entity" if name == "key" else f"the {field} of a row"
+            raise refuse(
+                f"Label {row} names {what}, and those of {label.model!r} are not kept.",
+                field=field,
+                row=row,
+                accepted="a prediction_id",
+            )
     return [
         EntityLabel(
             model=label.model,
-            key=key,
             about=label.time,
             at=at,
             within_s=policy.label_tolerance.total_seconds(),
+            key=kept["key"],
+            list_key=kept["list_key"],
+            item_key=kept["item_key"],
             **said._asdict(),
         )
         for said in said_rows(label.value)
     ]
+
+
+def _check_item(row: int, label: LabelBody, champion: LoadedVersion) -> None:
+    """Refuses to guess which row of a list is meant, or what an item of a model without lists is."""
+    if champion.rank_within is None and label.item is not None:
+        raise refuse(
+            f"Label {row} names an item, and {label.model!r} ranks no lists.",
+            field="item",
+            row=row,
+            accepted="a prediction_id, or entity and time",
+        )
+    if champion.rank_within is not None and (label.item is None or champion.item is None):
+        what = f"Label {row} does not say which row it is about: {label.model!r} ranks several rows of one entity"
+        raise refuse(
+            f"{what} at one time.",
+            field="item",
+            row=row,
+            accepted="a prediction_id"
+            if champion.item is None
+            else "a prediction_id; list and item; or entity, time and item",
+            hint=f'Set model.{label.model}.item = "COLUMN", train again, and have requests send it.'
+            if champion.item is None
+            else None,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,7 +13,23 @@ from kairos.serving.deployment import LoadedRoute, LoadedVersion, Role
 from kairos.serving.guard import GuardAction, Said
 from kairos.store.spool import Commit
 
-__all__ = ["Outcome", "Outcomes", "Owed", "Reply", "Request", "each_row"]
+__all__ = ["InList", "Outcome", "Outcomes", "Owed", "Reply", "Request", "each_row"]
+
+
+class InList(NamedTuple):
+    """Where a row of a model that ranks belongs."""
+
+    request: str
+    """The first prediction id of the client's request: lists of two requests are never one."""
+    name: str | None = None
+    """What the client calls the list; ``None``: all rows of the request that name none are one."""
+    item: str | None = None
+    """Which thing of the list the row is; ``None``: she does not say."""
+
+    @property
+    def whole(self) -> tuple[str, str | None]:
+        """What rows of one list have in common."""
+        return self.request, self.name
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -32,6 +48,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     at: datetime
     spans: Sequence[range]
     """The rows of each client's request, in order; together all rows."""
+    lists: Sequence[InList] | None = None
+    """In which list each row is ranked; ``None``: the model ranks nothing."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,16 @@ class ServableSpec(Protocol):
         """The field that says when a row is about; the same."""
         ...
 
+    @property
+    def rank_within(self) -> str | None:
+        """The field that says in which list a row is ranked; ``None``: the model ranks nothing."""
+        ...
+
+    @property
+    def item(self) -> str | None:
+        """The field that says which thing of its list a row is; ``None``: none does."""
+        ...
+
 
 class ServablePackage(Protocol):
     """An opened model package."""
@@ -136,8 +146,6 @@ class ModelPolicy:
     """By default no input and no entity is written down."""
     events: frozenset[str] = frozenset()
     """Names of what may happen to users and is counted."""
-    ranks: bool = False
-    """Whether it ranks the rows of a request: then a label names its prediction, for an entity has several rows."""
     truths: AnyTruths = field(default_factory=Truths)
     """What a label can be."""
     values: frozenset[str] = frozenset()

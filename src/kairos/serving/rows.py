@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -43,6 +43,10 @@ class Intake:
     """The field of a row that says whom it is about; it need not be a column."""
     time: str | None = None
     """The field that says when a row is about; the same."""
+    rank_within: str | None = None
+    """The field that says in which list a row is ranked; ``None``: the model ranks nothing."""
+    item: str | None = None
+    """The field that says which thing of its list a row is."""
     names: frozenset[str] = field(init=False, compare=False)
     """Of the signature's columns."""
     kept: dict[str, Any] = field(init=False, compare=False, default_factory=dict)
@@ -50,6 +54,17 @@ class Intake:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", frozenset(self.signature.names))
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        """The fields that say what a row is about, each once; they need not be columns."""
+        told = (self.entity, self.time, self.rank_within, self.item)
+        return tuple(dict.fromkeys(name for name in told if name is not None))
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Those of them that are no columns."""
+        return tuple(name for name in self.says if name not in self.names)
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -62,12 +77,18 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Whom each row is about; ``None``: no row says it."""
     times: Sequence[datetime | None] | None = None
     """When each row is about, aware UTC; the same."""
+    lists: Sequence[str | None] | None = None
+    """In which list each row is ranked; the same."""
+    items: Sequence[str | None] | None = None
+    """Which thing of its list each row is; the same."""
     request_id: str | None = None
     parameters: Mapping[str, Json] = MappingProxyType({})
     """What else a protocol lets a client say, such as V2's ``parameters``."""
     form: object = None
     """What the codec must remember to write the answer; nobody else reads it."""
 
+
+T = TypeVar("T")
 
 Told = float | dict[str, ClassName]
 """What a client is told of a row."""
@@ -87,6 +108,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the output guard did."""
     captured: bool = True
     """Whether the predictions are on record."""
+    ranks: Sequence[int] | None = None
+    """The place of each row in its list, 1 for the highest score; ``None``: the model ranks nothing."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,12 +187,21 @@ def join(several: Sequence[Rows]) -> Rows:
     if len(several) == 1:
         return several[0]
     columns = {name: np.concatenate([rows.columns[name] for rows in several]) for name in several[0].columns}
-    entities = times = None
-    if any(rows.entities is not None for rows in several):
-        entities = [each for rows in several for each in rows.entities or [None] * rows.count]
-    if any(rows.times is not None for rows in several):
-        times = [each for rows in several for each in rows.times or [None] * rows.count]
-    return Rows(columns=columns, count=sum(rows.count for rows in several), entities=entities, times=times)
+    return Rows(
+        columns=columns,
+        count=sum(rows.count for rows in several),
+        entities=_joined(several, [rows.entities for rows in several]),
+        times=_joined(several, [rows.times for rows in several]),
+        lists=_joined(several, [rows.lists for rows in several]),
+        items=_joined(several, [rows.items for rows in several]),
+    )
+
+
+def _joined(several: Sequence[Rows], said: Sequence[Sequence[T | None] | None]) -> list[T | None] | None:
+    """What the rows of several requests say, one after the other; ``None``: none says anything."""
+    if all(each is None for each in said):
+        return None
+    return [one for rows, each in zip(several, said, strict=True) for one in each or [None] * rows.count]
 
 
 def take(rows: Rows, positions: Sequence[int]) -> Rows:
@@ -180,6 +212,8 @@ def take(rows: Rows, positions: Sequence[int]) -> Rows:
         count=len(chosen),
         entities=None if rows.entities is None else [rows.entities[row] for row in chosen],
         times=None if rows.times is None else [rows.times[row] for row in chosen],
+        lists=None if rows.lists is None else [rows.lists[row] for row in chosen],
+        items=None if rows.items is None else [rows.items[row] for row in chosen],
         request_id=rows.request_id,
         parameters=rows.parameters,
         form=rows.form,

@@ -80,6 +80,10 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     latencies_us: list[int]
     told: dict[str, list[Answer]] = {}
     """What left of an answer of several outputs, by name."""
+    lists: list[str | None] = []
+    """Of a model that ranks one for each row that was asked about, as ``ids``; empty: it ranks nothing."""
+    items: list[str | None] = []
+    """The same."""
 
     def __post_init__(self) -> None:
         check_moment("predictions", self.model, self.at)
@@ -94,7 +98,8 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: they do not, or a time says no zone.
         """
-        asked: tuple[Sized, ...] = (self.keys, self.abouts, *self.inputs.values())
+        listed = [each for each in (self.lists, self.items) if each]
+        asked: tuple[Sized, ...] = (self.keys, self.abouts, *listed, *self.inputs.values())
         given: tuple[Sized, ...] = (
             self.versions, self.roles, self.answered, self.raws, self.outputs, self.violations, self.actions,
             self.errors, self.latencies_us, *self.told.values(),
@@ -143,4 +148,6 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
                 latency_us=self.latencies_us[at],
                 about=self.abouts[row],
                 told={name: values[at] for name, values in self.told.items() if values[at] is not None},
+                list_key=self.lists[row] if self.lists else None,
+                item_key=self.items[row] if self.items else None,
             )

@@ -15,6 +15,7 @@ from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX, EntityLabel, Label
 __all__ = [
     "ENTITY_LABEL_SCHEMA",
     "LABEL_SCHEMA",
+    "LISTED",
     "PREDICTION_SCHEMA",
     "entity_label_frame",
     "label_frame",
@@ -46,6 +47,9 @@ PREDICTION_SCHEMA: dict[str, Any] = {
 }
 """Columns of every table of predictions; inputs follow as ``in.<name>``, several outputs as ``output.<name>``."""
 
+LISTED = ("list_key", "item_key")
+"""Columns of a model that ranks, which come behind them."""
+
 LABEL_SCHEMA: dict[str, Any] = {
     "prediction_id": pl.String,
     "value": pl.Float64,
@@ -64,8 +68,10 @@ ENTITY_LABEL_SCHEMA: dict[str, Any] = {
     "within_s": pl.Float64,
     "target": pl.String,
     "text": pl.String,
+    "list_key": pl.String,
+    "item_key": pl.String,
 }
-"""Columns of every table of labels by entity and time."""
+"""Columns of every table of labels by entity and time, or by list and item."""
 
 
 def prediction_frame(predictions: Iterable[Prediction | Predictions]) -> pl.DataFrame:
@@ -93,7 +99,7 @@ def entity_label_frame(labels: Sequence[EntityLabel]) -> pl.DataFrame:
     """The labels as a table of ``ENTITY_LABEL_SCHEMA``, in the order given."""
     base = {name: [getattr(row, name) for row in labels] for name in ENTITY_LABEL_SCHEMA}
     base["at"] = [row.at.astimezone(UTC) for row in labels]
-    base["about"] = [row.about.astimezone(UTC) for row in labels]
+    base["about"] = [None if row.about is None else row.about.astimezone(UTC) for row in labels]
     return pl.DataFrame(base, schema=ENTITY_LABEL_SCHEMA)
 
 
@@ -101,7 +107,8 @@ def predictions_of(frame: pl.DataFrame) -> list[Prediction]:
     """The rows of a table as predictions. An input that the row did not have reads as ``None``."""
     names = [column for column in frame.columns if column.startswith(INPUT_PREFIX)]
     told = [column for column in frame.columns if column.startswith(OUTPUT_PREFIX)]
-    own = [field.name for field in fields(Prediction) if field.name not in ("inputs", "told")]
+    own = [field.name for field in fields(Prediction) if field.name not in ("inputs", "told", *LISTED)]
+    own += [name for name in LISTED if name in frame.columns]
     return [
         Prediction(
             **{name: row[name] for name in own},
@@ -130,6 +137,9 @@ class _Columns:
             self._more(INPUT_PREFIX + name).append(value)
         for name, value in row.told.items():
             self._more(OUTPUT_PREFIX + name).append(value)
+        for name in LISTED:
+            if (key := getattr(row, name)) is not None:
+                self._more(name).append(key)
         self._count += 1
 
     def add_all(self, rows: Predictions) -> None:
@@ -158,6 +168,9 @@ class _Columns:
                 self._more(INPUT_PREFIX + name).extend(found)
         for name, said in rows.told.items():
             self._more(OUTPUT_PREFIX + name).extend(said)
+        for name, keys in zip(LISTED, (rows.lists, rows.items), strict=True):
+            if keys.count(None) < len(keys):
+                self._more(name).extend(_of(keys, asked))
         self._count += count
 
     def frame(self) -> pl.DataFrame:

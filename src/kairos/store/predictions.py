@@ -11,6 +11,7 @@ from kairos.store.beside import first_whole, side_by_side, told_truth
 from kairos.store.frames import (
     ENTITY_LABEL_SCHEMA,
     LABEL_SCHEMA,
+    LISTED,
     PREDICTION_SCHEMA,
     entity_label_frame,
     label_frame,
@@ -18,7 +19,7 @@ from kairos.store.frames import (
     predictions_of,
 )
 from kairos.store.label_rows import Said
-from kairos.store.matching import TOLD, Matches, latest, match
+from kairos.store.matching import ASKED, TOLD, Matches, latest, match
 from kairos.store.partitions import files_with_id, read_files, scan_files, stack
 from kairos.store.records import EntityLabel, Label, Prediction
 from kairos.store.spool import PredictionWriter, SpoolDamage, SpoolState
@@ -149,7 +150,9 @@ class PredictionLog(SpooledLog):
         rows = self._entity_labels(model, since, until)
         if since is not None:
             rows = rows.filter(pl.col("at") >= since)
-        return rows.sort("at", maintain_order=True).unique(["key", "about", "target"], keep="last", maintain_order=True)
+        return rows.sort("at", maintain_order=True).unique(
+            ["key", "about", "target", *LISTED], keep="last", maintain_order=True
+        )
 
     def truth_of(self, prediction: Prediction) -> Said | None:
         """The latest label of one prediction, of several targets by name; ``None`` if there is none."""
@@ -218,19 +221,24 @@ class PredictionLog(SpooledLog):
         return pl.concat([match(rows, given).truths, by_id.select("prediction_id", *TOLD)])
 
     def asked(self, model: str, labels: pl.DataFrame) -> pl.DataFrame:
-        """The requests that labels by entity and time may be about, as ``match`` takes them; only that much is read."""
-        columns = {name: PREDICTION_SCHEMA[name] for name in ("id", "at", "about", "key")}
+        """The requests that labels by entity and time, or by list, may be about, as ``match`` takes them.
+
+        Only that much is read.
+        """
+        columns = {name: PREDICTION_SCHEMA.get(name, pl.String) for name in ASKED}
         if labels.is_empty():
             return pl.DataFrame(schema=columns)
         reach = pl.duration(microseconds=(pl.col("within_s") * 1e6).cast(pl.Int64))
         ends = labels.select(low=(pl.col("about") - reach).min(), high=(pl.col("about") + reach).max())
         wanted = pl.coalesce("about", "at").is_between(ends["low"][0], ends["high"][0])
         wanted &= pl.col("key").is_in(labels["key"].drop_nulls().unique().to_list()) | pl.col("key").is_null()
+        lists = labels["list_key"].drop_nulls().unique().to_list()
+        wanted = (wanted.fill_null(value=False) | pl.col("list_key").is_in(lists)) if lists else wanted
 
         def gather(state: SpoolState) -> pl.DataFrame:
             files = [file for file in self._shelf(model).files() if int(file.stem) <= state.roll]
             tail = [row for row in self._tail(state) if isinstance(row, Prediction) and row.model == model]
-            fresh = prediction_frame(tail).select(list(columns)).filter(wanted)
+            fresh = stack([prediction_frame(tail)], columns).select(list(columns)).filter(wanted)
             return stack([scan_files(files, columns, wanted), fresh], columns)
 
         return self._consistent(gather)

@@ -1,6 +1,7 @@
 """One served answer and one late truth, as values and as rows of a table.
 
-A truth names the prediction that it is about, or, where nobody keeps prediction ids, the entity and the time.
+A truth names the prediction that it is about, or, where nobody keeps prediction ids, the entity and the time, or the
+list and the item of it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class Prediction:
     """The time that the prediction is about, such as the hour forecast, aware; ``None`` if the request named none."""
     told: dict[str, float | int | str | bool | None] = field(default_factory=dict)
     """What left of an answer of several outputs, by name; ``raw`` and ``output`` are then its lead."""
+    list_key: str | None = None
+    """The list in which it was ranked, as the log keeps it; ``None``: the model ranks nothing."""
+    item_key: str | None = None
+    """Which thing of that list it is, as the log keeps it; ``None``: nobody said it."""
 
     def __post_init__(self) -> None:
         check_moment("prediction", self.id, self.at)
@@ -114,8 +119,8 @@ class EntityLabel:
     model: str
     key: str | None
     """The entity as the log keeps it, so its pseudonym where pseudonyms are kept; ``None`` if requests name none."""
-    about: datetime
-    """The time that the truth is about; aware, kept to the microsecond."""
+    about: datetime | None
+    """The time that the truth is about; aware, kept to the microsecond; ``None``: it names a list instead."""
     value: float
     at: datetime
     """When the label arrived; aware, kept to the microsecond."""
@@ -123,13 +128,20 @@ class EntityLabel:
     """A prediction of this entity is meant if its time is at most this far away, and only one time is."""
     target: str | None = None
     text: str | None = None
+    list_key: str | None = None
+    """The list that it is about, as the log keeps it, in place of entity and time."""
+    item_key: str | None = None
+    """Which thing of a list; ``None``: the model ranks nothing."""
 
     def __post_init__(self) -> None:
         name = f"{self.model} {self.key}"
         check_moment("label", name, self.at)
-        check_moment("label", name, self.about)
+        if self.about is not None:
+            check_moment("label", name, self.about)
         if not is_model_name(self.model) or self.key == DROPPED or not self.within_s >= 0:
             raise UsageError("A label names no entity of a model.", given=name, accepted="a model and an entity's key")
+        if self.about is None and None in (self.list_key, self.item_key):
+            raise UsageError("A label says no time.", given=name, accepted="a time, or a list and an item of it")
 
 
 def check_moment(what: str, name: str, at: datetime) -> None:

@@ -122,7 +122,8 @@ def _model(name: str, reader: Reader, label_delay: timedelta | None, control: Co
         targets=targets if len(targets) > 1 else (),
         time=reader.optional_text("time"),
         entity=reader.optional_text("entity"),
-        rank_within=_rank_within(name, reader, loss, targets),
+        rank_within=(within := _rank_within(name, reader, loss, targets)),
+        item=_item(name, reader, within),
         drop=reader.texts("drop"),
         allow_pickle=_pickles(reader),
         gate=read_gate(reader.table("gate"), loss, slices),
@@ -155,6 +156,21 @@ def _rank_within(name: str, reader: Reader, loss: str, targets: tuple[str, ...])
             f"kairos.toml: model.{name}.rank_within needs a loss of an order, and one target.",
             given=f"loss = {loss!r}" if len(targets) <= 1 else ", ".join(targets),
             accepted="ndcg:PLACES or pairwise_error",
+        )
+    return found
+
+
+def _item(name: str, reader: Reader, rank_within: str | None) -> str | None:
+    """The column of things, of which there are several in a list and nowhere else."""
+    found = reader.optional_text("item")
+    if found is not None and (rank_within is None or found == rank_within):
+        raise SettingsError(
+            f"kairos.toml: model.{name}.item says which row of a list is meant, and "
+            f"{'the model ranks no lists' if rank_within is None else 'it is the column of the lists itself'}.",
+            given=f"item = {found!r}",
+            hint='Write rank_within = "COLUMN" as well, in which the rows of one list are alike.'
+            if rank_within is None
+            else "Name the column that differs within a list.",
         )
     return found
 

@@ -68,6 +68,8 @@ class ModelSettings:
     """All targets, if the settings name several."""
     rank_within: str | None = None
     """Column in which rows that are ranked against each other are alike."""
+    item: str | None = None
+    """Column that says which thing a row of a list is, by which a label may name it."""
     tune: tuple[str, ...] = ()
     """Ranges of params that `kairos tune` searches when it is told none: ``STEP.PARAM=RANGE``, or ``STEP.PARAM``."""
     baselines: tuple[BaselineName, ...] = BASELINES

@@ -19,7 +19,9 @@ from kairos.monitor.checks.quality import LossReference
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.forms import ONE_NUMBER, in_one_form
 from kairos.monitor.judgeable import LossOf
+from kairos.monitor.labelled import counts_as_negative
 from kairos.monitor.maturity import Maturity
+from kairos.monitor.policy import Unlabelled
 from kairos.monitor.rollout.alike import label_free
 from kairos.monitor.rollout.guards import asked, guards, limits_of, unusable, values
 from kairos.monitor.rollout.pairs import Forms, paired_loss, requests_of, split_log_e
@@ -41,6 +43,7 @@ def gather(
     policy: RolloutPolicy,
     maturity: Maturity,
     forms: Forms = (ONE_NUMBER, ONE_NUMBER),
+    unlabelled: Unlabelled = "exclude",
 ) -> RolloutEvidence:
     """Collects all that is known about a challenger beside a champion.
 
@@ -56,6 +59,7 @@ def gather(
         policy: Its ``alpha`` and ``guards``.
         maturity: When a day counts.
         forms: What the two versions answer with.
+        unlabelled: What a mature request counts as that has no label; only ``negative`` makes a difference.
     """
     forms = in_one_form(*forms)
     since, versions = comparison.since, [comparison.base, comparison.test]
@@ -64,7 +68,9 @@ def gather(
     requests = requests_of(rows, comparison.base, comparison.test)
     paired = None
     if reference is not None:
-        known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms)
+        known = _labelled(
+            log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms, unlabelled=unlabelled
+        )
         paired = paired_loss(
             known,
             loss=loss,
@@ -97,6 +103,7 @@ def loss_path(
     policy: RolloutPolicy,
     maturity: Maturity,
     forms: Forms = (ONE_NUMBER, ONE_NUMBER),
+    unlabelled: Unlabelled = "exclude",
     most: int = 30,
 ) -> list[tuple[datetime, PairedLoss]]:
     """What the losses of the requests up to each day were worth, by the labels that are known now: for a picture.
@@ -112,7 +119,9 @@ def loss_path(
     window = Window(comparison.since, max(comparison.since, as_of))
     rows = log.predictions(comparison.model, window, versions=[comparison.base, comparison.test])
     requests = requests_of(rows, comparison.base, comparison.test)
-    known = _labelled(log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms)
+    known = _labelled(
+        log, comparison.model, window, rows, requests, as_of=as_of, loss=loss, forms=forms, unlabelled=unlabelled
+    )
     first, last = day_number(comparison.since) + 1, day_number(maturity.mature_until(as_of))
     step, found = max(1, -(-(last - first + 1) // most)), []
     for number in range(last, first - 1, -step):
@@ -140,9 +149,13 @@ def _labelled(
     as_of: datetime,
     loss: LossOf,
     forms: Forms,
+    unlabelled: Unlabelled,
 ) -> pl.DataFrame:
-    """The requests whose truth is known and is one that the loss takes."""
+    """The requests whose truth is known, or counts as known, and is one that the loss takes."""
     truths = log.truths(model, window, rows, as_of=as_of)
+    if counts_as_negative(unlabelled, forms[0]):
+        none = requests.select(prediction_id="id").join(truths, on="prediction_id", how="anti", maintain_order="left")
+        truths = pl.concat([truths, none.with_columns(label=pl.lit(0.0))], how="diagonal_relaxed")
     if forms[0].ranks:
         said = truths.select("label", id="prediction_id")
         return forms[0].labelled(requests.join(said, on="id", maintain_order="left"))

@@ -25,8 +25,10 @@ Forms = tuple[AnswerForm, AnswerForm]
 def requests_of(rows: pl.DataFrame, champion: int, challenger: int) -> pl.DataFrame:
     """One row a request, in the order of prediction, from the first on that the challenger was asked for."""
     named = [name for name in rows.columns if name.startswith(OUTPUT_PREFIX)]
+    listed = [name for name in ("list_key",) if name in rows.columns]
     told = rows.unique(["id", "version"], keep="first", maintain_order=True).select(
         *named,
+        *listed,
         "id",
         "at",
         "version",
@@ -42,7 +44,8 @@ def requests_of(rows: pl.DataFrame, champion: int, challenger: int) -> pl.DataFr
         told.filter(pl.col("version") == version).drop("version").rename({name: f"{name}_{arm}" for name in own})
         for arm, version in (("champion", champion), ("challenger", challenger))
     ]
-    requests = arms[0].join(arms[1], on=["id", "at", "key", "share"], how="full", coalesce=True, nulls_equal=True)
+    same = ["id", "at", "key", "share", *listed]
+    requests = arms[0].join(arms[1], on=same, how="full", coalesce=True, nulls_equal=True)
     flags = [f"{name}_{arm}" for name in own[2:4] for arm in ("champion", "challenger")]
     requests = requests.with_columns(pl.col(flags).fill_null(value=False)).sort("at", "id")
     return requests.filter(pl.col("at") >= pl.col("at").filter(pl.col("has_challenger")).min())
@@ -102,13 +105,14 @@ def paired_loss(
 def split_log_e(requests: pl.DataFrame) -> float:
     """Whether users were split as designed. A user counts once, with the share that she was first met at.
 
-    Where a request named no user, requests of one moment are one user: the rows of one request go to one version. Where
-    it named one that is not kept, nobody knows which requests were hers: these are left out, as she stayed with one
-    version however often she came.
+    Where a request named no user, those of one list, or of one moment, are one user: their rows go to one version.
+    Where it named one that is not kept, nobody knows which requests were hers: these are left out, as she stayed with
+    one version however often she came.
     """
     has_user = pl.col("key").ne_missing(DROPPED)
     canary = requests.filter((pl.col("share") > 0) & (pl.col("share") < 1) & has_user)
-    users = canary.unique(pl.coalesce("key", pl.col("at").cast(pl.String)), keep="first", maintain_order=True)
+    who = [name for name in ("key", "list_key") if name in canary.columns]
+    users = canary.unique(pl.coalesce(*who, pl.col("at").cast(pl.String)), keep="first", maintain_order=True)
     total = 0.0
     for (share,), part in users.group_by("share", maintain_order=True):
         mine = int(part["asked_first_challenger"].sum())

@@ -37,7 +37,8 @@ HEADER_LENGTH = "inference-header-content-length"
 OUTPUTS: Mapping[str, str] = {"prediction": "FP64", "prediction_id": "BYTES", "version": "INT64", "guard": "BYTES"}
 """What every model gives, with its data type; ``guard`` is empty where an output was left as it was.
 
-One of several outputs gives ``prediction.NAME`` for each of their names in place of ``prediction``."""
+One of several outputs gives ``prediction.NAME`` for each of their names in place of ``prediction``, and
+one that ranks ``rank`` as well."""
 
 _ENCODER = msgspec.json.Encoder()
 _PREDICTION = "prediction."
@@ -76,9 +77,11 @@ class Inference:
             count=rows.count,
             entities=rows.entities,
             times=rows.times,
+            lists=rows.lists,
+            items=rows.items,
             request_id=None if not request_id else read_name("id", request_id, None),
             parameters=parameters,
-            form=read_wanted(request.get("outputs"), parameters, tells(intake.signature)),
+            form=read_wanted(request.get("outputs"), parameters, tells(intake)),
         )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:
@@ -168,11 +171,12 @@ def _inputs(inputs: Json, binary: bytes) -> list[Tensor]:
     return tensors
 
 
-def tells(signature: Signature) -> Mapping[str, str]:
+def tells(intake: Intake) -> Mapping[str, str]:
     """The names of what a model gives, with their data types."""
-    if not signature.outputs:
-        return OUTPUTS
-    fields = [field for output in signature.outputs for field in output.fields]
+    outputs = intake.signature.outputs
+    if not outputs:
+        return OUTPUTS if intake.rank_within is None else {**OUTPUTS, "rank": "INT64"}
+    fields = [field for output in outputs for field in output.fields]
     own = {_PREDICTION + name: "BYTES" if is_text else "FP64" for name, is_text in fields}
     return own | {name: datatype for name, datatype in OUTPUTS.items() if name != "prediction"}
 
@@ -218,6 +222,7 @@ def outputs_of(answers: Answers, wanted: Sequence[Wanted]) -> list[Tensor]:
         "prediction_id": answers.ids,
         "version": answers.versions,
         "guard": [action or "" for action in answers.actions],
+        "rank": answers.ranks or [],
     }
     dtypes = {"FP64": np.float64, "INT64": np.int64, "BYTES": np.object_}
     found = []
@@ -244,9 +249,7 @@ def metadata(model: str, versions: Sequence[int], intake: Intake) -> Json:
         "versions": [str(number) for number in versions],
         "platform": "kairos",
         "inputs": [*_columns(intake.signature), *_about(intake)],
-        "outputs": [
-            {"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in tells(intake.signature).items()
-        ],
+        "outputs": [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in tells(intake).items()],
     }
 
 
@@ -259,5 +262,5 @@ def _columns(signature: Signature) -> list[Json]:
 
 
 def _about(intake: Intake) -> list[Json]:
-    names = [name for name in (intake.entity, intake.time) if name is not None and name not in intake.signature.names]
-    return [{"name": name, "datatype": "BYTES", "shape": [-1], "parameters": {"optional": True}} for name in names]
+    optional = {"datatype": "BYTES", "shape": [-1], "parameters": {"optional": True}}
+    return [{"name": name, **optional} for name in intake.beside]

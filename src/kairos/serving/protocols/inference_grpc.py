@@ -47,9 +47,11 @@ class InferenceMessage:
             count=rows.count,
             entities=rows.entities,
             times=rows.times,
+            lists=rows.lists,
+            items=rows.items,
             request_id=read_name("id", request.id, None) if request.id else None,
             parameters=parameters,
-            form=read_wanted(outputs, {}, tells(intake.signature)),
+            form=read_wanted(outputs, {}, tells(intake)),
         )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:

@@ -55,17 +55,29 @@ class MlflowScoring:
             rows,
             entity_field=intake.entity,
             time_field=intake.time,
+            list_field=intake.rank_within,
+            item_field=intake.item,
             columns=frozenset(intake.signature.names),
         )
         columns = intake.signature.parse_rows(read.rows)
-        return Rows(columns=columns, count=len(read.rows), entities=read.entities, times=read.times)
+        return Rows(
+            columns=columns,
+            count=len(read.rows),
+            entities=read.entities,
+            times=read.times,
+            lists=read.lists,
+            items=read.items,
+        )
 
     def encode(self, rows: Rows, answers: Answers) -> Written:
         """See ``Codec``. The protocol has no place for ids: they are in a header, as many as fit."""
         headers = {"content-type": "application/json", "kairos-version": str(answers.versions[0])}
         if rows.count == 1:
             headers["kairos-prediction-id"] = answers.ids[0]
-        return Written(headers=headers, body=_ENCODER.encode({"predictions": list(answers.outputs)}))
+        told: dict[str, Json] = {"predictions": list(answers.outputs)}
+        if answers.ranks is not None:
+            told["ranks"] = list(answers.ranks)
+        return Written(headers=headers, body=_ENCODER.encode(told))
 
     def refuse(self, error: KairosError) -> Written:
         """See ``Codec``: ``{"error_code", "message"}``, 400 for what does not fit, and plain text for 415."""

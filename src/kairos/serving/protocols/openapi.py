@@ -49,6 +49,8 @@ class Told:
     entity: str | None
     time: str | None
     outputs: Sequence[Output] = ()
+    rank_within: str | None = None
+    item: str | None = None
 
 
 def document(models: Sequence[Told], *, version: str) -> dict[str, Json]:
@@ -63,13 +65,13 @@ def document(models: Sequence[Told], *, version: str) -> dict[str, Json]:
     for told in models:
         row = {"$ref": f"#/components/schemas/{_pointer(told.model)}"}
         schemas[told.model] = _row_schema(told)
-        if told.outputs:
-            schemas[_prediction_name(told)] = _prediction_of(told.outputs)
+        if told.outputs or told.rank_within is not None:
+            schemas[_prediction_name(told)] = _prediction_of(told.outputs) if told.outputs else _RANKED
         paths[f"/predict/{told.model}"] = {
             "post": {
                 "operationId": f"predict_{told.model}",
                 "summary": f"Predictions of {told.model!r}, whose version {told.version} is live.",
-                "requestBody": {"required": True, "content": _json(_request_schema(row))},
+                "requestBody": {"required": True, "content": _json(_request_schema(row, told))},
                 "responses": _responses(_prediction_name(told)),
             }
         }
@@ -91,6 +93,10 @@ def _row_schema(told: Told) -> Json:
         properties.setdefault(told.entity, {**_NAME, "description": "Whom the row is about."})
     if told.time is not None:
         properties.setdefault(told.time, {**_MOMENT, "description": "When the row is about."})
+    if told.rank_within is not None:
+        properties.setdefault(told.rank_within, {**_NAME, "description": "In which list the row is ranked."})
+    if told.item is not None:
+        properties.setdefault(told.item, {**_NAME, "description": "Which thing of its list the row is."})
     required = [column.name for column in told.columns if column.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
@@ -116,11 +122,12 @@ def _array_schema(column: Column) -> dict[str, Json]:
     return schema
 
 
-def _request_schema(row: Json) -> Json:
+def _request_schema(row: Json, told: Told) -> Json:
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": MOST_ROWS}
     one_or_each = {
         name: {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1, "maxItems": MOST_ROWS}]}
-        for name, schema in (("entity", _NAME), ("time", _MOMENT))
+        for name, schema in (("entity", _NAME), ("time", _MOMENT), ("list", _NAME))
+        if name != "list" or told.rank_within is not None
     }
     envelope = {
         "type": "object",
@@ -132,7 +139,8 @@ def _request_schema(row: Json) -> Json:
 
 
 def _prediction_name(told: Told) -> str:
-    return f"{told.model}.prediction" if told.outputs else "Prediction"  # no model has a dot in its name
+    is_own = told.outputs or told.rank_within is not None
+    return f"{told.model}.prediction" if is_own else "Prediction"  # no model has a dot in its name
 
 
 def _prediction_of(outputs: Sequence[Output]) -> Json:
@@ -177,6 +185,12 @@ _PREDICTION: Json = {
     "additionalProperties": False,
 }
 
+_RANKED: Json = {
+    **_PREDICTION,
+    "properties": {**_PREDICTION["properties"], "rank": {"type": "integer", "minimum": 1}},
+    "required": [*_PREDICTION["required"], "rank"],
+}
+
 _ERROR: Json = {
     "type": "object",
     "properties": {
@@ -208,7 +222,12 @@ def _section(told: Told) -> str:
     )
     about = " ".join(
         f"A row may say {what} in <code>{_text(field)}</code>."
-        for what, field in (("whom it is about", told.entity), ("when it is about", told.time))
+        for what, field in (
+            ("whom it is about", told.entity),
+            ("when it is about", told.time),
+            ("in which list it is ranked", told.rank_within),
+            ("which thing of its list it is", told.item),
+        )
         if field is not None
     )
     example = json.dumps({column.name: _example(column) for column in told.columns if column.required})

@@ -6,8 +6,9 @@ knows what to say about it; both give the same rows, which a property test holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import repeat
+from typing import Any
 
 import msgspec
 
@@ -34,8 +35,20 @@ class _Row(msgspec.Struct, omit_defaults=True, gc=False):
     captured: bool = True
 
 
+class _RankedRow(msgspec.Struct, omit_defaults=True, gc=False):
+    """The same of a row that is ranked in a list."""
+
+    prediction: Told
+    rank: int
+    prediction_id: str
+    model: str
+    version: int
+    guard: str | None = None
+    captured: bool = True
+
+
 class _Rows(msgspec.Struct, gc=False):
-    predictions: list[_Row]
+    predictions: list[_Row] | list[_RankedRow]
 
 
 class Plain:
@@ -47,14 +60,11 @@ class Plain:
 
     def encode(self, rows: Rows, answers: Answers) -> Written:
         """See ``Codec``."""
-        written = map(
-            _Row,
-            answers.outputs,
-            answers.ids,
-            repeat(answers.model),
-            answers.versions,
-            answers.actions,
-            repeat(answers.captured),
+        rest = (answers.ids, repeat(answers.model), answers.versions, answers.actions, repeat(answers.captured))
+        written: Iterator[Any] = (
+            map(_Row, answers.outputs, *rest)
+            if answers.ranks is None
+            else map(_RankedRow, answers.outputs, answers.ranks, *rest)
         )
         body = _Rows(list(written)) if rows.form else next(written)
         return Written(headers=_JSON, body=_ENCODER.encode(body))
@@ -76,6 +86,8 @@ def read_carefully(body: bytes, intake: Intake) -> Rows:
         read_json(body),
         entity_field=intake.entity,
         time_field=intake.time,
+        list_field=intake.rank_within,
+        item_field=intake.item,
         columns=frozenset(intake.signature.names),
     )
     return Rows(
@@ -83,6 +95,8 @@ def read_carefully(body: bytes, intake: Intake) -> Rows:
         count=len(read.rows),
         entities=read.entities,
         times=read.times,
+        lists=read.lists,
+        items=read.items,
         request_id=read.request_id,
         form=read.is_batch,
     )

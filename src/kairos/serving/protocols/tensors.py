@@ -12,7 +12,7 @@ import numpy as np
 
 from kairos.errors import InputRefused, did_you_mean
 from kairos.models.signature import LARGEST_NUMBER, Column, ColumnKind
-from kairos.serving.body import MOST_ROWS, check_count, read_entities, read_times, refuse
+from kairos.serving.body import MOST_ROWS, check_count, read_entities, read_lists, read_times, refuse
 from kairos.serving.rows import Intake, Rows
 from kairos.values import Json
 
@@ -209,21 +209,23 @@ def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[st
     if len(tensors) == 1 and tensors[0].name not in names and len(tensors[0].shape) == 2:
         by_name = _split(tensors[0], names)
     count = _count(by_name, {column.name: column.shape for column in intake.signature.columns})
-    beside = {name for name in (intake.entity, intake.time) if name is not None and name not in names}
     for name in by_name:
-        if name not in names and name not in beside:
+        if name not in names and name not in intake.beside:
             known = set(names) - by_name.keys()
             what = f"There is an input {name!r} that the model does not know."
             raise refuse(what, field=name, accepted=", ".join(names), hint=did_you_mean(name, known))
     about: list[dict[str, Json]] = [{} for _ in range(count)]
-    for name in [each for each in (intake.entity, intake.time) if each is not None and each in by_name]:
+    for name in [each for each in intake.says if each in by_name]:
         for row, value in zip(about, by_name[name].values.tolist(), strict=True):
             row[name] = value
+    lists, items = read_lists(parameters.get("list"), about, intake.rank_within, intake.item, columns=names)
     return Rows(
         columns={column.name: _column(column, by_name.get(column.name), count) for column in intake.signature.columns},
         count=count,
         entities=read_entities(parameters.get("entity"), about, intake.entity, columns=names),
         times=read_times(parameters.get("time"), about, intake.time, columns=names),
+        lists=lists,
+        items=items,
         parameters=parameters,
     )
 

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from msgspec.structs import astuple
 
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column
-from kairos.serving.body import ENVELOPE, MOST_ROWS, read_entities, read_name, read_times
+from kairos.serving.body import MOST_ROWS, envelope_of, read_entities, read_lists, read_name, read_times
 from kairos.serving.rows import Intake, Rows
 from kairos.values import Json
 
@@ -44,13 +44,13 @@ class TypedRows:
         self._plain = sum(_rank(column) <= 1 for column in taken_columns)
         self._others = [(at, column, _accepts(column)) for at, column in enumerate(taken_columns) if at >= self._plain]
         self._order = [taken_columns.index(column) for column in intake.signature.columns]
-        beside = {name for name in (intake.entity, intake.time) if name is not None and name not in intake.names}
-        self._names = [*(column.name for column in taken_columns), *sorted(beside)]
+        self._names = [*(column.name for column in taken_columns), *sorted(intake.beside)]
         colons = [1 + name.count(":") for name in self._names]  # that a field is written with
         self._colons = sum(colons)
         self._optional = [(at, colons[at]) for at, column in enumerate(taken_columns) if not column.required]
         self._optional += [(at, colons[at]) for at in range(len(taken_columns), len(self._names))]
-        self._says = sorted({name for name in (intake.entity, intake.time) if name is not None})
+        self._says = sorted(intake.says)
+        self._envelope = envelope_of(intake.rank_within)
         keys = [f"f{at}" for at in range(len(self._names))]  # a column's name may be anything, a field's may not
         taken = [_field(key, column) for key, column in zip(keys, taken_columns, strict=False)]
         row = msgspec.defstruct(
@@ -64,7 +64,7 @@ class TypedRows:
         several = list[row] | row  # type: ignore[valid-type]
         parts: list[tuple[str, Any, Any] | tuple[str, Any]] = [
             ("inputs", several),
-            *((part, Any, UNSET) for part in ENVELOPE if part != "inputs"),
+            *((part, Any, UNSET) for part in self._envelope if part != "inputs"),
         ]
         self._bare = msgspec.json.Decoder(several)
         self._wrapped = msgspec.json.Decoder(msgspec.defstruct("Envelope", parts, forbid_unknown_fields=True))
@@ -82,7 +82,7 @@ class TypedRows:
         told: Mapping[str, Json] = {}
         if _INPUTS in body and "inputs" not in self._intake.names:
             envelope = self._wrapped.decode(body)
-            told = {part: value for part in ENVELOPE if (value := getattr(envelope, part)) is not UNSET}
+            told = {part: value for part in self._envelope if (value := getattr(envelope, part)) is not UNSET}
             inputs = told["inputs"]
         else:
             inputs = self._bare.decode(body)
@@ -140,14 +140,26 @@ class TypedRows:
         if time is not None or intake.time in named:
             rows = named.get(intake.time or "", none)
             times = read_times(time, rows, intake.time, columns=intake.names)
+        lists, items = (None, None) if intake.rank_within is None else self._listed(named, told.get("list"), none)
         return Rows(
             columns=arrays,
             count=count,
             entities=entities,
             times=times,
+            lists=lists,
+            items=items,
             request_id=None if request_id is None else read_name("id", request_id, None),
             form=is_batch,
         )
+
+    def _listed(
+        self, named: Mapping[str, Sequence[Mapping[str, Json]]], told: Json, none: Sequence[Mapping[str, Json]]
+    ) -> tuple[Sequence[str | None] | None, Sequence[str | None] | None]:
+        """In which list each row is, and which thing of it."""
+        intake, fields = self._intake, (self._intake.rank_within or "", self._intake.item or "")
+        pairs = zip(named.get(fields[0], none), named.get(fields[1], none), strict=True)
+        rows = [{**one, **other} for one, other in pairs]
+        return read_lists(told, rows, intake.rank_within, intake.item, columns=intake.names)
 
     def _is_each_field_once(self, body: bytes, told: Mapping[str, Json], values: Sequence[Values], count: int) -> bool:
         """Whether there are as many colons as fields and texts account for; of two fields JSON readers keep the last.
