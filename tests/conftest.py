@@ -12,8 +12,9 @@ from hypothesis import settings
 settings.register_profile("kairos", deadline=None)
 settings.load_profile("kairos")
 
-# Commands that tests type wait for the experiment record, so that nothing goes on when their folders are removed.
-os.environ.setdefault("KAIROS_RECORD", "wait")
+# Commands that tests type leave the experiment record to later ones: telling it takes MLflow seconds, and nothing may
+# go on when their folders are removed. Tests of the record say "wait".
+os.environ.setdefault("KAIROS_RECORD", "later")
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
 from kairos.app.standing import settings_now
 from kairos.cli import main
+from kairos.pipeline.engine.local import LocalEngine
 from tests.cli.said import Said
 
 
@@ -35,9 +37,21 @@ def toy(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def workers() -> Iterator[LocalEngine]:
+    """Worker processes that stay: those of a command load libraries for a second before its first step."""
+    with LocalEngine() as engine:
+        yield engine
+
+
 @pytest.fixture
-def type_in(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Types a command in this process, which is quicker than one of its own."""
+def type_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: LocalEngine
+) -> Callable[..., Said]:
+    """Types a command in this process, with workers that are there, which is quicker than one of its own."""
+    engine = cached_property[LocalEngine](lambda project: workers)
+    engine.__set_name__(Project, "engine")
+    monkeypatch.setattr(Project, "engine", engine)
 
     def type_words(folder: Path, *words: str) -> Said:
         capsys.readouterr()

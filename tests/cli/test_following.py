@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos.app import following
+from kairos.app import beside, following
 from kairos.app.beside import lag
 from kairos.app.project import Project
 from kairos.app.recording import Record
@@ -152,21 +152,30 @@ def test_what_went_wrong_is_kept_until_it_is_told(root: Path, monkeypatch: pytes
         assert lag(project) is None
 
 
+@pytest.mark.parametrize("way", ["", "wait", "later"])
 def test_an_address_that_cannot_be_used_is_refused_before_anything_runs(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    root: Path, way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever waits for the record."""
     (root / "kairos.toml").write_text('[project]\nname = "one"\n[tracking]\nmlflow = "localhost:5000"\n')
-    monkeypatch.delenv("KAIROS_RECORD")
+    monkeypatch.setenv("KAIROS_RECORD", way)
     assert main(["-C", str(root), "run", "--window", "2011-01-01..2011-01-31"]) != 0
     assert "MLflow server cannot be used" in capsys.readouterr().err
     with Project(root) as project:
         assert list(project.ledger.read()) == []
 
 
-def test_a_machine_that_is_gone_after_the_command_waits(root: Path) -> None:
-    """With ``KAIROS_RECORD=wait`` the record is up to the ledger when the command ends."""
-    assert os.environ["KAIROS_RECORD"] == "wait"
+def test_a_command_waits_for_the_record_or_leaves_it_to_a_later_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``KAIROS_RECORD=later`` no process tells it; with ``wait`` it is up to the ledger when the command ends."""
+    monkeypatch.setenv("KAIROS_RECORD", "later")
+    monkeypatch.setattr(beside, "start", pytest.fail)
     assert main(["-C", str(root), "run", "--window", "2011-01-01..2011-01-31"]) == 0
-    assert len(recorded(root)) == 1
-    assert json.loads((root / ".kairos" / "recorded.json").read_bytes())["seq"] == 1
+    with Project(root) as project:
+        assert Record.is_behind(project)
+    assert recorded(root) == []
+    monkeypatch.setenv("KAIROS_RECORD", "wait")
+    assert main(["-C", str(root), "run", "--window", "2011-01-01..2011-01-31", "-p", "rows.many=4"]) == 0
+    assert len(recorded(root)) == 2
+    assert json.loads((root / ".kairos" / "recorded.json").read_bytes())["seq"] == 2

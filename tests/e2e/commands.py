@@ -40,16 +40,17 @@ class Answer:
         return json.loads(self.err)["error"]
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """Starts a command in a folder and does not wait for it."""
+def start(folder: Path, *words: str, record: str = "later") -> subprocess.Popen[str]:
+    """Starts a command in a folder and does not wait for it; ``record`` says what becomes of the experiment record."""
+    environment = {**os.environ, "KAIROS_RECORD": record}
     return subprocess.Popen(
-        [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        [*COMMAND, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
-def kairos(folder: Path, *words: str, code: int | None = 0) -> Answer:
+def kairos(folder: Path, *words: str, code: int | None = 0, record: str = "later") -> Answer:
     """Types a command in a folder; ``code`` is the exit code that it has to end with, ``None`` for any."""
-    with start(folder, *words) as process:
+    with start(folder, *words, record=record) as process:
         try:
             out, err = process.communicate()
         except BaseException:  # a test that hangs is stopped, and so is what it waits for

@@ -107,8 +107,9 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
     """Brings the experiment record up to the ledger at the end; its failure is told, and undoes nothing.
 
     A process beside this one does it, for which nobody waits. With ``KAIROS_RECORD=wait`` this one does, for a machine
-    that is gone after the command: the recorder gets ready meanwhile, which takes it seconds. If the block raises, the
-    next command tells the record.
+    that is gone after the command: the recorder gets ready meanwhile, which takes it seconds. With
+    ``KAIROS_RECORD=later`` none does, for one command of many: as if the block raises, the next command tells the
+    record.
 
     Args:
         project: Whose.
@@ -118,7 +119,12 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
     Raises:
         SettingsError: the address of the record cannot be used; raised before the block.
     """
-    recorded = _Recorded(project, waits=os.environ.get("KAIROS_RECORD") == "wait")
+    way = os.environ.get("KAIROS_RECORD")
+    recorded = _Recorded(project, waits=way == "wait")
+    if way == "later":
+        _check_address(project)
+        yield recorded
+        return
     if not recorded.waits:
         with _followed(project, recorded, unless_reused=unless_reused):
             yield recorded
@@ -142,9 +148,9 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
 def _followed(project: Project, recorded: _Recorded, *, unless_reused: bool) -> Iterator[None]:
     probe: Probe | None = None
     if project.settings.tracking is not None:
-        from kairos.app.beside import Probe, check_address
+        from kairos.app.beside import Probe
 
-        check_address(project)
+        _check_address(project)
         probe = Probe(project.settings.tracking)
     yield
     if unless_reused and not recorded.is_needed:
@@ -155,6 +161,13 @@ def _followed(project: Project, recorded: _Recorded, *, unless_reused: bool) -> 
     start(project)
     if trouble is not None:
         print(f"note: the experiment record lags behind the ledger, and is told later: {trouble}", file=sys.stderr)
+
+
+def _check_address(project: Project) -> None:
+    if project.settings.tracking is not None:
+        from kairos.app.beside import check_address
+
+        check_address(project)
 
 
 def _note(error: Exception) -> None:
