@@ -12,7 +12,9 @@ import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from kairos.app import scoring
+from kairos.app.batches import find_batch_prediction
 from kairos.app.packages import open_stored
+from kairos.app.pieces import with_json_texts
 from kairos.app.project import Project
 from kairos.app.scoring import score, version_of
 from kairos.cli import main
@@ -64,6 +66,8 @@ def table(project: Project, frame: pl.DataFrame, name: str = "in.parquet") -> Ta
             frame.write_csv(path)
         case ".jsonl":
             frame.write_ndjson(path)
+        case ".arrow":
+            frame.write_ipc(path)
         case _:
             frame.write_parquet(path)
     return TableFiles(name=name, format=format_of(path, name), paths=(path,))
@@ -244,33 +248,84 @@ class Brightness:
         return pictures.reshape(len(pictures), -1).mean(axis=1)
 
 
-def test_arrays_are_scored_from_parquet_and_kept_where_that_is_asked_for(tmp_path: Path) -> None:
-    """As a request's; a CSV of them is refused, as input and as output, in words."""
-    root = tmp_path / "toy"
+class Lengths:
+    """A model of series, which gets them as a list of arrays."""
+
+    def predict(self, cells: Any) -> Any:
+        """Their sums, and a hundred for each moment."""
+        return np.array([cell.sum() + 100.0 * len(cell) for cell in cells])
+
+
+def packaged(root: Path, model: Any, frame: pl.DataFrame, privacy: str) -> Project:
+    """A project with a model of arrays, whose code may be loaded."""
     root.mkdir()
     (root / "kairos.toml").write_text(
         '[project]\nname = "toy"\n\n[model.demand]\nholdout = "split.holdout"\ntarget = "users"\nallow_pickle = true\n'
-        '\n[model.demand.privacy]\nkeep = ["picture"]\n'
+        f"\n[model.demand.privacy]\n{privacy}\n"
     )
     made = Project(root, actor="ann")
-    cells = np.random.default_rng(0).normal(size=(40, 2, 2))
-    frame = pl.DataFrame({"picture": pl.Series(cells), "users": np.arange(40.0)})
     options = ModelOptions(allow_pickle=True)
-    request = Request(returned=Brightness(), inputs={"train": frame}, workdir=root / "made")
+    request = Request(returned=model, inputs={"train": frame}, workdir=root / "made")
     package = made.store.put_folder(FinishModel(settings={"demand": options})(request))
     body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
     made.tell("version.registered", subject="demand@1", body=body)
-    out = root / "out.parquet"
+    return made
+
+
+def test_arrays_are_scored_from_every_form_and_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    """As a request's; in CSV each is a text of JSON, as input and as output, and only there."""
+    cells = np.random.default_rng(0).normal(size=(40, 2, 2))
+    frame = pl.DataFrame({"picture": pl.Series(cells), "users": np.arange(40.0)})
+    made = packaged(tmp_path / "toy", Brightness(), frame, 'keep = ["picture"]')
+    out = made.root / "out.parquet"
     scored = score(made, REF, table(made, frame), out)
     assert scored.rows == 40
     written = pl.read_parquet(out)
     np.testing.assert_allclose(written["prediction"], cells.mean(axis=(1, 2)), rtol=1e-12)
     assert written["picture"].to_list() == cells.tolist()
-    with pytest.raises(UsageError, match=r"CSV cannot hold the column 'picture'.*--columns"):
-        score(made, REF, table(made, frame), root / "out.csv")
+    score(made, REF, table(made, frame), made.root / "out.csv", columns=["picture"])
+    told = pl.read_csv(made.root / "out.csv")
+    assert [json.loads(text) for text in told["picture"]] == cells.tolist()
+    again = made.root / "again.parquet"
+    score(made, REF, table(made, told.select("picture"), "in.csv"), again)
+    np.testing.assert_array_equal(pl.read_parquet(again)["prediction"], written["prediction"])
+    with pytest.raises(InputRefused, match=r"'picture' of row 0 is not an array.*shape \[1, 2\].*shape \[2, 2\]"):
+        score(made, REF, table(made, pl.DataFrame({"picture": ["[[1, 2]]"]}), "in.csv"), again)
     texts = pl.DataFrame({"picture": ["[[1, 2], [3, 4]]"]})
     with pytest.raises(InputRefused, match=r"as another kind.*a list or array of numbers of shape \[2, 2\]"):
-        score(made, REF, table(made, texts, "in.csv"), root / "other.parquet")
+        score(made, REF, table(made, texts, "in.parquet"), again)
+    nested = frame.select("picture", other=pl.struct("users"))
+    with pytest.raises(UsageError, match=r"CSV cannot hold the column 'other'.*--columns"):
+        score(made, REF, table(made, nested), made.root / "other.csv")
+
+
+@pytest.mark.parametrize("name", ["in.parquet", "in.arrow", "in.jsonl", "in.csv"])
+def test_arrays_that_differ_in_length_are_scored_alike_in_every_form(tmp_path: Path, name: str) -> None:
+    """Rows that do not fit are left out by name; the log has the numbers in a row."""
+    series = [[[1.0, 2.0]], [[3.0, 4.0], [5.5, 6.0], [7.0, 8.0]], [[0.0, 1.0]] * 2]
+    frame = pl.DataFrame({"series": series * 5, "users": np.arange(15.0)})
+    made = packaged(tmp_path / "toy", Lengths(), frame, 'keep = ["series"]')
+    bad = [[[1.0]], [], None, [[1.0, None]]]
+    asked = pl.DataFrame({"series": [*series, *bad]}, schema={"series": pl.List(pl.List(pl.Float64))})
+    if name == "in.csv":
+        asked = with_json_texts(asked)
+    out = made.root / "out.parquet"
+    scored = score(made, REF, table(made, asked, name), out, skips_refused=True)
+    written = pl.read_parquet(out)
+    assert written["prediction"].to_list() == [103.0, 333.5, 202.0, None, None, None, None]
+    assert written["prediction_refused"].to_list() == [None] * 3 + ["series"] * 4
+    [kept] = find_batch_prediction(made, f"{scored.job}-1")
+    assert kept.inputs == {"series": [3.0, 4.0, 5.5, 6.0, 7.0, 8.0]}
+
+
+def test_an_array_may_be_kept_as_a_pseudonym(tmp_path: Path) -> None:
+    """Equal arrays have equal ones; none of its numbers is written down."""
+    frame = pl.DataFrame({"series": [[1.0, 2.0], [3.0], [1.0, 2.0]], "users": np.arange(3.0)})
+    made = packaged(tmp_path / "toy", Lengths(), frame, 'pseudonymise = ["series"]')
+    scored = score(made, REF, table(made, frame), made.root / "out.parquet")
+    hidden = [find_batch_prediction(made, f"{scored.job}-{row}")[0].inputs["series"] for row in range(3)]
+    assert all(isinstance(each, str) for each in hidden)
+    assert (hidden[0] == hidden[2], hidden[0] == hidden[1]) == (True, False)
 
 
 RANKED = """

@@ -11,8 +11,9 @@ import pytest
 
 from kairos.errors import InputRefused, PackageError
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.models.frame_building import build_frame
 from kairos.models.frame_rows import read_frame, why_refused
-from kairos.models.frames import build_frame, read_column
+from kairos.models.frames import read_column
 from kairos.models.package import Package, open_package
 from kairos.models.score import score_table
 from kairos.models.signature import Signature
@@ -139,15 +140,23 @@ def test_a_table_is_held_to_the_shape_row_by_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "what"),
     [
-        ([[1.0], [1.0, 2.0]], "lists of other lengths"),
+        ([[[1.0], [1.0, 2.0]], [[1.0]]], "lists that are uneven"),
         ([[1.0], None], "30 missing"),
-        ([["a"], ["b"]], "of no numbers"),
-        ([[1.0], [float("nan")]], "lists of other lengths, of no numbers"),
-        ([[], []], "lists of other lengths"),
+        ([["a"], ["b"]], "of no finite numbers"),
+        ([[1.0], [float("nan")]], "of no finite numbers"),
+        ([[1.0], [1.0, float("inf")]], "of no finite numbers"),
+        ([[], []], "of no finite numbers"),
     ],
 )
 def test_lists_that_are_no_arrays_are_refused(tmp_path: Path, cells: list[Any], what: str) -> None:
     """With what is taken, and what to do."""
     table = pl.DataFrame({"vector": cells * 30, "users": USERS})
-    with pytest.raises(PackageError, match=rf"'vector' of lists.*{what}.*one shape in every row.*Cut or fill"):
+    with pytest.raises(PackageError, match=rf"'vector' of lists.*{what}.*in as many lists.*may differ in length"):
         finished(tmp_path, Both(), table)
+
+
+def test_whole_numbers_beyond_64_bits_are_no_negative_ones() -> None:
+    """An unsigned number that int64 does not hold is read as a double."""
+    table = pl.DataFrame({"vector": pl.Series([[2**63 + 2048, 1]] * 3, dtype=pl.List(pl.UInt64))})
+    read = read_column(table, "vector")
+    assert (read.values.dtype, float(read.values.max()), read.is_whole) == (np.float64, 2.0**63 + 2048, False)

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from kairos.errors import PackageError
-from kairos.models.frames import build_frame, frame_kind, read_column, select
+from kairos.models.frame_building import build_frame
+from kairos.models.frames import frame_kind, read_column, select
 
 POLARS = pl.DataFrame(
     {

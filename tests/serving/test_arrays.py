@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -141,8 +143,8 @@ def test_what_does_not_fit_is_refused_with_its_shape(served: Served, name: str, 
     assert what in scored.text
 
 
-def test_tensors_of_another_shape_and_csv_are_refused(served: Served) -> None:
-    """With the shape that is wanted; CSV has no place for an array."""
+def test_tensors_of_another_shape_are_refused(served: Served) -> None:
+    """With the shape that is wanted."""
     inputs = tensors(ROWS)
     inputs[0]["shape"] = [2, 3, 2]
     refused = served.client.post(INFER, json={"inputs": inputs})
@@ -154,11 +156,28 @@ def test_tensors_of_another_shape_and_csv_are_refused(served: Served) -> None:
     fraction = tensors(ROWS)
     fraction[1] |= {"datatype": "FP64", "data": [1.0, 2.0, 0.5, 4.0]}
     assert "0.5" in served.client.post(INFER, json={"inputs": fraction}).text
-    text = "picture,counts\n1,2\n"
-    scored = served.client.post("/invocations", content=text, headers={"content-type": "text/csv"})
-    assert scored.status_code == 400
-    assert "CSV cannot hold the array" in scored.text
-    assert "nested lists" in scored.text
+
+
+def csv_of(rows: list[dict[str, Any]]) -> str:
+    """Each array a text of JSON in its cell."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(rows[0])
+    writer.writerows([json.dumps(value) for value in row.values()] for row in rows)
+    return out.getvalue()
+
+
+def test_a_cell_of_csv_holds_an_array_as_json(served: Served) -> None:
+    """The same answers, and the same refusals."""
+    headers = {"content-type": "text/csv"}
+    scored = served.client.post("/invocations", content=csv_of(ROWS), headers=headers)
+    assert scored.json()["predictions"] == EXPECTED
+    for value, what in (("1;2", "Given: 1;2"), ("[1, 2", "Given: [1, 2"), ("[1, NaN]", "finite"), ("[1]", "shape [1]")):
+        text = csv_of(ROWS).replace('"[1, 2]"', f'"{value}"')
+        refused = served.client.post("/invocations", content=text, headers=headers)
+        assert refused.status_code == 400
+        assert "Column 'counts' of row 0" in refused.text
+        assert what in refused.text
 
 
 def test_what_is_taken_is_told_and_what_was_taken_is_in_the_log(served: Served) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 from kairos.app.pieces import Piece, said
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.models.arrays import array_text, number_array, to_log
 from kairos.models.frames import read_moments
 from kairos.models.outputs import leads
 from kairos.models.signature import Signature
@@ -109,14 +110,24 @@ class BatchLog:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _inputs(self, frame: pl.DataFrame) -> Mapping[str, pl.Series]:
-        there = [name for name in self._signature.names if name in frame.columns]
-        kept = {name: frame.get_column(name) for name in there if name in self._policy.keep}
-        for name in there:
-            if name in self._policy.pseudonymise:
-                kept[name] = _mapped(frame.get_column(name), lambda texts, name=name: self._hidden(texts, name))
+        kept: dict[str, pl.Series] = {}
+        for column in self._signature.columns:
+            name = column.name
+            if name not in frame.columns or name not in self._policy.keep | self._policy.pseudonymise:
+                continue
+            values = frame.get_column(name)
+            if column.shape:
+                lists = [_logged(cell, column.shape) for cell in values.to_list()]
+                is_kept = name in self._policy.keep
+                told, kind = (lists, pl.List(pl.Float64)) if is_kept else (self._hidden(lists, name), pl.String())
+                kept[name] = pl.Series(told, dtype=kind)
+            elif name in self._policy.keep:
+                kept[name] = values
+            else:
+                kept[name] = _mapped(values, lambda texts, name=name: self._hidden(texts, name))
         return kept
 
-    def _hidden(self, texts: list[str], name: str) -> list[Any]:
+    def _hidden(self, texts: list[Any], name: str) -> list[Any]:
         [values] = self._policy.apply_columns({name: texts}, [])[0].values()
         return list(values)
 
@@ -143,6 +154,12 @@ def find_batch_prediction(project: Project, prediction_id: str) -> list[Predicti
     if not before:
         return []
     return predictions_of(pl.scan_parquet(before[-1]).slice(row - int(before[-1].stem), 1).collect())
+
+
+def _logged(cell: Any, shape: tuple[int, ...]) -> list[float] | None:
+    """A cell as the log has it; nothing of one that is no array of so many axes."""
+    found = number_array(array_text(cell)) if cell is not None else None
+    return to_log(found, shape) if found is not None and found.ndim == len(shape) else None
 
 
 def _folder(project: Project, job: str) -> Path:

@@ -191,7 +191,7 @@ def _inputs(package: Package, model: ModelSettings) -> Section:
         rows.append(
             (
                 column.name,
-                f"array {list(column.shape)}" if column.shape else column.kind,
+                column.words,
                 _values(told),
                 f"{missing:.1%}",
                 "" if share is None else f"{share:.0%}",

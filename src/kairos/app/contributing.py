@@ -12,6 +12,7 @@ from kairos.app.explaining import answer_of
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.models.arrays import from_log
 from kairos.models.contributions import MOST_EXACT, Contributions, contributions, tree_contributions
 from kairos.models.outputs import leads
 from kairos.models.package import Package
@@ -133,7 +134,7 @@ def kept_row(answered: Prediction, package: Package, model: ModelSettings) -> tu
         elif value is None and not _may_be_null(column, name in answered.inputs, model):
             lost[name] = "not kept by the capture policy"
         else:
-            row[name] = np.reshape(value, column.shape).tolist() if isinstance(value, list) else value
+            row[name] = from_log(value, column.shape) if isinstance(value, list) else value
     return row, lost
 
 

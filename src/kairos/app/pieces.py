@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kairos.errors import UsageError
 from kairos.models.outputs import Output, width_of
 from kairos.serving.guard import OutputGuard
 
-__all__ = ["Piece", "guarded", "kinds_of", "said"]
+__all__ = ["Piece", "guarded", "kinds_of", "refuse_structures", "said", "with_json_texts"]
 
 Array = np.ndarray[Any, Any]
 
@@ -89,6 +91,32 @@ def said(outputs: Sequence[Output], answers: Array) -> dict[str, pl.Series]:
         for number, name in enumerate(output.names):
             found[f"prediction.{name}"] = pl.Series(own[:, number]).fill_nan(None)
     return found
+
+
+def with_json_texts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists and arrays as texts of JSON, as CSV has them; null stays null."""
+    told = {
+        name: pl.Series([None if cell is None else json.dumps(cell) for cell in frame[name].to_list()], dtype=pl.String)
+        for name, dtype in frame.schema.items()
+        if isinstance(dtype, (pl.List, pl.Array))
+    }
+    return frame.with_columns(**told) if told else frame
+
+
+def refuse_structures(schema: pl.Schema, copied: Sequence[str]) -> None:
+    """CSV has no place for structures; lists and arrays are texts of JSON in it.
+
+    Raises:
+        UsageError: a column that is to be copied holds them.
+    """
+    for name in copied:
+        if schema[name].is_nested() and not isinstance(schema[name], (pl.List, pl.Array)):
+            raise UsageError(
+                f"CSV cannot hold the column {name!r}.",
+                given=str(schema[name]),
+                accepted="Parquet, JSON lines or Arrow",
+                hint="Or type --columns with those that are to be copied.",
+            )
 
 
 def kinds_of(outputs: Sequence[Output]) -> dict[str, pl.DataType]:

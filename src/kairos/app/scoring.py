@@ -19,7 +19,7 @@ from kairos.app.batches import BatchLog, id_of
 from kairos.app.capturing import capture_policy
 from kairos.app.ordering import ranks_of, whole_lists
 from kairos.app.packages import open_version
-from kairos.app.pieces import Piece, guarded, kinds_of, said
+from kairos.app.pieces import Piece, guarded, kinds_of, refuse_structures, said, with_json_texts
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.errors import NotFound, UsageError
@@ -176,7 +176,8 @@ class _Job:
         self.actions: Counter[str] = Counter()
         self._form = _form_of(output)
         self._ref, self._skips = ref, skips_refused
-        texts = {each.name for each in self.package.spec.signature.columns if each.kind in ("category", "text")}
+        kinds = ("category", "text", "array") if table.format == "csv" else ("category", "text")
+        texts = {each.name for each in self.package.spec.signature.columns if each.kind in kinds}
         self._table = replace(table, texts=frozenset(texts.intersection(table.schema().names())))
         self._schema = self._table.schema()
         self._outputs = self.package.spec.signature.outputs
@@ -184,7 +185,7 @@ class _Job:
         self._list = within if within in self._schema else None
         self._copied = _copied(self._schema, columns, [*kinds_of(self._outputs), *self._added])
         if self._form == "csv":
-            _refuse_nested(self._schema, self._copied)
+            refuse_structures(self._schema, self._copied)
         self._runner: Runner = self.package.runner()
         self._threads = max(os.cpu_count() or 1, 1)
 
@@ -197,6 +198,8 @@ class _Job:
     def write(self, job: str, place: Path, log: BatchLog | None, on_rows: Callable[[int], None]) -> None:
         """Writes the whole output; a piece is predicted while others are read and written."""
         schema: dict[str, Any] = {name: self._schema[name] for name in self._copied}
+        if self._form == "csv":
+            schema |= {name: pl.String() for name in self._copied if self._schema[name].is_nested()}
         schema |= {**kinds_of(self._outputs), **dict.fromkeys(self._added, pl.String)}
         schema |= {} if self._list is None else {"prediction_rank": pl.Int64}
 
@@ -240,7 +243,7 @@ class _Job:
 
     def _predict(self, frame: pl.DataFrame, first: int, log: BatchLog | None) -> Piece:
         signature = self.package.spec.signature
-        read = read_frame(signature, frame)
+        read = read_frame(signature, frame, has_array_texts=self._table.format == "csv")
         if read.refused and not self._skips:
             row, name = min(read.refused.items())
             raise why_refused(signature, frame, row, name, first_row=first)
@@ -281,7 +284,8 @@ class _Job:
             "prediction_refused": pl.Series(piece.refusals, dtype=pl.String),
             "model_version": pl.lit(str(self._ref)),
         }
-        return piece.frame.select(self._copied).with_columns(
+        copied = piece.frame.select(self._copied)
+        return (with_json_texts(copied) if self._form == "csv" else copied).with_columns(
             **said(self._outputs, piece.outputs), **{name: added[name] for name in self._added}
         )
 
@@ -298,18 +302,6 @@ def _copied(schema: pl.Schema, columns: Sequence[str] | None, added: Sequence[st
             hint="Type --columns with those that are to be copied.",
         )
     return wanted
-
-
-def _refuse_nested(schema: pl.Schema, copied: Sequence[str]) -> None:
-    """CSV has no place for lists and arrays."""
-    for name in copied:
-        if schema[name].is_nested():
-            raise UsageError(
-                f"CSV cannot hold the column {name!r}.",
-                given=str(schema[name]),
-                accepted="Parquet, JSON lines or Arrow",
-                hint="Or type --columns with those that are to be copied.",
-            )
 
 
 def _form_of(output: Path) -> Format:

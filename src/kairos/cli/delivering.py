@@ -92,7 +92,7 @@ def column_row(column: Column) -> tuple[str, ...]:
     if column.levels and column.rare_levels:
         values += ", and rare ones"
     null = "yes" if column.nullable else "" if column.required else "may be left out"
-    return column.name, f"array {list(column.shape)}" if column.shape else column.kind, null, values
+    return column.name, column.words, null, values
 
 
 def _origin(version: VersionState) -> str:

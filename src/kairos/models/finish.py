@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kairos.gates.loss_names import CHANCE_LOSSES
+from kairos.models.arrays import is_free, like
 from kairos.models.asked import check_classes, lead_target, method_of, output_of, target_names, tells_classes
 from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.choosing import Series, fit_baselines
@@ -120,7 +121,7 @@ class FinishModel:
             form=form,
             method=method,
             train=spread.arrays,
-            holdout=None if unseen is None else {name: read_column(unseen, name).values for name in spread.columns},
+            holdout=None if unseen is None else _read_like(unseen, spread),
         )
         folder = request.workdir / "package"
         write_package(
@@ -194,6 +195,11 @@ def _unseen(holdout: Any, data: TrainingData, table: Any, *, is_spread: bool) ->
     return spread_frame(holdout, names) if is_spread else select(holdout, names)
 
 
+def _read_like(frame: Any, data: TrainingData) -> dict[str, np.ndarray[Any, Any]]:
+    """The columns of a frame as those of training, also where all its arrays happen to be of one length."""
+    return {name: like(read_column(frame, name).values, column.shape) for name, column in data.columns.items()}
+
+
 def _profile(
     estimator: Any,
     data: TrainingData,
@@ -211,6 +217,7 @@ def _profile(
     truth = data.target[::every] if unseen is None else truth
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
+        shapes={name: column.shape for name, column in data.columns.items() if is_free(column.shape)},
         target=lead_target(data),
         prediction=leads(data.outputs, answer),
         prediction_on=on,

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from kairos.errors import InputRefused, did_you_mean
-from kairos.models.arrays import read_nested
+from kairos.models.array_rows import read_arrays
+from kairos.models.arrays import array_text, shape_words
 from kairos.models.signature import LARGEST_NUMBER, LONGEST_TEXT, Column, ColumnKind, Signature
 
 __all__ = ["FrameRows", "read_frame", "why_refused"]
@@ -32,10 +33,15 @@ class FrameRows:
     """Of the table."""
 
 
-def read_frame(signature: Signature, frame: pl.DataFrame) -> FrameRows:
+def read_frame(signature: Signature, frame: pl.DataFrame, *, has_array_texts: bool = False) -> FrameRows:
     """Reads a table by column. A row fits here if, and only if, it would as JSON; NaN is null.
 
     Columns that the model does not know are left aside.
+
+    Args:
+        signature: Of the model.
+        frame: The rows.
+        has_array_texts: Whether arrays are told as texts of JSON, as in CSV.
 
     Raises:
         InputRefused: a required column is missing, or holds another kind altogether; ``facts`` hold ``field``.
@@ -45,9 +51,13 @@ def read_frame(signature: Signature, frame: pl.DataFrame) -> FrameRows:
     for column in signature.columns:
         if column.name not in frame.columns:
             _check_may_lack(column, frame, signature)
-            arrays[column.name] = np.full((frame.height, *column.shape), column.null, dtype=column.dtype)
+            arrays[column.name] = column.lacking(frame.height)
             continue
-        values, fits = _READERS[column.kind](column, frame.get_column(column.name))
+        series = frame.get_column(column.name)
+        is_list = isinstance(series.dtype, (pl.Array, pl.List)) or (has_array_texts and series.dtype == pl.String)
+        if column.kind == "array" and not is_list:
+            raise _another_kind(column, series)
+        values, fits = _READERS[column.kind](column, series)
         arrays[column.name] = values
         for row in np.flatnonzero(~fits).tolist():
             refused.setdefault(row, column.name)
@@ -56,7 +66,7 @@ def read_frame(signature: Signature, frame: pl.DataFrame) -> FrameRows:
     chosen: dict[str, Array] = {}
     for column in signature.columns:
         values = arrays[column.name][fitting] if refused else arrays[column.name]
-        chosen[column.name] = values.astype(column.dtype, copy=False)
+        chosen[column.name] = values if column.is_free else values.astype(column.dtype, copy=False)
     accepted = np.flatnonzero(fitting)
     return FrameRows(columns=chosen, accepted=accepted, refused=refused, rows=frame.height)
 
@@ -75,6 +85,7 @@ def why_refused(signature: Signature, frame: pl.DataFrame, row: int, name: str, 
     value = frame.get_column(name)[row]
     try:
         told = value.to_list() if isinstance(value, pl.Series) else value
+        told = array_text(told) if column.kind == "array" else told
         column.parse(None if type(told) is float and told != told else told, first_row + row)
     except InputRefused as error:
         hint = error.hint or "Type --skip-refused to leave such rows without a prediction."
@@ -127,39 +138,13 @@ def _read_text(column: Column, series: pl.Series) -> tuple[Array, Array]:
     return _objects(texts), fits.fill_null(value=column.nullable).to_numpy()
 
 
-def _read_array(column: Column, series: pl.Series) -> tuple[Array, Array]:
-    if not isinstance(series.dtype, (pl.Array, pl.List)):
-        raise _another_kind(column, series)
-    if isinstance(series.dtype, pl.Array) and not series.null_count() and series.dtype.shape == column.shape:
-        values = np.asarray(series.to_numpy())
-        if values.dtype.kind in "iuf":
-            return _fitting(column, values)
-    values = np.zeros((len(series), *column.shape))
-    fits = np.zeros(len(series), dtype=bool)
-    for row, cell in enumerate(series.to_list()):
-        found = read_nested(cell, column.shape)
-        if found is not None:
-            values[row], fits[row] = found, True
-    values, right = _fitting(column, values)
-    return values, fits & right
-
-
-def _fitting(column: Column, values: Array) -> tuple[Array, Array]:
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    fits = np.asarray((np.abs(flat) <= LARGEST_NUMBER).all(axis=1))  # NaN fails every comparison
-    if column.is_whole:
-        fits &= (np.floor(flat) == flat).all(axis=1)
-        values = np.where(fits.reshape(-1, *[1] * len(column.shape)), values, 0)
-    return values, fits
-
-
 _READERS: dict[ColumnKind, Callable[[Column, pl.Series], tuple[Array, Array]]] = {
     "number": _read_number,
     "integer": _read_integer,
     "boolean": _read_boolean,
     "category": _read_text,
     "text": _read_text,
-    "array": _read_array,
+    "array": read_arrays,
 }
 
 
@@ -170,9 +155,10 @@ def _objects(series: pl.Series) -> Array:
 
 
 def _another_kind(column: Column, series: pl.Series) -> InputRefused:
+    shape = shape_words(column.shape, column.taken)
     return InputRefused(
         f"The table holds the column {column.name!r} as another kind.",
         given=str(series.dtype),
-        accepted=f"a list or array of numbers of shape {list(column.shape)}" if column.shape else column.kind,
+        accepted=f"a list or array of numbers of shape {shape}" if column.shape else column.kind,
         field=column.name,
     )

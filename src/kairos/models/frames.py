@@ -6,14 +6,14 @@ Neither library is imported before a frame of it is met: the model server usuall
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from kairos.errors import DataRefused, PackageError
-from kairos.models.arrays import LARGEST_ARRAY, stacked
+from kairos.models.arrays import LARGEST_ARRAY, common_shape, gathered_cells, ragged, stacked
 from kairos.models.levels import MOST_LEVELS, is_category, shared_levels
 from kairos.models.signature import ColumnKind
 
@@ -21,7 +21,6 @@ __all__ = [
     "FrameColumn",
     "FrameKind",
     "as_pandas",
-    "build_frame",
     "column_names",
     "every_row",
     "frame_kind",
@@ -42,11 +41,18 @@ class FrameColumn:
     dtype: str
     """The frame library's own name of the data type."""
     values: np.ndarray[Any, Any]
-    """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``); of arrays (n, *shape)."""
+    """Shape (n,): float64 with NaN, int64, bool, or objects (``str``, ``bool`` or ``None``); of arrays (n, *shape).
+
+    Of arrays that differ in length objects, each int64 or float64.
+    """
     levels: tuple[str, ...] = ()
     """Of a category those that several rows share; of a fixed data type (``Enum``, ``category``) all, in its order."""
     rare_levels: bool = False
     """Whether a category holds levels that too few rows share to be named."""
+    shape: tuple[int, ...] = ()
+    """Of an array's cells, with ``FREE`` for an axis on which they differ."""
+    is_whole: bool = False
+    """Whether an array holds whole numbers only."""
 
 
 def frame_kind(frame: object) -> FrameKind:
@@ -93,7 +99,7 @@ def as_pandas(frame: Any) -> Any:
     import pandas as pd  # met only when a pandas frame is asked for
 
     read = {name: read_column(frame, name).values for name in frame.columns}
-    return pd.DataFrame({name: pd.Series(v if v.ndim == 1 else list(v)) for name, v in read.items()})
+    return pd.DataFrame({name: pd.Series(v if v.ndim == 1 else ragged(v)) for name, v in read.items()})
 
 
 def read_column(frame: Any, name: str) -> FrameColumn:
@@ -172,21 +178,28 @@ def _read_polars(name: str, column: Any) -> FrameColumn:
 
 
 def _array_column(name: str, dtype: str, cells: list[Any]) -> FrameColumn:
-    """A column whose cells are lists or arrays of one shape.
+    """A column whose cells are lists or arrays of numbers, with as many axes each.
 
     Raises:
         PackageError: they are not, or one is missing, or too large.
     """
     missing = sum(cell is None for cell in cells)
     values = None if missing or not cells else stacked(cells)
-    if values is None or math.prod(values.shape[1:]) > LARGEST_ARRAY or not np.isfinite(values).all():
+    if values is not None and math.prod(values.shape[1:]) <= LARGEST_ARRAY and np.isfinite(values).all():
+        is_whole = values.dtype.kind == "i"
+        return FrameColumn(
+            name=name, kind="array", dtype=dtype, values=values, shape=values.shape[1:], is_whole=is_whole
+        )
+    values = None if missing or not cells else gathered_cells(cells)
+    if values is None or not all(cell.size <= LARGEST_ARRAY and np.isfinite(cell).all() for cell in values):
         raise PackageError(
             f"The model cannot take the column {name!r} of lists.",
-            given=f"{missing} missing" if missing else "lists of other lengths, of no numbers, or too long",
-            accepted=f"finite numbers in one shape in every row, up to {LARGEST_ARRAY:,} of them",
-            hint="Cut or fill them to one length in an earlier step.",
+            given=f"{missing} missing" if missing else "lists that are uneven, of no finite numbers, or too long",
+            accepted=f"finite numbers in every row, up to {LARGEST_ARRAY:,}, in as many lists inside one another",
+            hint="Lists may differ in length from row to row, not beside each other in one row.",
         )
-    return FrameColumn(name=name, kind="array", dtype=dtype, values=values)
+    shape, is_whole = common_shape(values), values[0].dtype.kind == "i"
+    return FrameColumn(name=name, kind="array", dtype=dtype, values=values, shape=shape, is_whole=is_whole)
 
 
 def _read_pandas(name: str, column: Any) -> FrameColumn:
@@ -235,7 +248,8 @@ def _text_column(
 def _objects(values: Any) -> np.ndarray[Any, Any]:
     items = list(values)
     array = np.empty(len(items), dtype=object)
-    array[:] = items
+    for at, item in enumerate(items):  # of lists of one length numpy would make a table
+        array[at] = item
     return array
 
 
@@ -243,54 +257,6 @@ def _unsupported(name: str, dtype: str) -> PackageError:
     return PackageError(
         f"The model cannot take the column {name!r}.",
         given=dtype,
-        accepted="numbers, booleans, text, and arrays of numbers in one shape",
+        accepted="numbers, booleans, text, and arrays of numbers",
         hint=f"Derive a feature from it, or leave it out: @model(..., drop=[{name!r}]).",
-    )
-
-
-def build_frame(
-    kind: FrameKind,
-    columns: Mapping[str, np.ndarray[Any, Any]],
-    dtypes: Mapping[str, str],
-    levels: Mapping[str, tuple[str, ...]],
-) -> Any:
-    """Builds a frame with the data types of training; undoes ``read_column``.
-
-    A level that a fixed data type (``Enum``, ``category``) does not hold becomes a missing value.
-    """
-    if kind == "polars":
-        import polars as pl  # met only when a Polars frame is
-
-        return pl.DataFrame([_polars_series(pl, name, columns[name], dtypes[name], levels) for name in dtypes])
-    import pandas as pd  # met only when a pandas frame is
-
-    return pd.DataFrame({name: _pandas_series(pd, columns[name], dtypes[name], levels.get(name)) for name in dtypes})
-
-
-def _polars_series(
-    pl: Any, name: str, values: np.ndarray[Any, Any], dtype: str, levels: Mapping[str, tuple[str, ...]]
-) -> Any:
-    if values.ndim > 1:
-        return pl.Series(name, values.tolist() if dtype == "List" else values)
-    if dtype == "Enum":
-        known = set(levels[name])
-        return pl.Series(name, [v if v in known else None for v in values], dtype=pl.Enum(levels[name]))
-    if values.dtype == np.object_:
-        return pl.Series(name, values.tolist(), dtype=getattr(pl, dtype))
-    series = pl.Series(name, values)
-    if values.dtype == np.float64:
-        series = series.fill_nan(None)
-    return series.cast(getattr(pl, dtype))
-
-
-def _pandas_series(pd: Any, values: np.ndarray[Any, Any], dtype: str, levels: tuple[str, ...] | None) -> Any:
-    if values.ndim > 1:
-        return pd.Series(list(values))
-    if dtype == "category":
-        known = set(levels or ())
-        return pd.Series(pd.Categorical([v if v in known else None for v in values], categories=list(levels or ())))
-    if values.dtype == np.float64 and dtype[:1] in "IU":  # nullable Int64, UInt8, ...
-        return pd.Series(pd.array([None if v != v else int(v) for v in values], dtype=dtype))
-    return (
-        pd.Series(values, dtype=object).astype(dtype) if values.dtype == np.object_ else pd.Series(values).astype(dtype)
     )

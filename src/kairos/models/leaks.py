@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import DataRefused
+from kairos.models.arrays import is_free
 from kairos.models.frames import FrameColumn
 from kairos.models.goals import Goal
 from kairos.models.spread import number_name
@@ -33,7 +34,7 @@ def refuse_leaks(columns: Mapping[str, FrameColumn], goal: Goal, targets: Sequen
     for target, values in zip(targets, goal.values.reshape(len(goal.values), -1).T, strict=True):
         leaks = {leak: leak.columns for leak in find_leakage(numbers, values)}
         for name, column in columns.items():
-            if column.kind == "array":
+            if column.kind == "array" and not is_free(column.shape):
                 leaks |= dict.fromkeys(_array_leaks(column, values), (name,))
         if leaks:
             leaking = sorted({name for names in leaks.values() for name in names})
@@ -57,6 +58,6 @@ def _array_leaks(column: FrameColumn, target: np.ndarray[Any, Any]) -> list[Leak
         scale = np.linalg.norm(few, axis=0) * np.linalg.norm(goal)
         alike = np.abs(goal @ few) > _SUSPECT * scale
         for at in (first + np.flatnonzero(alike & (scale > 0))).tolist():
-            place = np.unravel_index(at, column.values.shape[1:])
+            place = np.unravel_index(at, column.shape)
             found += find_leakage({number_name(column.name, map(int, place)): flat[:, at]}, target)
     return found

@@ -12,6 +12,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
 from kairos.errors import PackageError
+from kairos.models.arrays import is_free
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Untried, first_line
 from kairos.models.network import DTYPE_NAMES, INPUT, KINDS, ON_SIZES, NetworkModel, function_of, unfit
@@ -48,7 +49,14 @@ class UntracedNetwork(Untried):
                 accepted="columns of numbers and booleans, as one matrix in the order of the table",
                 hint=f"Encode text in an earlier step, or leave it out: @model(..., drop={texts!r}).",
             )
-        shapes = [column.values.shape[1:] for column in data.columns.values()]
+        free = [name for name, column in data.columns.items() if is_free(column.shape)]
+        if free:
+            raise PackageError(
+                f"The network of step {step!r} takes arrays of one shape.",
+                given=f"arrays that differ in length in {', '.join(free)}",
+                accepted="arrays of one shape in every row",
+            )
+        shapes = [column.shape for column in data.columns.values()]
         width = sum(math.prod(shape) for shape in shapes)
         try:
             with quietly("torch.onnx"):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import PackageError
-from kairos.models.arrays import means
 from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
+from kairos.models.summaries import LEAD, summaries
 from kairos.stats.bins import CategoryBins, NumberBins
 from kairos.stats.rankcorrelation import RankCorrelation, rank_correlations
 from kairos.stats.sketch import QuantileSketch
@@ -61,15 +61,17 @@ class ColumnProfile:
         return NumberBins(edges=self.edges) if self.edges else CategoryBins(levels=self.levels)
 
     @classmethod
-    def fit(cls, kind: ColumnKind, values: np.ndarray[Any, Any]) -> ColumnProfile:
+    def fit(cls, kind: ColumnKind, values: np.ndarray[Any, Any], shape: tuple[int, ...] = ()) -> ColumnProfile:
         """Describes one column.
 
         Args:
             kind: Of the column.
-            values: Shape (n,); NaN or ``None`` where missing. Of arrays (n, *shape): their means are what is described.
+            values: Shape (n,); NaN or ``None`` where missing. Of arrays (n, *shape), or objects: their means are
+                described.
+            shape: Of arrays that differ in length.
         """
         if kind == "array":
-            values = means(values)
+            values = summaries(values, shape)[LEAD]
         elif kind not in ("number", "integer"):
             # Text may be anybody's words: no value of it is kept; and of a category none that few rows share.
             fewest = 1 if kind == "boolean" else fewest_rows(len(values))
@@ -162,13 +164,20 @@ class Profile:
         importances: Mapping[str, float] | None = None,
         outputs: Mapping[str, np.ndarray[Any, Any]] | None = None,
         losses: ReferenceLosses | None = None,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> Profile:
-        """Describes the training columns, the target and the predictions, each of shape (n,)."""
+        """Describes the training columns, the target and the predictions, each of shape (n,).
+
+        ``shapes`` are those of columns of arrays that differ in length.
+        """
         numbers = {name: _plain_numbers(values) for name, (kind, values) in columns.items() if kind in _NUMBERS}
         with_target = rank_correlations({**numbers, _GOAL: target}, at_least=NOTABLE, most=MOST_PAIRS, with_only=_GOAL)
         return cls(
             rows=len(target),
-            columns={name: ColumnProfile.fit(kind, values) for name, (kind, values) in columns.items()},
+            columns={
+                name: ColumnProfile.fit(kind, values, (shapes or {}).get(name, ()))
+                for name, (kind, values) in columns.items()
+            },
             prediction=ColumnProfile.fit("number", prediction),
             prediction_on=prediction_on,
             target=ColumnProfile.fit("number", target),

@@ -6,14 +6,10 @@ it is allowed like a pickle, and to the same models, those whose settings say ``
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import cloudpickle
@@ -22,11 +18,14 @@ import yaml
 from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
+from kairos.models.arrays import is_free
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.desk import desk_of
 from kairos.models.foreign import Foreign, Untried, first_line
-from kairos.models.frames import FrameKind, as_pandas, build_frame, column_names, frame_kind, read_column
+from kairos.models.frame_building import build_frame
+from kairos.models.frames import FrameKind, as_pandas, column_names, frame_kind, read_column
 from kairos.models.outputs import width_of
+from kairos.models.own_code import own_code_inside
 from kairos.models.quiet import quietly
 from kairos.models.signature import Signature
 from kairos.models.spec import Serialization, TrainingForm
@@ -49,7 +48,7 @@ _OF_ONE_SAVING = ("utc_time_created", "model_uuid", "model_id", "run_id", "artif
 """What MLflow writes into ``MLmodel`` that is another thing each time."""
 
 Taken = Literal["array"] | FrameKind
-"""What such a model is given: a frame, or the only column as one array."""
+"""What such a model is given: a frame, or the only column as one array, or as a list of those that differ in length."""
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
@@ -67,14 +66,17 @@ class PyfuncModel(Foreign):
         kind: Taken,
         libraries: Sequence[str] = (),
         numbers: int = 1,
+        shape: tuple[int, ...] = (),
     ) -> None:
         """Writes the files into a folder of its own, which stays as long as the model, and loads them.
 
         Args:
             files: By their path in MLflow's folder.
-            kind: Which frame it is given; ``array``: its only column, as one array.
+            kind: Which frame it is given; ``array``: its only column, as one array, or as a list of arrays that
+                differ in length.
             libraries: Distributions that it needs.
             numbers: How many it gives a row.
+            shape: Of the cells of that column.
 
         Raises:
             PackageError: MLflow cannot load it.
@@ -83,6 +85,7 @@ class PyfuncModel(Foreign):
         self.takes: Taken = kind
         self.libraries = tuple(libraries)
         self._numbers = numbers
+        self._shape = shape
         folder = desk_of(self)
         for name, data in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,8 @@ class PyfuncModel(Foreign):
         if self.takes == "array":
             if not isinstance(inputs, np.ndarray):
                 inputs = read_column(inputs, column_names(inputs)[0]).values
+            if is_free(self._shape):
+                inputs = list(inputs)
         elif self.takes == "pandas" and frame_kind(inputs) == "polars":
             inputs = as_pandas(inputs)
         rows = len(inputs)
@@ -211,7 +216,8 @@ class UntriedModel(Untried):
             kinds.insert(0, "array")
         for kind in kinds:
             numbers = width_of(data.outputs)
-            model = PyfuncModel(self._files, kind=kind, libraries=self._libraries, numbers=numbers)
+            shape = next(iter(data.columns.values())).shape if kind == "array" else ()
+            model = PyfuncModel(self._files, kind=kind, libraries=self._libraries, numbers=numbers, shape=shape)
             try:
                 model.predict(data.features)
             except Exception as error:  # whatever the model raises
@@ -244,8 +250,9 @@ def read_pyfunc(package: Package) -> PyfuncModel:
     kind: Taken = "pandas" if form == "matrix" else form
     libraries = [name for name in package.spec.libraries if name not in ("numpy", "pandas", "polars")]
     numbers = width_of(package.spec.signature.outputs)
+    shape = package.spec.signature.columns[0].shape if kind == "array" else ()
     files = {n.removeprefix(_FOLDER): package.read(n) for n in names}
-    return PyfuncModel(files, kind=kind, libraries=libraries, numbers=numbers)
+    return PyfuncModel(files, kind=kind, libraries=libraries, numbers=numbers, shape=shape)
 
 
 def _several(answer: np.ndarray[Any, Any], rows: int, numbers: int) -> np.ndarray[Any, Any]:
@@ -259,7 +266,7 @@ def _several(answer: np.ndarray[Any, Any], rows: int, numbers: int) -> np.ndarra
 
 
 def _saved(returned: Any) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory() as folder, _own_code_inside(returned):
+    with tempfile.TemporaryDirectory() as folder, own_code_inside(returned):
         place, alone = Path(folder) / "model", Path(folder) / "model.pkl"
         how: dict[str, Any] = {"python_model": returned}
         if not isinstance(returned, mlflow.pyfunc.PythonModel):
@@ -276,25 +283,3 @@ def _folder_files(folder: Path) -> dict[str, bytes]:
     about = yaml.safe_load(found["MLmodel"])
     kept = {key: value for key, value in about.items() if key not in _OF_ONE_SAVING}
     return {**found, "MLmodel": yaml.safe_dump(kept, sort_keys=True).encode()}
-
-
-@contextmanager
-def _own_code_inside(returned: Any) -> Iterator[None]:
-    """Has the code of the project itself written beside the object: a server has no ``pipeline.py`` to import."""
-    modules = [module for module in (sys.modules.get(type(returned).__module__),) if module is not None]
-    own = [module for module in modules if module.__name__ != "__main__" and not _is_installed(module)]
-    for module in own:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in own:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-def _is_installed(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return True  # built in
-    places = {Path(sysconfig.get_paths()[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(place in Path(file).resolve().parents for place in places) or module.__name__.startswith("kairos.")

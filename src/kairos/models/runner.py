@@ -23,7 +23,8 @@ from threadpoolctl import ThreadpoolController
 from kairos.errors import PackageError
 from kairos.models.arrays import flat_matrix
 from kairos.models.foreign import Foreign
-from kairos.models.frames import FrameKind, build_frame
+from kairos.models.frame_building import build_frame
+from kairos.models.frames import FrameKind
 from kairos.models.outputs import answers_a_row, width_of
 from kairos.models.ports import Runner
 from kairos.models.recalibrated import Recalibrated

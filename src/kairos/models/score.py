@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from kairos.errors import PackageError, did_you_mean
-from kairos.models.frames import read_column
+from kairos.models.arrays import FREE, like, shape_words
+from kairos.models.frames import FrameColumn, read_column
 from kairos.models.outputs import named
 from kairos.models.package import Package
-from kairos.models.signature import ColumnKind
+from kairos.models.signature import Column, ColumnKind
 
 __all__ = ["named_answers", "score_columns", "score_table"]
 
@@ -59,13 +60,20 @@ def score_columns(package: Package, table: Any) -> dict[str, np.ndarray[Any, Any
         )
     read = [(column, read_column(table, column.name)) for column in package.spec.signature.columns]
     for column, found in read:
-        if _is_text(found.kind) != _is_text(column.kind) or found.values.shape[1:] != column.shape:
+        if _is_text(found.kind) != _is_text(column.kind) or not _is_of_shape(found, column):
             raise PackageError(
                 f"The table holds the column {column.name!r} of the model {package.spec.model!r} as another kind.",
-                given=found.kind if found.values.ndim == 1 else f"arrays of shape {list(found.values.shape[1:])}",
-                accepted=column.kind if not column.shape else f"arrays of shape {list(column.shape)}",
+                given=f"arrays of shape {shape_words(found.shape)}" if found.shape else found.kind,
+                accepted=f"arrays of shape {shape_words(column.shape)}" if column.shape else column.kind,
             )
-    return {column.name: found.values for column, found in read}
+    return {column.name: like(found.values, column.shape) for column, found in read}
+
+
+def _is_of_shape(found: FrameColumn, column: Column) -> bool:
+    """Whether the cells have as many axes, of the same length where that is fixed."""
+    if not column.is_free or len(found.shape) != len(column.shape):
+        return found.shape == column.shape
+    return all(want in (FREE, have) for have, want in zip(found.shape, column.shape, strict=True))
 
 
 def _is_text(kind: ColumnKind) -> bool:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kairos.models.arrays import nested
+from kairos.models.arrays import is_free, nested
 from kairos.models.frames import FrameColumn
+from kairos.models.lengths import with_lengths
 from kairos.models.ports import Runner
 from kairos.models.profile import QUANTILES, ColumnProfile
 from kairos.models.runner import choose_form, make_runner
@@ -20,6 +21,8 @@ from kairos.models.training import TrainingData
 from kairos.values import Json
 
 __all__ = ["Sealed", "seal", "typical"]
+
+Columns = Mapping[str, np.ndarray[Any, Any]]
 
 _TRIED_ROWS = 1000
 """Rows on which the runner is compared with the estimator."""
@@ -55,10 +58,10 @@ def seal(
     arrays = {name: values[:_TRIED_ROWS] for name, values in spread.arrays.items()}
     dtypes = {name: column.dtype for name, column in spread.columns.items()}
     form = choose_form(estimator, spread.features.head(_TRIED_ROWS), data.kind, arrays, dtypes, own, method)
-    if form.kind != "matrix":
+    if form.kind != "matrix" or any(column.is_free for column in own.columns):
         runner = make_runner(estimator, signature=own, form=form, method=method)
         one = {name: values[:1] for name, values in arrays.items()}
-        own = replace(own, columns=tuple(_opened(column, runner, one) for column in own.columns))
+        own = replace(own, columns=tuple(_opened(column, runner, one, spread.columns) for column in own.columns))
     if spread is data:
         return Sealed(form, own, own)
     tried = {column.name: column for column in own.columns}
@@ -66,7 +69,9 @@ def seal(
     return Sealed(form, replace(own, columns=columns), own)
 
 
-def _opened(column: Column, runner: Runner, row: Mapping[str, np.ndarray[Any, Any]]) -> Column:
+def _opened(column: Column, runner: Runner, row: Columns, columns: Mapping[str, FrameColumn]) -> Column:
+    if column.is_free:
+        return with_lengths(column, runner, row, columns[column.name].values)
     if column.kind != "category":
         return column
     return replace(column, open_levels=_answers_unseen(runner, row, column.name))
@@ -74,14 +79,17 @@ def _opened(column: Column, runner: Runner, row: Mapping[str, np.ndarray[Any, An
 
 def _column(column: FrameColumn) -> Column:
     if column.kind == "array":
-        ends = float(column.values.min()), float(column.values.max())
+        cells = [cell for cell in column.values if cell.size]
+        seen = tuple((min(each), max(each)) for each in zip(*(cell.shape for cell in column.values), strict=True))
         return Column(
             name=column.name,
             kind="array",
-            lower=ends[0],
-            upper=ends[1],
-            shape=column.values.shape[1:],
-            is_whole=column.values.dtype.kind == "i",
+            lower=float(min(cell.min() for cell in cells)),
+            upper=float(max(cell.max() for cell in cells)),
+            shape=column.shape,
+            is_whole=column.is_whole,
+            seen=seen if is_free(column.shape) else (),
+            taken=seen if is_free(column.shape) else (),
         )
     if column.kind in ("number", "integer"):
         finite = column.values[np.isfinite(column.values)]
@@ -94,7 +102,7 @@ def _column(column: FrameColumn) -> Column:
     )
 
 
-def _answers_unseen(runner: Runner, row: Mapping[str, np.ndarray[Any, Any]], name: str) -> bool:
+def _answers_unseen(runner: Runner, row: Columns, name: str) -> bool:
     try:
         answer = runner.predict({**row, name: np.array(["\N{LATIN SMALL LETTER O WITH STROKE} unseen"], dtype=object)})
     except Exception:  # however the estimator says no, it is a no
@@ -108,7 +116,7 @@ def typical(column: Column, profile: ColumnProfile) -> Json:
         return ""
     if column.kind == "array":
         middle = profile.quantiles[QUANTILES.index(0.5)]
-        return nested(math.floor(middle) if column.is_whole else middle, column.shape)
+        return nested(math.floor(middle) if column.is_whole else middle, column.example_shape)
     if column.kind in ("number", "integer"):
         if not profile.quantiles:
             return None

@@ -12,8 +12,9 @@ from kairos.values import Json, parse_moment, plain, unplain
 
 __all__ = ["FORMATS", "InputForm", "Method", "PackageSpec", "Serialization", "TrainingForm"]
 
-FORMATS = ("1", "2")
-"""Versions of the files under ``kairos/`` in a package: of one number a row, and of several."""
+FORMATS = ("1", "2", "3")
+"""Versions of the files under ``kairos/`` in a package: of one number a row; of several, or of arrays; of arrays that
+differ in length."""
 
 InputForm = Literal["matrix", "array", "polars", "pandas"]
 Method = Literal["predict", "predict_proba"]
@@ -77,6 +78,8 @@ class PackageSpec:
     @property
     def format(self) -> str:
         """Which version of the files holds it."""
+        if any(column.is_free for column in self.signature.columns):
+            return FORMATS[2]
         has_arrays = any(column.shape for column in self.signature.columns)
         return FORMATS[1] if self.signature.outputs or has_arrays else FORMATS[0]
 
@@ -90,6 +93,8 @@ class PackageSpec:
         for column in value["signature"]["columns"]:
             if not column["shape"]:
                 del column["shape"], column["is_whole"]
+            if not column["seen"]:
+                del column["seen"], column["taken"]
         for name in ("rank_within", "item"):
             if value[name] is None:
                 del value[name]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kairos.errors import PackageError
+from kairos.models.arrays import is_free, shape_words
 from kairos.models.frames import FrameColumn, column_names, frame_kind, read_column
 from kairos.models.signature import Column, Signature
 
@@ -97,7 +98,16 @@ def spread_data(data: TrainingData, *, step: str) -> TrainingData:
     """
     if not has_arrays(data.columns.values()):
         return data
-    shapes = {name: column.values.shape[1:] for name, column in data.columns.items()}
+    shapes = {name: column.shape for name, column in data.columns.items()}
+    free = [name for name, shape in shapes.items() if is_free(shape)]
+    if free:
+        raise PackageError(
+            f"The estimator of the model step {step!r} cannot take arrays that differ in length.",
+            given=", ".join(f"{name} of shape {shape_words(shapes[name])}" for name in free),
+            accepted="arrays of one shape, each number of which is a column",
+            hint="Make columns of them in an earlier step, such as their length and mean; or return a trained "
+            "torch.nn.Module, or another object with predict.",
+        )
     width = sum(math.prod(shape) for shape in shapes.values())
     if width > MOST_SPREAD:
         raise PackageError(
@@ -133,7 +143,7 @@ def spread_frame(frame: Any, names: Sequence[str]) -> Any:
             parts.append((name, frame[name]))
             continue
         flat = column.values.reshape(len(column.values), -1)
-        for at, each in enumerate(number_names(name, column.values.shape[1:])):
+        for at, each in enumerate(number_names(name, column.shape)):
             parts.append((each, np.ascontiguousarray(flat[:, at])))
     if frame_kind(frame) == "polars":
         import polars as pl  # met only when a Polars frame is
@@ -153,7 +163,9 @@ def gathered(own: Sequence[str], table: Any) -> list[str]:
         name, arrays = left[0], _beginnings(left[0]) & known
         for array in sorted(arrays) if name not in known else ():
             column = read_column(table, array)
-            numbers = list(number_names(array, column.values.shape[1:])) if column.kind == "array" else []
+            numbers = (
+                list(number_names(array, column.shape)) if column.kind == "array" and not is_free(column.shape) else []
+            )
             if numbers and left[: len(numbers)] == numbers:
                 found.append(array)
                 left = left[len(numbers) :]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from kairos.clock import Clock
 from kairos.errors import StoreError
+from kairos.models.arrays import to_log
 from kairos.models.outputs import Output, lead_of, told_row
 from kairos.models.signature import Signature
 from kairos.privacy import CapturePolicy
@@ -135,7 +136,7 @@ def _told(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signature) -> 
     for column in signature.columns:
         values = columns[column.name]
         if column.shape:  # the numbers of a cell in a row: the signature has the shape
-            told[column.name] = [*values.reshape(len(values), -1).tolist()]
+            told[column.name] = [to_log(cell, column.shape) for cell in values]
         elif len(values) <= _FEW or values.dtype.kind not in "fi":
             told[column.name] = told_column(values, column)
         elif values.dtype.kind == "i":

@@ -294,6 +294,6 @@ def _typical(column: Column) -> Json:
     if column.kind in ("category", "text"):
         return column.levels[0] if column.levels else ""
     if column.kind == "array":
-        return nested(column.lower or 0.0, column.shape)
+        return nested(column.lower or 0.0, column.example_shape)
     lower = column.lower if column.lower is not None and math.isfinite(column.lower) else 0.0
     return math.ceil(lower) if column.kind == "integer" else lower

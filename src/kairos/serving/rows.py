@@ -233,6 +233,8 @@ def told_columns(columns: Mapping[str, np.ndarray[Any, Any]], signature: Signatu
 
 def told_column(array: np.ndarray[Any, Any], column: Column) -> list[Any]:
     """One column's values as JSON has them."""
+    if column.is_free:
+        return [cell.tolist() for cell in array]
     values: list[Any] = array.tolist()
     if column.shape:
         return values

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from kairos.errors import KairosError, UsageError
+from kairos.models.arrays import array_text
 from kairos.models.signature import Column
 from kairos.serving.body import check_count, read_json, read_predict, refuse
 from kairos.serving.protocols.inference import refusal_text
@@ -156,8 +157,6 @@ def _csv(body: bytes, intake: Intake) -> list[Json]:
     if not lines:
         raise UsageError("The request is not CSV.", given="nothing", accepted="a line of names, then one line a row")
     kinds = {column.name: column for column in intake.signature.columns}
-    if arrays := [column.name for column in intake.signature.columns if column.kind == "array"]:
-        raise refuse(f"CSV cannot hold the array {arrays[0]!r}.", field=arrays[0], accepted="JSON, with nested lists")
     rows = [_row(lines[0], line, index) for index, line in enumerate(lines[1:])]
     return [
         {name: _value(text, kinds.get(name)) for name, text in row.items() if _is_given(text, kinds.get(name))}
@@ -175,6 +174,8 @@ def _value(text: str, column: Column | None) -> Json:
         return None
     if column is None or column.kind in ("text", "category"):
         return text
+    if column.kind == "array":
+        return array_text(text)
     if column.kind == "boolean":
         return _BOOLEANS.get(text, text)
     if "_" in text:  # Python would read 1_000

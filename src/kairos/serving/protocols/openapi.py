@@ -117,8 +117,8 @@ def _column_schema(column: Column) -> Json:
 def _array_schema(column: Column) -> dict[str, Json]:
     """Lists in lists, each of its length."""
     schema = dict(_TYPES["integer" if column.is_whole else "number"])
-    for length in reversed(column.shape):
-        schema = {"type": "array", "items": schema, "minItems": length, "maxItems": length}
+    for least, most in reversed(column.taken or tuple((length, length) for length in column.shape)):
+        schema = {"type": "array", "items": schema, "minItems": least, "maxItems": most}
     return schema
 
 
@@ -246,7 +246,7 @@ def _text(value: str) -> str:
 
 
 def _said(column: Column) -> str:
-    said: list[str] = [f"array {list(column.shape)}" if column.shape else column.kind]
+    said: list[str] = [column.words]
     if not column.required:
         said.append("may be left out")
     if column.nullable:
@@ -267,7 +267,7 @@ def _example(column: Column) -> Json:
     if column.kind in ("category", "text"):
         return column.levels[0] if column.levels else ""
     if column.kind == "array":
-        return nested(column.lower or 0, column.shape)
+        return nested(column.lower or 0, column.example_shape)
     return column.lower or 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from kairos.errors import InputRefused, did_you_mean
 from kairos.models.signature import LARGEST_NUMBER, Column, ColumnKind
 from kairos.serving.body import MOST_ROWS, check_count, read_entities, read_lists, read_times, refuse
+from kairos.serving.protocols.array_tensors import has_texts, read_arrays, tensor_shape
 from kairos.serving.rows import Intake, Rows
 from kairos.values import Json
 
@@ -195,6 +196,8 @@ def to_bytes(tensor: Tensor) -> bytes:
 def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[str, Json]) -> Rows:
     """The rows in tensors: one a column, of shape [n] or [n, 1], of arrays [n, *shape]; or one [n, columns] for all.
 
+    Arrays may be told as ``BYTES`` too, each row a text of JSON: so rows of one tensor may differ in length.
+
     Fields that say whom and when a row is about are tensors of ``BYTES`` too, or request parameters for all rows.
 
     Raises:
@@ -208,7 +211,7 @@ def rows_of(tensors: Sequence[Tensor], intake: Intake, *, parameters: Mapping[st
     names = intake.signature.names
     if len(tensors) == 1 and tensors[0].name not in names and len(tensors[0].shape) == 2:
         by_name = _split(tensors[0], names)
-    count = _count(by_name, {column.name: column.shape for column in intake.signature.columns})
+    count = _count(by_name, {column.name: column for column in intake.signature.columns if column.shape})
     for name in by_name:
         if name not in names and name not in intake.beside:
             known = set(names) - by_name.keys()
@@ -243,14 +246,15 @@ def _split(tensor: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     }
 
 
-def _count(by_name: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> int:
+def _count(by_name: Mapping[str, Tensor], arrays: Mapping[str, Column]) -> int:
     count: int | None = None
     for name, tensor in by_name.items():
-        if own := shapes.get(name):
-            if tensor.shape[1:] != own:
-                accepted = f"shape {['n', *own]}".replace("'", "")
+        if (own := arrays.get(name)) and not has_texts(tensor.datatype, tensor.shape):
+            if not tensor.shape or not own.takes(tensor.shape[1:]):
                 what = f"The input {name!r} is not of the shape of its column."
-                raise refuse(what, field=name, given=f"shape {list(tensor.shape)}", accepted=accepted)
+                raise refuse(
+                    what, field=name, given=f"shape {list(tensor.shape)}", accepted=f"shape {tensor_shape(own)}"
+                )
         elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
             accepted = "shape [n] or [n, 1], one row an element"
             what = f"The input {name!r} is no column."
@@ -268,12 +272,12 @@ def _count(by_name: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]])
 def _column(column: Column, tensor: Tensor | None, count: int) -> np.ndarray[Any, Any]:
     if tensor is None:
         if column.required:
-            kind = datatype_of(column) + (f" of shape {['n', *column.shape]}".replace("'", "") if column.shape else "")
+            kind = datatype_of(column) + (f" of shape {tensor_shape(column)}" if column.shape else "")
             raise refuse(f"The input {column.name!r} is missing.", field=column.name, accepted=f"a tensor of {kind}")
-        return np.array([column.null] * count, dtype=column.dtype)
+        return column.lacking(count)
     values = tensor.values
     if column.kind == "array":
-        return _arrays(column, values.reshape(count, *column.shape))
+        return read_arrays(column, values, (count, *tensor.shape[1:]), is_text=has_texts(tensor.datatype, tensor.shape))
     if column.kind == "boolean" and tensor.datatype == "matrix" and np.isin(values, (0, 1)).all():
         return values.astype(np.bool_).astype(column.dtype)
     if column.kind in ("number", "integer") and values.dtype.kind in "iuf":
@@ -284,13 +288,6 @@ def _column(column: Column, tensor: Tensor | None, count: int) -> np.ndarray[Any
             return numbers.astype(column.dtype, copy=False)
     parsed = [column.parse(_null(value, column), row) for row, value in enumerate(values.tolist())]
     return np.array(parsed, dtype=column.dtype)
-
-
-def _arrays(column: Column, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    is_number = values.dtype.kind in "iuf" and bool((np.abs(values.astype(np.float64)) <= LARGEST_NUMBER).all())
-    if is_number and (not column.is_whole or bool((np.floor(values) == values).all())):
-        return values.astype(column.dtype)
-    return np.array([column.parse(value, row) for row, value in enumerate(values.tolist())], dtype=column.dtype)
 
 
 def _null(value: Json, column: Column) -> Json:

@@ -224,7 +224,7 @@ def _field(key: str, column: Column) -> tuple[Any, ...]:
 def _array(column: Column, accepts: Callable[[Values], bool], values: Values) -> np.ndarray[Any, Any] | None:
     """The array of a column; ``None`` if a value is not plainly right."""
     if column.kind == "array":
-        return _arrays(column, values)
+        return _free_arrays(column, values) if column.is_free else _arrays(column, values)
     if (column.nullable or not column.required) and not _LACKING.isdisjoint(map(type, values)):
         known = [value for value in values if type(value) not in _LACKING]
         if known and not accepts(known):
@@ -241,11 +241,21 @@ def _arrays(column: Column, values: Values) -> np.ndarray[Any, Any] | None:
         found = np.array(values, dtype=np.float64)
     except ValueError:  # lists of other lengths
         return None
-    if found.shape[1:] != column.shape or not np.abs(found).max() <= LARGEST_NUMBER:
+    if not column.takes(found.shape[1:]) or not np.abs(found).max(initial=0.0) <= LARGEST_NUMBER:
         return None
     if column.is_whole and (np.floor(found) != found).any():
         return None
     return found.astype(column.dtype)
+
+
+def _free_arrays(column: Column, values: Values) -> np.ndarray[Any, Any] | None:
+    found: list[np.ndarray[Any, Any]] = []
+    for value in values:
+        array = _arrays(column, [value]) if value else None  # an empty list says nothing of its inner axes
+        if array is None:
+            return None
+        found.append(array[0])
+    return column.gather(found)
 
 
 def _accepts(column: Column) -> Callable[[Values], bool]:
