@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from kairos.app.packages import open_stored
 from kairos.app.reading import learning, readings_of
 from kairos.delivery.retrain.readings import Reading
 from kairos.delivery.retrain.windows import TrainingWindow
+from kairos.models.learn import Learn
 from kairos.pipeline.engine.local import LocalEngine
 from tests.app.test_controller import tick_daily
 from tests.app.worlds import DAY, PIPELINE, SETTINGS, Stock, World
@@ -41,13 +44,35 @@ def taken(world: World) -> list[Reading]:
     return list(readings_of(world.facts("reading.taken")))
 
 
-def test_once_a_block_the_champion_is_set_beside_fresh_models(
-    tmp_path: Path, stock: Stock, engine: LocalEngine
-) -> None:
-    """Week by week, on hours whose truth is known; a fresh model has learnt from what was known before the week."""
-    world = place(tmp_path, stock, engine)
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory, stock: Stock, engine: LocalEngine) -> World:
+    """After thirty quiet days; to be looked at."""
+    world = place(tmp_path_factory.mktemp("month"), stock, engine)
     tick_daily(world, 30)
-    found = taken(world)
+    return world
+
+
+class Jumped(NamedTuple):
+    """A world some weeks after the truth has risen; to be looked at."""
+
+    world: World
+    before: Mapping[str, Learn]
+    """What a training was to learn from on the day before."""
+
+
+@pytest.fixture(scope="module")
+def jumped(tmp_path_factory: pytest.TempPathFactory, stock: Stock, engine: LocalEngine) -> Jumped:
+    """It rises on the 21st of 44 days."""
+    world = place(tmp_path_factory.mktemp("jumped"), stock, engine, JUMP)
+    tick_daily(world, 20)
+    before = learning(world.project, world.project.settings.model("demand"))
+    tick_daily(world, 24)
+    return Jumped(world, before)
+
+
+def test_once_a_block_the_champion_is_set_beside_fresh_models(month: World) -> None:
+    """Week by week, on hours whose truth is known; a fresh model has learnt from what was known before the week."""
+    found = taken(month)
     ends = [one.window.end for one in found]
     assert [later - earlier for earlier, later in pairwise(ends)] == [7 * DAY] * 4
     assert all(one.rows == (24,) * 7 for one in found[1:])
@@ -57,32 +82,26 @@ def test_once_a_block_the_champion_is_set_beside_fresh_models(
     assert found[-1].age_days > found[1].age_days
 
 
-def test_days_that_the_champion_has_learnt_from_say_nothing_of_it(
-    tmp_path: Path, stock: Stock, engine: LocalEngine
-) -> None:
+def test_days_that_the_champion_has_learnt_from_say_nothing_of_it(month: World) -> None:
     """Its losses are of the days after what it knows; no day is read twice."""
-    world = place(tmp_path, stock, engine)
-    tick_daily(world, 30)
-    package = open_stored(world.project.store, world.model().version(1).package)
+    package = open_stored(month.project.store, month.model().version(1).package)
     assert package.spec.train_until is not None
-    for one in taken(world):
+    for one in taken(month):
         first = one.window.end - len(one.champion) * DAY
         assert first > package.spec.train_until - DAY
-    windows = [one.window for one in taken(world)]
+    windows = [one.window for one in taken(month)]
     assert all(one.end <= other.start for one, other in pairwise(windows))
 
 
-def test_a_block_is_read_once_whoever_looks(tmp_path: Path, stock: Stock, engine: LocalEngine) -> None:
+def test_a_block_is_read_once_whoever_looks(month: World, engine: LocalEngine) -> None:
     """Also by two controllers, and after a restart."""
-    world = place(tmp_path, stock, engine)
-    tick_daily(world, 16)
-    count = len(world.facts("reading.taken"))
+    count = len(month.facts("reading.taken"))
     assert count
-    other = world.again()
+    other = month.again()
     other.project.engine = engine
     Controller(other.project).tick()
-    Controller(world.project).tick()
-    assert len(world.facts("reading.taken")) == count
+    Controller(month.project).tick()
+    assert len(month.facts("reading.taken")) == count
 
 
 def test_what_waiting_costs_leads_to_a_new_model(tmp_path: Path, stock: Stock, engine: LocalEngine) -> None:
@@ -95,14 +114,11 @@ def test_what_waiting_costs_leads_to_a_new_model(tmp_path: Path, stock: Stock, e
     assert decided.body["facts"]["new_rows"] >= 100
 
 
-def test_after_a_change_the_newest_rows_teach_most(tmp_path: Path, stock: Stock, engine: LocalEngine) -> None:
+def test_after_a_change_the_newest_rows_teach_most(jumped: Jumped) -> None:
     """All of the history as long as nothing speaks against it; then a short window, and a training learns from that."""
-    world = place(tmp_path, stock, engine, JUMP)
-    model = world.project.settings.model("demand")
-    tick_daily(world, 20)
-    assert learning(world.project, model) == {}
-    tick_daily(world, 24)
-    chosen = learning(world.project, model)["demand"]
+    world = jumped.world
+    assert jumped.before == {}
+    chosen = learning(world.project, world.project.settings.model("demand"))["demand"]
     assert chosen.days is not None
     assert chosen.days <= 14
     losses = {name: sum(sums) for name, sums in taken(world)[-1].tried.items()}
@@ -141,13 +157,9 @@ def test_what_cannot_be_measured_has_no_readings(
     assert world.facts("reading.taken") == []
 
 
-def test_a_measurement_is_what_a_training_then_would_have_lost(
-    tmp_path: Path, stock: Stock, engine: LocalEngine
-) -> None:
+def test_a_measurement_is_what_a_training_then_would_have_lost(jumped: Jumped) -> None:
     """The mean of what was known, over the truth of the week: computed by hand."""
-    world = place(tmp_path, stock, engine, JUMP)
-    tick_daily(world, 30)
-    last = taken(world)[-1]
+    last = taken(jumped.world)[-1]
     hours = np.arange(np.datetime64("2011-11-01"), np.datetime64("2012-03-01"), np.timedelta64(1, "h"))
     temperature = (hours.astype("datetime64[s]").astype(int) // 3600 * 7 % 24).astype(float)
     users = 177.0 + 2.0 * (temperature * 5 % 24) + 100.0 * (hours >= np.datetime64("2012-01-23"))
