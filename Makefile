@@ -52,7 +52,7 @@ check: setup
 
 test: check
 	$(BIN)/python -m compileall -q src  # hundreds of processes load it
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Other people's implementations, for a second opinion; apart from ours, as some need other versions of the same.
 $(ORACLES)/.done: requirements/oracles.lock | $(BIN)/uv
