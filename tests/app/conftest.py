@@ -9,6 +9,7 @@ import pytest
 
 from kairos.pipeline.engine.local import LocalEngine
 from tests.app.worlds import Stock, World
+from tests.lending import lend
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,12 @@ def engine() -> Iterator[LocalEngine]:
     """One worker for all the runs of this room."""
     with LocalEngine(workers=1) as engine:
         yield engine
+
+
+@pytest.fixture
+def lent(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Projects and commands of this process have that worker, for tests that stop none of its steps."""
+    lend(engine, monkeypatch)
 
 
 @pytest.fixture

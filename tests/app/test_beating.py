@@ -26,6 +26,8 @@ from kairos.stats.paired import paired_mean
 from kairos.values import Window, plain
 from tests.app.worlds import PIPELINE, SETTINGS, Stock, World
 
+pytestmark = pytest.mark.usefixtures("lent")
+
 Make = Callable[..., World]
 
 WEEKS = Window.parse("2011-11-20..2011-12-31")

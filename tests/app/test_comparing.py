@@ -12,6 +12,8 @@ import pytest
 from kairos.cli import main
 from kairos.ledger import SqliteLedger
 
+pytestmark = pytest.mark.usefixtures("lent")
+
 PIPELINE = """\
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple

@@ -19,6 +19,8 @@ from kairos.ledger import Fact
 from kairos.store.tables import read_table
 from kairos.values import Window
 
+pytestmark = pytest.mark.usefixtures("lent")
+
 WINDOW = Window.parse("2011-01-03..2011-01-16")
 PIPELINE = """\
 from pathlib import Path

@@ -22,6 +22,8 @@ from kairos.pipeline.diff.files import TableFiles, format_of
 from kairos.stats.recalibration import Recalibration
 from kairos.values import VersionRef, Window, plain
 
+pytestmark = pytest.mark.usefixtures("lent")
+
 SETTINGS = """
 [project]
 name = "toy"

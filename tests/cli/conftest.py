@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from kairos.app.place import SETTINGS_FILE
 from kairos.app.project import Project
 from kairos.app.standing import settings_now
-from kairos.cli import main
 from kairos.pipeline.engine.local import LocalEngine
-from tests.cli.said import Said
+from tests.cli.said import TypeIn, typed
+from tests.lending import lend
 
 
 @pytest.fixture
@@ -39,27 +38,18 @@ def toy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[LocalEngine]:
-    """Worker processes that stay: those of a command load libraries for a second before its first step."""
+    """Worker processes that stay."""
     with LocalEngine() as engine:
         yield engine
 
 
+@pytest.fixture(autouse=True)
+def lent(workers: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of this process have these workers."""
+    lend(workers, monkeypatch)
+
+
 @pytest.fixture
-def type_in(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: LocalEngine
-) -> Callable[..., Said]:
-    """Types a command in this process, with workers that are there, which is quicker than one of its own."""
-    engine = cached_property[LocalEngine](lambda project: workers)
-    engine.__set_name__(Project, "engine")
-    monkeypatch.setattr(Project, "engine", engine)
-
-    def type_words(folder: Path, *words: str) -> Said:
-        capsys.readouterr()
-        try:
-            code = main(["-C", str(folder), *words])
-        except SystemExit as stop:  # argparse's own
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return Said(code=code, out=out, err=err)
-
-    return type_words
+def type_in() -> TypeIn:
+    """Types a command in this process."""
+    return typed

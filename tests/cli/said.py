@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Said", "TypeIn"]
+from kairos.cli import main
+
+__all__ = ["Said", "TypeIn", "typed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +36,13 @@ class Said:
 
 TypeIn = Callable[..., Said]
 """``type_in(folder, *words)``."""
+
+
+def typed(folder: Path, *words: str) -> Said:
+    """Types a command in this process, which is quicker than one of its own."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        try:
+            code = main(["-C", str(folder), *words])
+        except SystemExit as stop:  # argparse's own
+            code = int(stop.code or 0)
+    return Said(code=code, out=out.getvalue(), err=err.getvalue())

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.progress import Progress
 from kairos.pipeline.result import StepEvent
 from kairos.values import Window
-from tests.cli.said import Said
-from tests.e2e.commands import kairos, start
+from tests.cli.said import Said, typed
+from tests.e2e.commands import start
+from tests.lending import lend
 
 Type = Callable[..., Said]
 
@@ -93,15 +95,17 @@ class Flows(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def flows(tmp_path_factory: pytest.TempPathFactory) -> Flows:
-    """Made once, by the real command; the good model's other seeds wait for each other, so they have to run at once."""
+def flows(tmp_path_factory: pytest.TempPathFactory, workers: LocalEngine) -> Flows:
+    """Made once; the good model's other seeds wait for each other, so they have to run at once."""
     root = tmp_path_factory.mktemp("flows")
     (root / "kairos.toml").write_text(SETTINGS)
     (root / "pipeline.py").write_text(PIPELINE)
-    (root / "together").touch()
-    good = kairos(root, "run", "--seeds", "3", "--json").json["id"]
-    (root / "together").unlink()
-    said = kairos(root, "run", "--seeds", "3", "-p", "flow.depth=1").out
+    with pytest.MonkeyPatch.context() as patch:
+        lend(workers, patch)
+        (root / "together").touch()
+        good = typed(root, "run", "--seeds", "3", "--json").json["id"]
+        (root / "together").unlink()
+        said = typed(root, "run", "--seeds", "3", "-p", "flow.depth=1").out
     (bad,) = re.findall(r"^run (r\w{10}) finished$", said, re.MULTILINE)
     return Flows(root, good, bad, said)
 
@@ -257,7 +261,8 @@ def copy(flows: Flows, tmp_path: Path) -> Path:
 def test_a_seed_that_fails_is_told_with_the_rest(copy: Path, type_in: Type) -> None:
     """The run is recorded with what the others gave, and the command ends with 1."""
     (copy / "fail").touch()
-    said = kairos(copy, "run", "--seeds", "2", "-p", "flow.depth=2", code=1)
+    said = type_in(copy, "run", "--seeds", "2", "-p", "flow.depth=2")
+    assert said.code == 1
     (name,) = re.findall(r"^run (r\w{10}) finished$", said.out, re.MULTILINE)
     assert "is registered" in said.out
     assert 'raise ValueError("not with this one")' in said.err

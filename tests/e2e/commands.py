@@ -12,32 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-__all__ = ["Answer", "Deployed", "Server", "kairos", "serving", "start"]
+from tests.cli.said import Said, typed
+
+__all__ = ["Deployed", "Server", "ask", "kairos", "serving", "start"]
 
 COMMAND = (sys.executable, "-m", "kairos.cli")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a command said, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed with ``--json``."""
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        """The one JSON object that it printed to stderr."""
-        return json.loads(self.err)["error"]
 
 
 def start(folder: Path, *words: str, record: str = "later") -> subprocess.Popen[str]:
@@ -48,7 +30,7 @@ def start(folder: Path, *words: str, record: str = "later") -> subprocess.Popen[
     )
 
 
-def kairos(folder: Path, *words: str, code: int | None = 0, record: str = "later") -> Answer:
+def kairos(folder: Path, *words: str, code: int | None = 0, record: str = "later") -> Said:
     """Types a command in a folder; ``code`` is the exit code that it has to end with, ``None`` for any."""
     with start(folder, *words, record=record) as process:
         try:
@@ -56,9 +38,19 @@ def kairos(folder: Path, *words: str, code: int | None = 0, record: str = "later
         except BaseException:  # a test that hangs is stopped, and so is what it waits for
             process.kill()
             raise
-    answer = Answer(code=process.returncode, out=out, err=err)
-    assert code is None or answer.code == code, f"kairos {' '.join(words)} ended with {answer.code}:\n{out}\n{err}"
-    return answer
+    return _checked(Said(code=process.returncode, out=out, err=err), words, code)
+
+
+def ask(folder: Path, *words: str, code: int = 0) -> Said:
+    """Types a command in this process, which saves it a start: for the second of its kind, which shows what it says."""
+    return _checked(typed(folder, *words), words, code)
+
+
+def _checked(said: Said, words: tuple[str, ...], code: int | None) -> Said:
+    assert code is None or said.code == code, (
+        f"kairos {' '.join(words)} ended with {said.code}:\n{said.out}\n{said.err}"
+    )
+    return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +58,7 @@ class Deployed:
     """A project whose first version is live. It is for reading: who changes its ledger takes a copy."""
 
     project: Path
-    said: dict[str, Answer]
+    said: dict[str, Said]
     """What each command said on the way, by its first word."""
 
     def copy(self, to: Path) -> Path:
@@ -92,11 +84,11 @@ class Server:
         """The answer to a JSON body."""
         return httpx.post(self.url + path, json=body, timeout=60)
 
-    def stop(self, sign: signal.Signals) -> Answer:
+    def stop(self, sign: signal.Signals) -> Said:
         """Sends a signal and waits for the end."""
         self.process.send_signal(sign)
         out, err = self.process.communicate()
-        return Answer(code=self.process.returncode, out=out, err=err)
+        return Said(code=self.process.returncode, out=out, err=err)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The first hour of a new user: every command of the loop, typed into a shell, against real files, HTTP and MLflow."""
+"""The first hour of a new user: every command of the loop, typed into a shell, against real files, HTTP and MLflow.
+
+What only looks, and what is typed once more, is typed in this process.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from kairos.serving.protocols.messages import SERVICE, message
-from tests.e2e.commands import Answer, Deployed, Server, kairos, serving
+from tests.cli.said import Said
+from tests.e2e.commands import Deployed, Server, ask, kairos, serving
 
 pytestmark = [  # MLflow's own, and that of SQLAlchemy about it
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -45,7 +49,7 @@ class Hour:
     """What was typed, and what came of it."""
 
     project: Path
-    said: dict[str, Answer]
+    said: dict[str, Said]
     """By the command's first word."""
     server: Server
     answer: dict[str, Any]
@@ -133,7 +137,7 @@ def test_explain_leads_from_the_answer_back_to_everything_behind_it(hour: Hour) 
     found = kairos(hour.project, "explain", hour.answer["prediction_id"], "--json").json
     assert found["version"] == "demand@1"
     assert MD5.fullmatch(found["package"])
-    assert found["run"] == kairos(hour.project, "runs", "--json").json[-1]["run"]
+    assert found["run"] == ask(hour.project, "runs", "--json").json[-1]["run"]
     assert found["inputs"] == MONDAY_MORNING
     assert list(found["steps"]) == ["rentals", "features", "split", "demand"]
     inputs = {name: step["inputs"] for name, step in found["steps"].items()}
@@ -158,7 +162,7 @@ def test_explain_leads_from_the_answer_back_to_everything_behind_it(hour: Hour) 
 def test_explain_says_the_same_to_a_person(hour: Hour) -> None:
     """Every digest of the JSON stands in the text."""
     name = hour.answer["prediction_id"]
-    found = kairos(hour.project, "explain", name, "--json").json
+    found = ask(hour.project, "explain", name, "--json").json
     told = kairos(hour.project, "explain", name).out
     assert found["form"].startswith("compiled: equal to the last bit on ")
     facts = [
@@ -179,7 +183,7 @@ def test_explain_says_the_same_to_a_person(hour: Hour) -> None:
 def test_an_answer_that_was_never_given_is_not_explained(hour: Hour) -> None:
     """Exit code 1 and one error, as text or as JSON."""
     assert kairos(hour.project, "explain", "nobody", "--json", code=1).error["code"] == "not_found"
-    assert "There is no prediction 'nobody'" in kairos(hour.project, "explain", "nobody", code=1).err
+    assert "There is no prediction 'nobody'" in ask(hour.project, "explain", "nobody", code=1).err
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +199,7 @@ def record(hour: Hour) -> tuple[MlflowClient, Run]:
 
 def test_mlflow_has_the_run(hour: Hour, record: tuple[MlflowClient, Run]) -> None:
     """Params, metrics, commit, and every data input with its full digest."""
-    [told] = kairos(hour.project, "runs", "--json").json
+    [told] = ask(hour.project, "runs", "--json").json
     _, run = record
     assert run.info.status == "FINISHED"
     assert run.data.tags["kairos.run"] == told["run"]
@@ -221,43 +225,43 @@ def test_mlflow_has_the_version_and_its_alias(hour: Hour, record: tuple[MlflowCl
     client, run = record
     version = client.get_model_version_by_alias("demand", "champion")
     assert (version.version, version.run_id) in (("1", run.info.run_id), (1, run.info.run_id))
-    [told] = kairos(hour.project, "models", "--json").json
+    [told] = ask(hour.project, "models", "--json").json
     assert version.tags["kairos.package"] == told["package"]
 
 
 def test_the_ledger_holds_the_facts(hour: Hour) -> None:
     """In order, intact, and told in a line each; a loop that ran may have taken a reading since."""
-    log = kairos(hour.project, "ledger", "log", "--json").json
+    log = ask(hour.project, "ledger", "log", "--json").json
     kinds = [entry["kind"] for entry in log]
     assert kinds[:4] == ["run.finished", "version.registered", "gate.decided", "stage.changed"]
     assert set(kinds[4:]) <= {"reading.taken"}
-    told = kairos(hour.project, "ledger", "log").out.splitlines()
+    told = ask(hour.project, "ledger", "log").out.splitlines()
     assert len(told) == len(log)
     assert "live: passed its gate" in told[3]
-    found = kairos(hour.project, "ledger", "verify", "--json").json
+    found = ask(hour.project, "ledger", "verify", "--json").json
     assert (found["entries"], found["head"], found["broken_seq"]) == (len(log), log[-1]["hash"], None)
-    assert f"The ledger is intact: {len(log)} entries" in kairos(hour.project, "ledger", "verify").out
+    assert f"The ledger is intact: {len(log)} entries" in ask(hour.project, "ledger", "verify").out
 
 
 def test_live_tells_the_present_and_the_past(hour: Hour) -> None:
     """Who made it live and why; before the project began, nothing was."""
-    [now] = kairos(hour.project, "live", "--json").json
+    [now] = ask(hour.project, "live", "--json").json
     assert (now["version"], now["challenger"]) == ("demand@1", None)
     assert now["changed"]["reasons"] == ["passed its gate", "nothing was live"]
     assert "demand@1 since" in kairos(hour.project, "live").out
-    assert kairos(hour.project, "live", "--at", "2012-03-03", "--json").json == []
-    assert "Nothing was registered then." in kairos(hour.project, "live", "--at", "2012-03-03").out
-    assert kairos(hour.project, "live", "--at", "soon", code=2).err.startswith("error: ")
+    assert ask(hour.project, "live", "--at", "2012-03-03", "--json").json == []
+    assert "Nothing was registered then." in ask(hour.project, "live", "--at", "2012-03-03").out
+    assert ask(hour.project, "live", "--at", "soon", code=2).err.startswith("error: ")
 
 
 def test_versions_and_runs_are_listed(hour: Hour) -> None:
     """A table for people; with ``--json``, the same for machines."""
-    [version] = kairos(hour.project, "models", "demand", "--json").json
+    [version] = ask(hour.project, "models", "demand", "--json").json
     assert (version["ref"], version["stage"], version["verdict"]) == ("demand@1", "live", "pass")
-    assert re.search(r"demand@1 +live +pass +manual", kairos(hour.project, "models").out)
-    [run] = kairos(hour.project, "runs", "--json").json
+    assert re.search(r"demand@1 +live +pass +manual", ask(hour.project, "models").out)
+    [run] = ask(hour.project, "runs", "--json").json
     assert run["status"] == "finished"
-    assert run["run"] in kairos(hour.project, "runs").out
+    assert run["run"] in ask(hour.project, "runs").out
 
 
 def test_late_labels_are_taken_from_a_file_and_explained(hour: Hour, tmp_path: Path) -> None:
@@ -265,18 +269,18 @@ def test_late_labels_are_taken_from_a_file_and_explained(hour: Hour, tmp_path: P
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     sent = hour.server.post("/predict/demand", {"inputs": MONDAY_MORNING}).json()["prediction_id"]
     bad.write_text(f"prediction_id,value\n{sent},300\nother,many\n")
-    assert "Line 3 of bad.csv" in kairos(hour.project, "labels", str(bad), code=2).err
-    assert kairos(hour.project, "explain", sent, "--json").json["label"] is None
+    assert "Line 3 of bad.csv" in ask(hour.project, "labels", str(bad), code=2).err
+    assert ask(hour.project, "explain", sent, "--json").json["label"] is None
     good.write_text(f"prediction_id,value\n{sent},412\n")
     assert kairos(hour.project, "labels", str(good), "--json").json["joined"] == 1
-    assert "1 label taken, 0 of them new." in kairos(hour.project, "labels", str(good)).out
-    assert kairos(hour.project, "explain", sent, "--json").json["label"] == 412
+    assert "1 label taken, 0 of them new." in ask(hour.project, "labels", str(good)).out
+    assert ask(hour.project, "explain", sent, "--json").json["label"] == 412
 
 
 def test_watch_looks_once(hour: Hour) -> None:
     """After a handful of answers there is nothing to find, and it says so."""
     assert kairos(hour.project, "watch", "--json").json == []
-    assert "Nothing was found." in kairos(hour.project, "watch").out
+    assert "Nothing was found." in ask(hour.project, "watch").out
 
 
 def test_report_is_one_page_that_loads_nothing(hour: Hour, tmp_path: Path) -> None:
@@ -295,7 +299,7 @@ def test_up_stops_cleanly_on_ctrl_c(deployed: Deployed) -> None:
         stopped = server.stop(signal.SIGINT)
     assert stopped.code == 0
     assert [line for line in stopped.err.splitlines() if not re.match(r"\S+ \S+Z INFO +demand ", line)] == []
-    assert kairos(deployed.project, "ledger", "verify", "--json").json["broken_seq"] is None
+    assert ask(deployed.project, "ledger", "verify", "--json").json["broken_seq"] is None
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +314,7 @@ def test_a_gate_that_fails_ends_with_3_and_one_that_holds_with_4(worse: Path) ->
     """So that a script can tell "worse" from "not enough evidence"; deploying says the same."""
     failed = kairos(worse, "gate", "demand@2", "--json", code=3).json
     assert (failed["verdict"], failed["against"]) == ("fail", "demand@1")
-    refused = kairos(worse, "deploy", "demand@2", "--json", code=3)
+    refused = ask(worse, "deploy", "demand@2", "--json", code=3)
     assert refused.out == ""
     assert refused.error["code"] == "transition_refused"
     settings = worse / "kairos.toml"
@@ -319,17 +323,17 @@ def test_a_gate_that_fails_ends_with_3_and_one_that_holds_with_4(worse: Path) ->
     assert "demand@2 against demand@1: hold" in held
     assert "too little data: 336 fresh rows, at least 1000 are asked for" in held
     assert "It needs about 664 more rows with a known truth" in held
-    assert kairos(worse, "deploy", "demand@2", "--to", "canary:25%", code=4).out == ""
+    assert ask(worse, "deploy", "demand@2", "--to", "canary:25%", code=4).out == ""
 
 
 def test_two_versions_are_compared(worse: Path) -> None:
     """Only what differs is told: here a param of the user's and what it led to."""
-    found = kairos(worse, "diff", "demand@1", "demand@2", "--json").json
+    found = ask(worse, "diff", "demand@1", "demand@2", "--json").json
     assert [(c["name"], c["before"], c["after"]) for c in found["params"]] == [("demand.max_iter", 150, 1)]
     assert found["inputs"] == found["code"] == []
     assert {change["name"] for change in found["metrics"]} == {"demand.absolute_error"}
     assert re.search(r"params +demand.max_iter +150 +1", kairos(worse, "diff", "demand@1", "demand@2").out)
-    same = kairos(worse, "diff", "demand@1", "demand@1").out
+    same = ask(worse, "diff", "demand@1", "demand@1").out
     assert "do not differ" in same
 
 
