@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kairos.app import comparing
+from kairos.app.comparing import Comparison, Fared, Part
+from kairos.cli import comparing as cli
 from kairos.cli import main
 from kairos.ledger import SqliteLedger
+from kairos.values import Window
 
 pytestmark = pytest.mark.usefixtures("lent")
 
@@ -223,3 +230,28 @@ def test_a_step_that_fails_on_a_part_of_the_past_is_her_error(
     assert "error: Step 'demand' failed on the rows before 20" in err
     assert "in demand" in err
     assert "kairos/app" not in err
+
+
+def test_each_of_several_outputs_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the policies, with intervals that hold together; of what ranks lists are counted."""
+    fared = tuple(Fared(name=name, loss=loss, changes=1) for name, loss in (("a.toml", 3.0), ("b.toml", 2.0)))
+    part = Part(name="h2", losses=(3.5, 2.5), difference=1.0, low=0.25, high=1.75)
+    found = Comparison(
+        model="demand",
+        loss_name="absolute_error",
+        window=Window.parse("2012-01-02..2012-04-01"),
+        rows=90,
+        policies=fared,
+        difference=1.0,
+        low=0.5,
+        high=1.5,
+        parts=(part,),
+    )
+    for told, counted in ((found, "90 rows"), (replace(found, parts=(), ranks=True), "90 lists")):
+        monkeypatch.setattr(comparing, "compare_policies", lambda *_, told=told: told)
+        monkeypatch.setattr(cli, "open_project", lambda args: nullcontext())
+        assert cli.compare(Namespace(first=None, second=None, json=False)) == 0
+        out = capsys.readouterr().out
+        assert f"on {counted} of 2012-01-02" in out
+        assert ("h2 3.5 2.5 1 0.25 and 1.75" in " ".join(out.split())) == bool(told.parts)
+        assert ("the intervals hold together with chance 95 %" in out) == bool(told.parts)

@@ -14,6 +14,7 @@ from kairos.app.labelling import LabelsTaken, take_labels
 from kairos.app.losses import answers_on, fresh_rows, losses_on, truth_on
 from kairos.app.packages import holdout_table, open_stored
 from kairos.app.quality import quality_of
+from kairos.app.reading import read, readings_of
 from kairos.app.serving import make_server
 from kairos.app.settings import load_settings
 from kairos.app.training import train
@@ -217,6 +218,23 @@ def test_a_log_of_clicks_names_lists_and_items(make: Make) -> None:
     [(_, loss, count)] = quality_of(project, model, world.model().version(version.number), watch).days
     assert count == 6
     assert loss == pytest.approx(np.mean(expected))
+
+
+def test_the_loop_reads_what_a_ranker_loses_by_list(tmp_path: Path, stock: Stock, engine: LocalEngine) -> None:
+    """Beside fresh rankers, on lists of days that none of them has seen."""
+    world = World(tmp_path / "toy", stock, RANKED + "\n[model.demand.retrain]\ncost = 1e9\n", PIPELINE, refit=True)
+    world.project.engine = engine
+    project, model = world.project, world.project.settings.model("demand")
+    [version] = train(project, window=WEEKS).versions
+    judge(project, version)
+    world.put(version, "live")
+    world.clock.move_to(world.clock.now() + 9 * DAY)
+    read(project, model, world.model())
+    [found] = readings_of(world.facts("reading.taken"))
+    assert found.champion
+    assert 0 < found.champion_mean < 0.2
+    assert 15 <= min(found.rows) <= max(found.rows) <= 24, "of 24 lists a day, some tell of no order"
+    assert {"all", "7d"} <= set(found.tried)
 
 
 def test_what_a_ranking_model_lacks_is_said(make: Make, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from kairos.app.backtest import always_deploy, never_retrain
 from kairos.app.packages import open_stored
 from kairos.app.timed import TimedRows
 from kairos.app.traffic import ReplayServer, Traffic
-from kairos.errors import DataRefused
+from kairos.errors import DataRefused, UsageError
 from kairos.values import Json, Window
 from tests.app.worlds import DAY, START, World, hourly
 
@@ -112,3 +113,51 @@ def test_what_is_no_time_is_refused(values: list[object]) -> None:
     with pytest.raises(DataRefused, match="'day' of the rows to send holds something that is no time") as caught:
         TimedRows.of(pl.DataFrame({"day": values}), "day")
     assert caught.value.accepted is not None
+
+
+def test_a_list_is_sent_as_one_request_and_its_rows_get_their_labels(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the time of its first row, with the names of list and item; a row whose truth is missing gets none."""
+    world.live(260.0)
+
+    class Server(_Server):
+        """Answers lists."""
+
+        def call(self, method: str, path: str, body: Json = None, *, at: datetime | None = None) -> Json:
+            """An id a row."""
+            told = super().call(method, path, body, at=at)
+            if not path.startswith("/predict"):
+                return told
+            content = cast("dict[str, Any]", body)
+            ids = [f"{content['id']}#{row}" for row in range(len(content["inputs"]))]
+            return {"predictions": [{"prediction_id": name} for name in ids]}
+
+    spec = open_stored(world.project.store, world.stock.packages[260.0]).spec
+    ranks = replace(spec, rank_within="search", item="flat")
+    monkeypatch.setattr(Traffic, "_spec", lambda *_: ranks)
+    rows = pl.DataFrame(
+        {
+            "hour": [START, START + DAY, START, START],
+            "search": ["a", "b", "a", "c"],
+            "flat": [1, 2, 3, None],
+            "temperature": [1.0, 2.0, 3.0, 4.0],
+            "users": [5.0, 6.0, None, 8.0],
+        }
+    )
+    server = Server()
+    list(Traffic(world.project, world.clock, rows, window=WINDOW, server=cast("ReplayServer", server)))
+    first = {"temperature": 1.0, "search": "a", "flat": "1"}
+    at = START.isoformat()
+    assert [(when, cast("dict[str, Any]", body)["inputs"]) for when, body in server.asked] == [
+        (START, [first, {"temperature": 3.0, "search": "a", "flat": "3"}]),
+        (START, [{"temperature": 4.0, "search": "c"}]),
+        (START + DAY, [{"temperature": 2.0, "search": "b", "flat": "2"}]),
+    ]
+    assert [label["prediction_id"] for label in server.labels] == [
+        f"{at}/a#0", f"{at}/c#0", f"{(START + DAY).isoformat()}/b#0"
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match=r"lack the column 'search', which says what is one list"):
+        list(
+            Traffic(world.project, world.clock, rows.drop("search"), window=WINDOW, server=cast("ReplayServer", server))
+        )

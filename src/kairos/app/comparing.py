@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.backtest.hindsight import best_schedule, never, weekly
+from kairos.app.backtest.learning import goals_of
 from kairos.app.backtest.loop import Rules, loop
 from kairos.app.backtest.past import Change, Past, lived
 from kairos.app.backtest.tables import TablePast
@@ -24,15 +26,13 @@ from kairos.app.settings import ModelSettings, read_settings
 from kairos.app.timed import TimedRows
 from kairos.app.training import pipeline_source, run_steps
 from kairos.errors import KairosError, SettingsError, UsageError, did_you_mean
-from kairos.gates.losses import loss_named
-from kairos.models.baseline import simple_baseline
 from kairos.pipeline.graph import Graph, Node
 from kairos.pipeline.project import load_module
 from kairos.stats.arrays import Floats
 from kairos.store.tables import read_table
 from kairos.values import Window
 
-__all__ = ["Comparison", "Fared", "compare_policies"]
+__all__ = ["Comparison", "Fared", "Part", "compare_policies"]
 
 _TABLES = ("retrain", "gate", "delivery")
 _DAY = timedelta(days=1)
@@ -53,6 +53,20 @@ class Fared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The two policies that were asked about, judged by one of several outputs alone."""
+
+    name: str
+    """Of the target, or of the quantile."""
+    losses: tuple[float, float]
+    """Means over all rows, in the order of the policies."""
+    difference: float
+    low: float
+    high: float
+    """The differences of all parts are between their two with chance 95 %, all of them together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two policies beside each other, and beside what needs no deciding."""
 
@@ -60,6 +74,7 @@ class Comparison:
     loss_name: str
     window: Window
     rows: int
+    """That were judged; of a model that ranks they are lists."""
     policies: tuple[Fared, ...]
     """The two that were asked about come first."""
     difference: float
@@ -67,6 +82,10 @@ class Comparison:
     low: float
     high: float
     """The difference is between the two with chance 95 %, by drawing blocks of four weeks."""
+    parts: tuple[Part, ...] = ()
+    """Of a model of several targets or quantiles."""
+    ranks: bool = False
+    """Whether it ranks, so that what is counted are lists."""
 
 
 def compare_policies(project: Project, first: Path, second: Path) -> Comparison:
@@ -92,7 +111,7 @@ def compare_policies(project: Project, first: Path, second: Path) -> Comparison:
     schedules |= {"never": never(past), "every week": weekly(past), "best in hindsight": best_schedule(past)}
     losses = {name: lived(past, schedule) for name, schedule in schedules.items()}
     fared = [_fared(name, losses[name], len(schedules[name]) - 1) for name in schedules]
-    fared.append(_fared("no model", _simple(past), 0))
+    fared.append(_fared("no model", past.simple(), 0))
     one, other = losses[str(first)], losses[str(second)]
     low, high = _interval(past, one - other)
     return Comparison(
@@ -104,7 +123,27 @@ def compare_policies(project: Project, first: Path, second: Path) -> Comparison:
         difference=float((one - other).mean()),
         low=low,
         high=high,
+        parts=_parts(past, schedules[str(first)], schedules[str(second)]),
+        ranks=model.rank_within is not None,
     )
+
+
+def _parts(past: TablePast, first: Sequence[Change], second: Sequence[Change]) -> tuple[Part, ...]:
+    """Each output by itself; their intervals share the chance of error."""
+    found = []
+    for name in past.parts:
+        one, other = (lived(past, schedule, partial(past.part_losses, name)) for schedule in (first, second))
+        low, high = _interval(past, one - other, parts=len(past.parts))
+        found.append(
+            Part(
+                name=name,
+                losses=(float(one.mean()), float(other.mean())),
+                difference=float((one - other).mean()),
+                low=low,
+                high=high,
+            )
+        )
+    return tuple(found)
 
 
 def _check_length(days: float) -> None:
@@ -189,9 +228,9 @@ def _beside(project: Project, model: ModelSettings, node: Node, window: Window) 
     if len(node.inputs) < 2:
         return {}
     assert model.time is not None  # looked for by ``model_of``
-    target = model.target or node.spec.target
+    targets = set(goals_of(model, node.spec))
     tables = dict(zip(node.inputs, _tables(project, window, list(node.inputs.values())), strict=True))
-    learnt = next((name for name, table in tables.items() if target in table.columns), None)
+    learnt = next((name for name, table in tables.items() if targets <= set(table.columns)), None)
     others = {name: table for name, table in tables.items() if name != learnt}
     for name, table in others.items():
         if node.inputs[name] == model.holdout or model.time not in table.columns:
@@ -223,20 +262,22 @@ def _span_days(held_out: pl.DataFrame, model: ModelSettings) -> float:
     return float(np.ptp(ends) / 86_400) if ends.size else 0.0
 
 
-def _simple(past: Past) -> Floats:
-    """Losses of the best constant of what the first model learnt from."""
-    answer = simple_baseline(past.label[past.learns(past.first.cut)], past.loss)
-    truth = past.label[past.rows(past.start, np.inf)]
-    return loss_named(past.loss)(truth, np.full(truth.size, answer))
+def _interval(past: Past, difference: Floats, *, parts: int = 1) -> tuple[float, float]:
+    """Of the mean, by drawing blocks of neighbouring weeks that may overlap; seed 0.
 
-
-def _interval(past: Past, difference: Floats) -> tuple[float, float]:
-    """Of the mean, by drawing blocks of neighbouring weeks that may overlap; seed 0."""
+    Args:
+        past: Says of which week each row is.
+        difference: Of the losses of each row.
+        parts: As many intervals are to hold together, so each misses with so much less chance (Bonferroni).
+    """
     day = past.day[past.rows(past.start, np.inf)]
     week = ((day - past.start) // 7).astype(int)
     weeks = int(week.max()) + 1
     sums, rows = np.bincount(week, weights=difference, minlength=weeks), np.bincount(week, minlength=weeks)
-    starts = np.random.default_rng(0).integers(0, weeks - _BLOCK_WEEKS + 1, size=(_DRAWS, -(-weeks // _BLOCK_WEEKS)))
-    drawn = (starts[..., None] + np.arange(_BLOCK_WEEKS)).reshape(_DRAWS, -1)[:, :weeks]
-    low, high = np.quantile(sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1), [0.025, 0.975])
+    starts = np.random.default_rng(0).integers(
+        0, weeks - _BLOCK_WEEKS + 1, size=(parts * _DRAWS, -(-weeks // _BLOCK_WEEKS))
+    )
+    drawn = (starts[..., None] + np.arange(_BLOCK_WEEKS)).reshape(parts * _DRAWS, -1)[:, :weeks]
+    outside = 0.025 / parts
+    low, high = np.quantile(sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1), [outside, 1 - outside])
     return float(low), float(high)

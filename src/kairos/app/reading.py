@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from kairos.app.finishing import model_options
-from kairos.app.losses import known_rows, losses_on, moments
+from kairos.app.losses import known_rows, lists_in, losses_on, moments
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
@@ -213,6 +213,8 @@ def _champion_sums(
     if package.spec.train_until is not None:
         seen = np.datetime64(package.spec.train_until.replace(tzinfo=None), "us")
     times = rows.select(at).to_series().dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+    if (lists := lists_in(rows, package)) is not None:  # a list counts as one, at the time of its first row
+        times = times[lists.firsts]
     losses = losses_on(rows, package, model)
     found = sums_by_day(times, losses, block)
     known = sums_by_day(times[times <= seen], losses[times <= seen], block)["days"]

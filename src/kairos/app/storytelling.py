@@ -50,7 +50,9 @@ def tell_story(
             are told on the rows whose truth is known by now, as Kairos is.
         footnotes: What the figures do not show.
     """
-    rows = answered(project, model, window)
+    answers = answered(project, model, window)
+    form = live_form(project, model)
+    rows = form.with_losses(loss_named(model.gate.loss), answers)
     known_until = project.clock.now() - project.settings.label_delay
     others = {name: other.until(known_until) for name, other in others.items()}
     entries = list(project.ledger.read())
@@ -66,8 +68,8 @@ def tell_story(
         unit=model.target or "target",
         loss=metric_named(model.gate.loss).title,
         loss_unit=loss_unit(model.gate.loss, model.target or "target"),
-        days=tuple(_days(rows, window, never, weekly, _drift(project, model, rows, window))),
-        hours=tuple(_stretches(rows, deployments, window)),
+        days=tuple(_days(rows, window, never, weekly, _drift(project, model, answers, window))),
+        hours=tuple(_stretches(rows, deployments, window)) if form.has_error else (),
         decisions=tuple(lines),
         gates=tuple(line for entry in mine if entry.kind == "gate.decided" for line in _gate_lines(entry)),
         policies=(
@@ -75,8 +77,8 @@ def tell_story(
                 name="Kairos",
                 loss=_mean_error(rows),
                 deployments=len(deployments),
-                impossible_predictions=_impossible(rows, model),
-                note=f"the server stopped {rows['violation'].is_not_null().sum()} impossible values of its models",
+                impossible_predictions=_impossible(answers, model),
+                note=f"the server stopped {answers['violation'].is_not_null().sum()} impossible values of its models",
             ),
             *(
                 PolicyLine(
@@ -97,10 +99,10 @@ def tell_story(
 
 
 def answered(project: Project, model: ModelSettings, window: Window) -> pl.DataFrame:
-    """What users got in a window where the truth is known, in the order of time, with the ``loss``."""
+    """What users got in a window where the truth is known, in the order of time."""
     project.roll()
     rows = project.predictions.labelled(model.name, window, as_of=project.clock.now())
-    return live_form(project, model).with_losses(loss_named(model.gate.loss), rows.filter(pl.col("answered")))
+    return rows.filter(pl.col("answered"))
 
 
 def _is_about(entry: Entry, model: str) -> bool:

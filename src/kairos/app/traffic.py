@@ -6,7 +6,7 @@ import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
 from kairos.clock import ReplayClock
 from kairos.errors import KairosError, UsageError
+from kairos.models.spec import PackageSpec
 from kairos.values import Digest, Json, Window
 
 __all__ = ["ReplayServer", "Traffic"]
@@ -99,7 +100,7 @@ class Traffic:
     Args:
         project: Whose models answer.
         clock: The project's; it is moved as the rows go by.
-        rows: One row a request, with each model's inputs, time and target.
+        rows: One row a request, with each model's inputs, time and target; of a model that ranks one list a request.
         window: Which rows are sent, by their time.
         server: Answers them.
     """
@@ -123,7 +124,7 @@ class Traffic:
             )
         self._rows = {m.name: TimedRows.of(rows, m.time) for m in self._models if m.time is not None}
         self._waiting = {model.name: _Waiting() for model in self._models}
-        self._inputs: dict[Digest, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._specs: dict[Digest, PackageSpec] = {}
         self._controller = Controller(project)
         self._told = project.ledger.head()
 
@@ -157,30 +158,66 @@ class Traffic:
         champion = self._project.state().model(model.name).champion
         if champion is None:
             raise UsageError(f"Nothing of {model.name!r} is live.", hint=f"Type: kairos deploy {model.name}@1")
-        targets, inputs = self._columns(model, champion.package)
+        spec = self._spec(model, champion.package)
         waiting = self._waiting[model.name].labels
-        sent = self._rows[model.name].within(window)
-        for at, row in zip(sent.at, sent.rows.iter_rows(named=True), strict=True):
-            moment: datetime = at.astimezone(UTC)
-            entity = str(row[model.entity]) if model.entity is not None else None
-            name = moment.isoformat() if entity is None else f"{moment.isoformat()}/{entity}"
-            body: dict[str, Any] = {"inputs": {column: row[column] for column in inputs}, "id": name}
+        for moment, rows in _requests(self._rows[model.name].within(window), spec):
+            first = rows[0]
+            entity = str(first[model.entity]) if model.entity is not None else None
+            parts = [moment.isoformat(), entity, None if spec.rank_within is None else str(first[spec.rank_within])]
+            name = "/".join(part for part in parts if part is not None)
+            inputs = [_told(row, spec) for row in rows]
+            body: dict[str, Any] = {"inputs": inputs[0] if spec.rank_within is None else inputs, "id": name}
             if entity is not None:
                 body["entity"] = entity
             answer = self._server.call("POST", f"/predict/{model.name}", body, at=moment)
-            if targets and all(target in row for target in targets):
-                value = row[targets[0]] if len(targets) == 1 else {target: row[target] for target in targets}
-                label = {"prediction_id": answer["prediction_id"], "value": value}
-                waiting.append((moment + self._project.settings.label_delay, label))
+            due = moment + self._project.settings.label_delay
+            for row, told in zip(rows, answer.get("predictions", [answer]), strict=True):
+                value = _truth(row, spec.goals)
+                if value is not None:
+                    waiting.append((due, {"prediction_id": told["prediction_id"], "value": value}))
 
     def _label(self, model: ModelSettings, now: datetime) -> None:
         labels = self._waiting[model.name].due(now)
         if labels:
             self._server.call("POST", "/labels", {"labels": labels}, at=now)
 
-    def _columns(self, model: ModelSettings, package: Digest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The targets and the inputs."""
-        if package not in self._inputs:
-            spec = open_version(self._project, package, model).spec
-            self._inputs[package] = (spec.goals, spec.signature.names)
-        return self._inputs[package]
+    def _spec(self, model: ModelSettings, package: Digest) -> PackageSpec:
+        if package not in self._specs:
+            self._specs[package] = open_version(self._project, package, model).spec
+        return self._specs[package]
+
+
+def _told(row: Mapping[str, Any], spec: PackageSpec) -> dict[str, Any]:
+    """What a client sends of a row: its inputs, and of what is ranked the list and the item."""
+    listed = [name for name in (spec.rank_within, spec.item) if name is not None]
+    beside = {name: str(row[name]) for name in listed if row.get(name) is not None}
+    return {name: row[name] for name in spec.signature.names} | beside
+
+
+def _requests(sent: TimedRows, spec: PackageSpec) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
+    """Each request with its moment: a row; of a model that ranks the rows of a list, at the time of the first one.
+
+    Raises:
+        UsageError: the rows lack the column of lists.
+    """
+    rows = list(zip((at.astimezone(UTC) for at in sent.at), sent.rows.iter_rows(named=True), strict=True))
+    if spec.rank_within is None:
+        yield from ((at, [row]) for at, row in rows)
+        return
+    if spec.rank_within not in sent.rows.columns:
+        raise UsageError(
+            f"The rows to send lack the column {spec.rank_within!r}, which says what is one list.",
+            given=", ".join(sent.rows.columns),
+        )
+    lists: dict[object, tuple[datetime, list[dict[str, Any]]]] = {}
+    for at, row in rows:
+        lists.setdefault(row[spec.rank_within], (at, []))[1].append(row)
+    yield from lists.values()
+
+
+def _truth(row: Mapping[str, Any], targets: Sequence[str]) -> Json:
+    """What a label says of a row; ``None``: what is true is not known, or of several targets of none."""
+    known = {target: row[target] for target in targets if row.get(target) is not None}
+    if len(targets) > 1:
+        return known or None
+    return next(iter(known.values()), None)

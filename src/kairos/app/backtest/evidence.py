@@ -16,7 +16,6 @@ from kairos.delivery.retrain.windows import choose_window, windows_to_try
 from kairos.delivery.rollout import RolloutPolicy
 from kairos.delivery.rollout.harm import LOSS, log_limits
 from kairos.gates.decide import decide
-from kairos.gates.losses import loss_named
 from kairos.gates.measure import measure
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
@@ -113,14 +112,16 @@ def is_harmful(
     pairs = pl.DataFrame(
         {
             "at": [moment(day) for day in past.day[rows].tolist()],
-            "label": past.label[rows],
-            "output_champion": past.answers(old)[rows].astype(np.float64),
-            "output_challenger": past.answers(new)[rows].astype(np.float64),
+            "label": 0.0,
+            "output_champion": past.losses(old)[rows],
+            "output_challenger": past.losses(new)[rows],
             "has_champion": True,
             "has_challenger": True,
         }
     )
     until = moment(float(math.floor(known)))
-    found = paired_loss(pairs, loss=loss_named(past.loss), reference=reference, alpha=policy.alpha, mature_until=until)
+    found = paired_loss(
+        pairs, loss=lambda _, lost: lost, reference=reference, alpha=policy.alpha, mature_until=until
+    )  # whatever a row's numbers are, its loss is one
     limit = log_limits(_GUARDS, policy.critical, policy.alpha)[LOSS]
     return found is not None and found.harm_log_e >= limit

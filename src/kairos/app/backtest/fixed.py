@@ -8,23 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kairos.app.losses import guarded
+from kairos.app.backtest.learning import Learnt, goals_of, learn
+from kairos.app.backtest.tables import spec_of
+from kairos.app.losses import guarded, known_rows, lists_in, losses_on
 from kairos.app.packages import open_version
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.timed import TimedRows
 from kairos.app.training import pipeline_source
+from kairos.gates.lists import in_lists
 from kairos.gates.losses import loss_named
 from kairos.models.package import Package
+from kairos.models.ranked import list_keys
 from kairos.models.score import score_table
-from kairos.models.training import fit, training_data
 from kairos.pipeline.project import load_module
 from kairos.store.tables import read_table
 from kairos.values import Digest, VersionRef, Window
@@ -56,11 +59,16 @@ class Backtest:
 
 def never_retrain(package: Package, rows: pl.DataFrame, model: ModelSettings, window: Window) -> Backtest:
     """One model, for ever."""
-    sent = _within(rows, model, window)
-    raw = score_table(package, sent)
-    answers = guarded(raw, model)
-    losses = loss_named(model.gate.loss)(sent[package.spec.target].to_numpy(), answers)
-    return Backtest(at=_moments(sent, model), losses=losses, deployments=1, violations=int((raw != answers).sum()))
+    sent = known_rows(_within(rows, model, window), package)
+    raw, lists = score_table(package, sent), lists_in(sent, package)
+    outputs = package.spec.signature.outputs
+    tells_chances = bool(outputs) and outputs[0].kind == "class"
+    return Backtest(
+        at=_moments(sent if lists is None else sent[lists.firsts], model),
+        losses=losses_on(sent, package, model),
+        deployments=1,
+        violations=0 if tells_chances else _changed(raw, guarded(raw, model)),
+    )
 
 
 def always_deploy(
@@ -77,29 +85,47 @@ def always_deploy(
     estimator, from rows whose truth is known by then.
     """
     step = vars(load_module(pipeline_source(project), keep=False))[model.step]
-    losses: list[NDArray[np.float64]] = []
-    violations = 0
+    spec = spec_of(step)
+    goals = list(goals_of(model, spec))
     parts = list(window.split(every))
-    target = model.target or step.__kairos__.target
+    found: list[_Part] = []
     for part in parts:
         known_until = part.start - project.settings.label_delay
-        known = _within(rows, model, Window(part.start - project.settings.history, known_until))
-        sent = _within(rows, model, part)
-        if sent.is_empty():
-            continue
-        keys = [key for key in (model.time, model.entity) if key is not None]
-        drop = [name for name in (*step.__kairos__.drop, *model.drop) if name not in keys]
-        estimator: Any = step(known)
-        data = training_data(known, estimator, step=model.step, target=target, keys=keys, drop=drop)
-        fitted = fit(estimator, data, seed=step.__kairos__.seed)
-        raw = np.asarray(fitted.predict(sent.select(list(data.columns))), dtype=np.float64)
-        answers = guarded(raw, model)
-        violations += int((raw != answers).sum())
-        losses.append(loss_named(model.gate.loss)(sent[target].to_numpy(), answers))
-    sent = _within(rows, model, window)
+        known = _within(rows, model, Window(part.start - project.settings.history, known_until)).drop_nulls(goals)
+        sent = _within(rows, model, part).drop_nulls(goals)
+        if not sent.is_empty():
+            found.append(_judged(learn(step(known), known, model, spec), sent))
     return Backtest(
-        at=_moments(sent, model), losses=np.concatenate(losses), deployments=len(parts), violations=violations
+        at=[at for part in found for at in _moments(part.rows, model)],
+        losses=np.concatenate([part.losses for part in found]),
+        deployments=len(parts),
+        violations=sum(part.violations for part in found),
     )
+
+
+class _Part(NamedTuple):
+    """What a model lost on the rows that it answered."""
+
+    rows: pl.DataFrame
+    """One for each loss: of a list its first."""
+    losses: NDArray[np.float64]
+    violations: int
+
+
+def _judged(learnt: Learnt, sent: pl.DataFrame) -> _Part:
+    raw, truth = learnt.raw(sent), learnt.truth(sent)
+    served, loss = learnt.served(raw), loss_named(learnt.model.gate.loss)
+    violations = _changed(raw, served)
+    if learnt.model.rank_within is None:
+        return _Part(sent, loss(truth, served), violations)
+    truth, served, firsts = in_lists(list_keys(sent, learnt.model.rank_within), truth, served)
+    return _Part(sent[firsts], loss(truth, served), violations)
+
+
+def _changed(raw: NDArray[np.float64], served: NDArray[np.float64]) -> int:
+    """Rows whose answer the guard had to change."""
+    differs = raw != served
+    return int((differs if differs.ndim == 1 else differs.any(axis=1)).sum())
 
 
 def _within(rows: pl.DataFrame, model: ModelSettings, window: Window) -> pl.DataFrame:

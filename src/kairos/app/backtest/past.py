@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Past:
     day: Floats
     """When each row is from, in days since the past began, shape (n,), not falling."""
     label: NDArray[Any]
-    """Shape (n,)."""
+    """Shape (n,); of several targets (n, targets), of lists their relevances (n, longest), NaN behind the end."""
     loss: str
     """Name of a loss of ``kairos.gates.losses``."""
     delay_days: float = 1.0
@@ -51,7 +51,7 @@ class Past:
     """How far back a training looks."""
     holdout_days: float = 14.0
     """The newest rows, as many days of them, that a training holds out for the gate."""
-    _answers: dict[Cut, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    _answers: dict[Cut, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     @property
     def start(self) -> float:
@@ -77,13 +77,13 @@ class Past:
         """The rows that a cut takes."""
         return self.rows(cut.until - cut.days, cut.until)
 
-    def answers(self, cut: Cut) -> NDArray[np.float32]:
-        """What the model of a cut says about every row, shape (n,); NaN about rows before its ``until``."""
+    def answers(self, cut: Cut) -> NDArray[Any]:
+        """What the model of a cut says about every row, shape (n,) or (n, numbers); NaN before its ``until``."""
         if cut not in self._answers:
             self._answers[cut] = self.work_out(cut)
         return self._answers[cut]
 
-    def work_out(self, cut: Cut) -> NDArray[np.float32]:
+    def work_out(self, cut: Cut) -> NDArray[Any]:
         """The same, fitted now; once for each cut."""
         raise NotImplementedError
 
@@ -108,9 +108,16 @@ def answering(past: Past, schedule: Sequence[Change]) -> list[tuple[Change, slic
     return [(change, past.rows(change.at, end)) for change, end in zip(schedule, ends, strict=True)]
 
 
-def lived(past: Past, schedule: Sequence[Change]) -> Floats:
-    """The losses of all rows from the start on, in the order of time."""
-    parts = [past.losses(change.cut)[rows] for change, rows in answering(past, schedule)]
+def lived(past: Past, schedule: Sequence[Change], losses: Callable[[Cut], Floats] | None = None) -> Floats:
+    """The losses of all rows from the start on, in the order of time.
+
+    Args:
+        past: Of rows.
+        schedule: Who answers when.
+        losses: Of the model of a cut, one a row; ``None``: those of ``past.losses``.
+    """
+    of = losses or past.losses
+    parts = [of(change.cut)[rows] for change, rows in answering(past, schedule)]
     return np.concatenate(parts)
 
 
