@@ -25,7 +25,9 @@ from kairos.adapters.mlflow.database import make_database
 from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten, version_tags
 from kairos.adapters.mlflow.writer import MlflowWriter
 from kairos.errors import AdapterError, AdapterMissing, SettingsError
-from kairos.experiments import RunRecord, SeedRecord, VersionRecord
+from kairos.experiments import FailedSeed, RunRecord, SeedLog, SeedRecord, StepRecord, VersionRecord
+from kairos.pipeline.logged import Logged, LoggedRun, Point
+from kairos.store import Store
 from kairos.values import Digest
 
 pytestmark = [  # MLflow's own, and that of SQLAlchemy about it
@@ -153,13 +155,36 @@ def test_a_recorder_whose_child_was_killed_says_so_and_a_new_one_repairs(folder:
     assert [run for run in runs_in(folder) if run[0] == "killed-1"] == [("killed-1", "FINISHED")]
 
 
-def test_each_seed_is_a_run_below_the_run(writer: tuple[MlflowWriter, MlflowClient, str]) -> None:
-    """With its metrics and the seed as a param; told again, it is there once."""
+def test_each_seed_is_a_run_below_the_run(writer: tuple[MlflowWriter, MlflowClient, str], tmp_path: Path) -> None:
+    """With its metrics, the seed as a param, and what its steps logged, also of one that failed; told again, it is
+    there once. Files of the run's own seed are in the run."""
+    store = Store(tmp_path / "store")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "seen.txt").write_text("seen")
+
+    def logged(seed: int) -> SeedLog:
+        points = [Point("loss", float(seed + n), 1000 + n, n) for n in range(3)]
+        run = LoggedRun(name="", points=points, params={"rate": "0.5"}, files=store.put_folder(tmp_path / "files"))
+        step = StepRecord(step="demand", status="ran", logged=Logged(runs=(run,)).keep(store))
+        return SeedLog(params={"rate": "0.5"}, metrics={"loss": seed + 2.0}, steps=(step,))
+
     seeds = [
-        SeedRecord(seed=seed, package=Digest(f"{seed:032x}.dir"), holdout=Digest("3" * 32), metrics={"demand.mae": mae})
+        SeedRecord(
+            seed=seed,
+            package=Digest(f"{seed:032x}.dir"),
+            holdout=Digest("3" * 32),
+            metrics={"demand.mae": mae},
+            logged=logged(seed),
+        )
         for seed, mae in ((0, 41.5), (991723509, 43.0))
     ]
-    record = replace(RUN, seeds={"demand": tuple(seeds)}, metrics={"demand.mae": 41.5, "demand.mae.mean": 42.25})
+    record = replace(
+        RUN,
+        seeds={"demand": tuple(seeds)},
+        failed_seeds={"demand": (FailedSeed(seed=5, failure="demand: ValueError: odd", logged=logged(5)),)},
+        metrics={"demand.mae": 41.5, "demand.mae.mean": 42.25},
+        store=store.root,
+    )
     write, client, experiment = writer
     for _ in range(2):
         write.record_run(record)
@@ -168,9 +193,16 @@ def test_each_seed_is_a_run_below_the_run(writer: tuple[MlflowWriter, MlflowClie
     below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
     told = {each.data.params["demand.seed"]: (each.info.status, each.data.metrics) for each in below}
     assert told == {
-        "0": ("FINISHED", {"demand.mae": 41.5}),
-        "991723509": ("FINISHED", {"demand.mae": 43.0}),
+        "0": ("FINISHED", {"demand.mae": 41.5, "loss": 2.0}),
+        "991723509": ("FINISHED", {"demand.mae": 43.0, "loss": 991723511.0}),
+        "5": ("FAILED", {"loss": 7.0}),
     }
+    for each in below:
+        seed = int(each.data.params["demand.seed"])
+        history = client.get_metric_history(each.info.run_id, "loss")
+        assert [(point.step, point.value) for point in history] == [(n, seed + n) for n in range(3)]
+        assert each.data.params["rate"] == "0.5"
+        assert [file.path for file in client.list_artifacts(each.info.run_id)] == ([] if seed == 0 else ["seen.txt"])
 
 
 def child_of_this_process() -> int:

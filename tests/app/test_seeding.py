@@ -18,9 +18,12 @@ from kairos.app.rebuilding import rebuild
 from kairos.app.showing import show_run
 from kairos.app.training import Trained, plan, train
 from kairos.cli.differing import judged_line
+from kairos.clock import SystemClock
 from kairos.errors import UsageError
+from kairos.experiments.runs import run_called
 from kairos.experiments.spread import metrics_text
 from kairos.pipeline.engine.local import LocalEngine
+from kairos.pipeline.logged import Logged
 from kairos.pipeline.result import StepEvent
 from kairos.values import Digest, Json, Window, unplain
 from tests.app.worlds import HOUR, PIPELINE, SETTINGS, Stock, World
@@ -37,6 +40,10 @@ FAILS = NOISY.replace("def demand(train: pl.DataFrame)", "def demand(train: pl.D
     "    return Dummy", '    if seed % 2:\n        raise ValueError("odd")\n    return Dummy'
 )
 """Of the seeds that follow from 0 the first is odd, and the two after it are even."""
+LOGS = FAILS.replace(
+    "    if seed % 2:", "    for epoch in range(3):\n        report(seed + epoch, step=epoch)\n    if seed % 2:"
+).replace("from kairos import Window", "from kairos import Window, report")
+"""The model says what it has learnt as it learns, before it may fail."""
 WINDOW = Window.parse("2011-12-04..2011-12-31")
 METRIC = "demand.absolute_error"
 
@@ -165,6 +172,28 @@ def test_a_seed_that_fails_ends_nothing_else(make: Make) -> None:
     assert body["metrics"]["demand.seeds"] == 3
     shown = show_run(world.project, trained.result.id)
     assert (len(shown.seeds["demand"]), list(shown.seeds_failed)) == (3, [failed])
+
+
+def test_each_seed_has_what_its_steps_logged(make: Make) -> None:
+    """Every value, with its step; of the run's own seed, of others, and of one that failed. A seed reused brings it."""
+    world = make(LOGS)
+    world.project.clock = SystemClock()  # a replay keeps last values alone
+    for _ in range(2):
+        trained = seeded(world)
+        record = run_called(world.project.ledger, trained.result.id)
+        assert record is not None
+        logs = {each.seed: each.logged for each in record.seeds["demand"]}
+        (failed,) = record.failed_seeds["demand"]
+        assert "odd" in failed.failure
+        logs[failed.seed] = failed.logged
+        assert len(logs) == 4
+        for seed, logged in logs.items():
+            assert logged.metrics == {"reported": seed + 2.0}
+            (step,) = logged.steps
+            (blob,) = step.logged
+            (run,) = Logged.read(world.project.store, blob).runs
+            assert [(point.step, point.value) for point in run.points] == [(n, float(seed + n)) for n in range(3)]
+        assert record.metrics["reported"] == 2.0, "the run itself has what its own seed gave"
 
 
 def test_what_is_known_when_somebody_stops_it_stays(make: Make) -> None:

@@ -245,7 +245,7 @@ def test_a_run_tells_what_its_seeds_gave(flows: Flows, type_in: Type) -> None:
     assert len(re.findall(r"^flow +\d+ +[\d.]+ +\w{8}$", shown.out, re.MULTILINE)) == 3
     body = type_in(root, "show", bad, "--json").json
     assert body["metrics"]["flow.seeds"] == 3
-    assert [sorted(each) for each in body["seeds"]["flow"]] == [["holdout", "metrics", "package", "seed"]] * 3
+    assert [sorted(each) for each in body["seeds"]["flow"]] == [["holdout", "logged", "metrics", "package", "seed"]] * 3
     planned = type_in(root, "run", "--plan", "--seeds", "3")
     assert "Each of the 2 other seeds would make: flow." in planned.out
     for words in (("--seeds", "0"), ("--seeds", "3", "--until", "split")):

@@ -108,6 +108,11 @@ def _needs(project: Project) -> Iterator[tuple[Digest, str, bool]]:
         for step, took in body.get("measured", {}).get("steps", {}).items():
             for digest in took.get("logged", ()):
                 yield Digest(digest), f"what {step} of run {run} logged", entry.kind == "run.imported"
+        for seeds in body.get("measured", {}).get("seeds", {}).values():
+            for seed, steps in seeds.items():
+                for step, digests in steps.items():
+                    for digest in digests:
+                        yield Digest(digest), f"what {step} of run {run} logged with seed {seed}", False
         for what, digest in (body.get("kept") or {}).items():
             if digest is not None:
                 yield Digest(digest), f"{what} kept of run {run}", True

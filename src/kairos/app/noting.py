@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 
 from kairos.app.project import Project
@@ -14,7 +15,7 @@ from kairos.clock import SystemClock
 from kairos.pipeline.engine.noting import NotingEngine
 from kairos.pipeline.reporting import Watch
 from kairos.pipeline.result import RunResult
-from kairos.values import Json
+from kairos.values import Digest, Json
 
 __all__ = ["Notes"]
 
@@ -39,6 +40,8 @@ class Notes:
         self._log = project.home / "logging" / f"{os.getpid()}-{time.time_ns()}"
         self._numbers = count()
         self._others: list[NotingEngine] = []
+        self._seeds: dict[str, dict[str, dict[str, list[Digest]]]] = {}
+        """By model and seed: what its steps logged."""
         self.engine = self._engine()
         """Runs the steps, and notes what they took."""
 
@@ -58,6 +61,24 @@ class Notes:
         """Removes what is left of logs that were kept, or lost."""
         shutil.rmtree(self._log, ignore_errors=True)
 
+    def of_seed(
+        self, model: str, seed: int, nth: int, result: RunResult, steps: Collection[str]
+    ) -> dict[str, dict[str, Json]]:
+        """By step: what it logged with one of the run's seeds. All of it is noted among what was measured.
+
+        Args:
+            model: That these steps made.
+            seed: Of its step.
+            nth: Of the run's seeds, whose first is 0.
+            result: What came of the run with this seed.
+            steps: Those that a seed makes anew.
+        """
+        engine = self.engine if nth == 0 else self._others[nth - 1]
+        own = replace(result, steps=[step for step in result.steps if step.step in steps])
+        if blobs := {step: list(digests) for step, digests in engine.blobs(own).items()}:
+            self._seeds.setdefault(model, {})[str(seed)] = blobs
+        return engine.logged(own)
+
     def put_in(self, body: Mapping[str, Json], result: RunResult) -> dict[str, Json]:
         """The run's fact with its notes; ``measured`` is chance, and in no replay."""
         logged = self.engine.logged(result)
@@ -71,6 +92,7 @@ class Notes:
             **told,
             "cpu_s": round(told["cpu_s"] + sum(spent.cpu_s for spent in others), 6),
             "peak_bytes": max([told["peak_bytes"], *(spent.peak_bytes for spent in others)]),
+            **({"seeds": self._seeds} if self._seeds else {}),
         }
 
     def _engine(self) -> NotingEngine:

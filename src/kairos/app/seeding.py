@@ -16,7 +16,7 @@ from kairos.experiments.ports import SeedRecord
 from kairos.experiments.spread import spread_metrics
 from kairos.pipeline.result import RunResult, RunStopped, StepEvent
 from kairos.pipeline.run import work
-from kairos.pipeline.seeds import with_seed
+from kairos.pipeline.seeds import behind, made_anew, with_seed
 from kairos.pipeline.setup import Setup
 from kairos.values import Digest, Json, plain
 
@@ -64,12 +64,26 @@ class OtherSeeds:
     """By model, the run's own first; a model of which no other seed could be measured is not there."""
     failures: tuple[SeedFailure, ...] = ()
     is_stopped: bool = False
+    logged: Mapping[str, Mapping[int, Json]] = field(default_factory=dict)
+    """By model and the seed of its step: what the steps behind it logged that a seed makes anew, if they did."""
 
     def facts(self) -> dict[str, Json]:
         """What the run's fact tells of it."""
-        told: dict[str, Json] = {"seeds": {model: plain(each) for model, each in self.seeds.items()}}
-        failed = [each.plain() for each in self.failures]
-        return {**(told if self.seeds else {}), **({"seeds_failed": failed} if failed else {})}
+        told: dict[str, Json] = {
+            model: [self._plain(model, each) for each in records] for model, records in self.seeds.items()
+        }
+        failed = [{**each.plain(), **self._logged_by(each)} for each in self.failures]
+        return {**({"seeds": told} if told else {}), **({"seeds_failed": failed} if failed else {})}
+
+    def _plain(self, model: str, record: SeedRecord) -> dict[str, Json]:
+        told = {name: plain(getattr(record, name)) for name in ("seed", "package", "holdout", "metrics")}
+        logged = self.logged.get(model, {}).get(record.seed)
+        return {**told, **({"logged": logged} if logged else {})}
+
+    def _logged_by(self, failure: SeedFailure) -> dict[str, Json]:
+        each = {model: self.logged.get(model, {}).get(seed) for model, seed in failure.seeds.items()}
+        found = {model: logged for model, logged in each.items() if logged}
+        return {"logged": found} if found else {}
 
     def metrics(self) -> dict[str, float]:
         """Beside each metric its mean and standard deviation over the seeds."""
@@ -139,7 +153,11 @@ def run_seeds(
         is_stopped = True
         failures += [_stopped(other, models) for other in left.values()]
     own = {model.name: _record(setup, first, model, package, metrics[model.name]) for model, package in made}
+    if is_stopped:
+        notes.hear_out()
+    logged = _logged(notes, models, [(setup, first), *zip(setups, results, strict=True)])
     return OtherSeeds(
+        logged=logged,
         seeds={name: (own[name], *others) for name, others in found.items() if others},
         failures=tuple(failures),
         is_stopped=is_stopped,
@@ -185,6 +203,22 @@ def _worked(
                 for future in futures:
                     future.cancel()
     return [None if future.cancelled() else future.result() for future in futures], stop.is_set()
+
+
+def _logged(
+    notes: Notes, models: Sequence[ModelSettings], results: Sequence[tuple[Setup, RunResult | KairosError | None]]
+) -> dict[str, dict[int, Json]]:
+    """By model and seed, the run's own among them: what steps behind the model logged that a seed makes anew."""
+    found: dict[str, dict[int, Json]] = {}
+    for nth, (setup, result) in enumerate(results):
+        if isinstance(result, RunResult):
+            anew = made_anew(setup.settings)
+            for model in models:
+                seed = setup.settings[model.step].seed
+                steps = behind(setup.settings, [model.step, _holdout_step(model)]) & anew
+                if told := notes.of_seed(model.name, seed, nth, result, steps):
+                    found.setdefault(model.name, {})[seed] = told
+    return found
 
 
 def _measured(

@@ -40,11 +40,16 @@ def show(args: Namespace) -> int:
         if step.why and step.status != "reused":
             say(f"{step.step} ran because {'; '.join(step.why)}")
     for model, seeds in run.seeds.items():
-        names = [name for name in seeds[0].metrics if not is_baseline_metric(name)]
+        told = [{**one.logged.metrics, **one.metrics} for one in seeds]
+        own = [name for name in seeds[0].metrics if not is_baseline_metric(name)]
+        names = [*own, *sorted({name for one in seeds for name in one.logged.metrics})]
         say("")
         table(
             ("seeds of", "seed", *names, "package"),
-            [[model, one.seed, *(f"{one.metrics[name]:.4g}" for name in names), one.package[:8]] for one in seeds],
+            [
+                [model, one.seed, *(f"{each[name]:.4g}" if name in each else "" for name in names), one.package[:8]]
+                for one, each in zip(seeds, told, strict=True)
+            ],
         )
     for failed in run.seeds_failed:
         say(f"seed {failed['nth']} {told_seeds(failed['seeds'])}: {failed['message']}")

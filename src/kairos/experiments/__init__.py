@@ -7,17 +7,28 @@ from kairos.experiments.filter import parse_where
 from kairos.experiments.finding import find_run
 from kairos.experiments.index import RunIndex
 from kairos.experiments.listing import ListedRun, list_runs
-from kairos.experiments.ports import CodeRecord, Recorder, RunRecord, SeedRecord, StepRecord, VersionRecord
+from kairos.experiments.ports import (
+    CodeRecord,
+    FailedSeed,
+    Recorder,
+    RunRecord,
+    SeedLog,
+    SeedRecord,
+    StepRecord,
+    VersionRecord,
+)
 from kairos.experiments.runs import run_record, runs
 
 __all__ = [
     "Change",
     "CodeRecord",
+    "FailedSeed",
     "ListedRun",
     "Recorder",
     "RunDifference",
     "RunIndex",
     "RunRecord",
+    "SeedLog",
     "SeedRecord",
     "StepRecord",
     "VersionRecord",

@@ -11,7 +11,17 @@ from typing import Any, Literal, Protocol
 from kairos.experiments.baselines import Beating
 from kairos.values import Digest, VersionRef
 
-__all__ = ["CodeRecord", "Recorder", "RunRecord", "RunStatus", "SeedRecord", "StepRecord", "VersionRecord"]
+__all__ = [
+    "CodeRecord",
+    "FailedSeed",
+    "Recorder",
+    "RunRecord",
+    "RunStatus",
+    "SeedLog",
+    "SeedRecord",
+    "StepRecord",
+    "VersionRecord",
+]
 
 RunStatus = Literal["finished", "failed"]
 
@@ -50,6 +60,28 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedLog:
+    """What the steps behind a model logged that one of a run's seeds made anew; empty if they logged nothing."""
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Each as it was last."""
+    steps: tuple[StepRecord, ...] = ()
+    """Steps that logged something, with all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSeed:
+    """A model of a run that one of the run's seeds gave no metrics of."""
+
+    seed: int
+    """Of the model's step."""
+    failure: str
+    """Why, in one line."""
+    logged: SeedLog = field(default_factory=SeedLog)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeedRecord:
     """A model of a run, made with one of the run's seeds."""
 
@@ -60,6 +92,7 @@ class SeedRecord:
     """The rows that it was measured on; the same for all seeds, unless a seed decides which rows are held out."""
     metrics: Mapping[str, float]
     """As the run's own: ``demand.absolute_error``."""
+    logged: SeedLog = field(default_factory=SeedLog)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +137,8 @@ class RunRecord:
     """``files``, ``difference`` and ``environment``: what it was made with."""
     seeds: Mapping[str, tuple[SeedRecord, ...]] = field(default_factory=dict)
     """By model, what several seeds gave, the run's own first; empty for a run with one."""
+    failed_seeds: Mapping[str, tuple[FailedSeed, ...]] = field(default_factory=dict)
+    """By model, those that gave nothing; without those that somebody stopped before they logged anything."""
     store: Path | None = None
     """Root of the store that holds what is named here; ``None``: it is not at hand."""
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from kairos.errors import LedgerError
 from kairos.experiments.baselines import beatings_of
-from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, SeedRecord, StepRecord
+from kairos.experiments.ports import CodeRecord, RunRecord, RunStatus, StepRecord
+from kairos.experiments.seed_facts import failed_seeds, seed_records
 from kairos.ledger import Entry, Ledger, latest_first
 from kairos.pipeline.logged import told_apart
 from kairos.pipeline.typed import untyped
@@ -90,7 +91,8 @@ def run_record(entry: Entry) -> RunRecord:
             peak_bytes=measured.get("peak_bytes", 0),
             machine=measured.get("machine", {}),
             kept={name: Digest(digest) for name, digest in (body.get("kept") or {}).items() if digest},
-            seeds={model: tuple(map(_seed_record, each)) for model, each in (body.get("seeds") or {}).items()},
+            seeds=seed_records(body),
+            failed_seeds=failed_seeds(body),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise LedgerError(
@@ -122,15 +124,6 @@ def _step_record(
         param_names=params,
         metric_names=metrics,
         **{name: took[name] for name in ("elapsed_s", "cpu_s", "peak_bytes", "tries") if name in took},
-    )
-
-
-def _seed_record(told: Mapping[str, Json]) -> SeedRecord:
-    return SeedRecord(
-        seed=told["seed"],
-        package=Digest(told["package"]),
-        holdout=Digest(told["holdout"]),
-        metrics={name: float(value) for name, value in told["metrics"].items()},
     )
 
 

@@ -17,7 +17,7 @@ from kairos.pipeline.result import RunResult, StepResult
 from kairos.pipeline.setup import Setup
 from kairos.values import canonical_json
 
-__all__ = ["made_anew", "seeds_of", "with_seed"]
+__all__ = ["behind", "made_anew", "seeds_of", "with_seed"]
 
 
 def seeds_of(own: int, count: int) -> list[int]:
@@ -46,6 +46,17 @@ def made_anew(settings: Mapping[str, Setting]) -> frozenset[str]:
     for name, setting in settings.items():
         if setting.node.spec.varies or setting.node.upstream & found:
             found.add(name)
+    return frozenset(found)
+
+
+def behind(settings: Mapping[str, Setting], steps: Collection[str]) -> frozenset[str]:
+    """These steps, as far as they are there, and all that they read."""
+    found, wanted = set[str](), [*steps]
+    while wanted:
+        name = wanted.pop()
+        if name in settings and name not in found:
+            found.add(name)
+            wanted += sorted(settings[name].node.upstream)
     return frozenset(found)
 
 

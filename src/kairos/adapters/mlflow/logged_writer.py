@@ -49,31 +49,40 @@ def log_points(client: MlflowClient, run_id: str, points: Sequence[Point], *, mo
 
 
 class LoggedWriter:
-    """Writes what the steps of one run logged.
+    """Writes what the steps of one run logged, and what it was made with.
 
     Args:
         client: Of MLflow.
         experiment: Id of the project's experiment.
         run_id: MLflow's own, of the run.
         record: The run.
+        is_part: Whether it is a part of another, which tells what both were made with.
     """
 
-    def __init__(self, client: MlflowClient, experiment: str, run_id: str, record: RunRecord) -> None:
+    def __init__(
+        self, client: MlflowClient, experiment: str, run_id: str, record: RunRecord, *, is_part: bool = False
+    ) -> None:
         self._client, self._experiment, self._run_id, self._record = client, experiment, run_id, record
+        self._is_part = is_part
         self._store = None if record.store is None else Store(record.store)
 
     def names(self) -> set[str]:
         """Names of metrics in the run whose every value is written by ``write``."""
         return {step.metric_names.get(point.name, point.name) for step, run in self._mains for point in run.points}
 
-    def write(self) -> None:
-        """Writes all of it."""
+    def write_points(self) -> None:
+        """Writes the values of metrics alone."""
         for step, run in self._mains:
             points = [
                 Point(step.metric_names.get(point.name, point.name), point.value, point.at_ms, point.step)
                 for point in run.points
             ]
             log_points(self._client, self._run_id, points)
+
+    def write(self) -> None:
+        """Writes all of it."""
+        self.write_points()
+        for _, run in self._mains:
             self._log_beside(self._run_id, run)
         for step, place, logged in self._logged:
             self._log_parts(step, place, logged)
@@ -180,11 +189,11 @@ class LoggedWriter:
     def _lay_out(self, folder: Path) -> bool:
         """Puts the files of a run into a folder as they are to be named in it; whether there are any."""
         own = folder / "kairos"
-        if self._record.steps:
+        if self._record.steps and not self._is_part:
             own.mkdir()
             steps = [{name: _plain(value) for name, value in asdict(step).items()} for step in self._record.steps]
             (own / "steps.json").write_text(json.dumps(steps, indent=1))
-        for name, digest in self._kept():
+        for name, digest in () if self._is_part else self._kept():
             self._put(digest, own / name)
         listings = [(step.step, self._listing(run.files)) for step, run in self._mains if run.files is not None]
         often = Counter(path for _, listing in listings for path in listing)

@@ -16,10 +16,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from kairos.adapters.mlflow.logged_writer import PARENT, PART, LoggedWriter, log_params, log_points
+from kairos.adapters.mlflow.logged_writer import LoggedWriter, log_params, log_points
 from kairos.adapters.mlflow.naming import cost_metrics, milliseconds, param_texts, run_tags, version_tags
+from kairos.adapters.mlflow.seed_writer import record_seeds
 from kairos.errors import AdapterError
-from kairos.experiments import RunRecord, SeedRecord, VersionRecord
+from kairos.experiments import RunRecord, VersionRecord
 from kairos.pipeline.logged import Point
 
 __all__ = ["MlflowWriter"]
@@ -64,31 +65,8 @@ class MlflowWriter:
         if record.inputs:
             self._client.log_inputs(run_id, [_dataset(name, digest) for name, digest in record.inputs.items()])
         logged.write()
-        for model, seeds in record.seeds.items():
-            for seed in seeds:
-                self._record_seed(record, run_id, model, seed)
+        record_seeds(self._client, self._experiment, run_id, record)
         self._client.set_terminated(run_id, _ENDED[record.status], ended_at)
-
-    def _record_seed(self, record: RunRecord, parent: str, model: str, seed: SeedRecord) -> None:
-        """A run below the run, so that MLflow's pages draw what seeds gave beside each other."""
-        part = f"{record.run}/{model}/{seed.seed}"
-        found = self._client.search_runs([self._experiment], f"tags.`{PART}` = '{part}'", max_results=1)
-        made = (
-            found[0]
-            if found
-            else self._client.create_run(
-                self._experiment,
-                start_time=milliseconds(record.started_at),
-                tags={PART: part, PARENT: parent, "kairos.package": seed.package, "mlflow.user": record.actor},
-                run_name=f"{record.run} {model} seed {seed.seed}",
-            )
-        )
-        if made.info.status in _ENDED.values():
-            return
-        ended_at, run_id = milliseconds(record.ended_at), made.info.run_id
-        log_params(self._client, run_id, {f"{model}.seed": str(seed.seed)})
-        log_points(self._client, run_id, [Point(name, value, ended_at, 0) for name, value in seed.metrics.items()])
-        self._client.set_terminated(run_id, "FINISHED", ended_at)
 
     def record_version(self, record: VersionRecord) -> None:
         """Records a version; see :class:`kairos.experiments.Recorder`."""

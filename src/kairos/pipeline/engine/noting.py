@@ -104,7 +104,7 @@ class NotingEngine:
     def logged(self, result: RunResult) -> dict[str, dict[str, Json]]:
         """By step: params and last values of metrics that its code logged, in this run or when its result was made."""
         found = {}
-        for step, digests in self._digests(result).items():
+        for step, digests in self.blobs(result).items():
             values: dict[str, Json] = {"params": {}, "metrics": {}}
             for digest in digests:
                 if not digest.endswith(".dir"):
@@ -114,10 +114,25 @@ class NotingEngine:
                 found[step] = values
         return found
 
+    def blobs(self, result: RunResult) -> Mapping[str, tuple[Digest, ...]]:
+        """By step, in the order of the steps, what holds all that its code logged; without those that logged nothing,
+        or of which nothing is there any more."""
+        found = {}
+        with self._guard:
+            own = {step: tuple(note.logged) for step, note in self._notes.items()}
+        for step in result.steps:
+            digests = own.get(step.step, ())
+            if step.status == "reused" and step.fingerprint is not None:
+                digests = self._cache.logged(step.fingerprint)
+                digests = digests if all(self._store.has(digest) for digest in digests) else ()
+            if digests:
+                found[step.step] = digests
+        return found
+
     def reported(self, result: RunResult) -> dict[str, Curve]:
         """By step: what its code reported, in this run or when its result was made."""
         found: dict[str, Curve] = {}
-        for step, digests in self._digests(result).items():
+        for step, digests in self.blobs(result).items():
             told = [Logged.read(self._store, digest) for digest in digests if not digest.endswith(".dir")]
             curves = [curve for each in told for run in each.runs if (curve := curve_of(run.points))]
             if curves:
@@ -136,7 +151,7 @@ class NotingEngine:
                 "peak_bytes": note.spent.peak_bytes,
                 "tries": max(note.tries.values()),
             }
-        for step, digests in self._digests(result).items():
+        for step, digests in self.blobs(result).items():
             steps.setdefault(step, {})["logged"] = list(digests)
         cpu_s = time.process_time() - self._cpu_s + sum(note.spent.cpu_s for note in notes.values())
         return {
@@ -156,20 +171,6 @@ class NotingEngine:
             cpu_s=sum(one.cpu_s for one in each),
             peak_bytes=max((one.peak_bytes for one in each), default=0),
         )
-
-    def _digests(self, result: RunResult) -> Mapping[str, tuple[Digest, ...]]:
-        """By step, in the order of the steps; without those of which nothing is there."""
-        found = {}
-        with self._guard:
-            own = {step: tuple(note.logged) for step, note in self._notes.items()}
-        for step in result.steps:
-            digests = own.get(step.step, ())
-            if step.status == "reused" and step.fingerprint is not None:
-                digests = self._cache.logged(step.fingerprint)
-                digests = digests if all(self._store.has(digest) for digest in digests) else ()
-            if digests:
-                found[step.step] = digests
-        return found
 
     def _done(self, task: Task, outer: Outcome, inner: Outcome) -> None:
         with self._guard:
