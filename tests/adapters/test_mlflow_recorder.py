@@ -137,6 +137,36 @@ def test_every_refusal_is_told_and_what_is_beside_it_is_kept(folder: Path) -> No
     assert ("kept", "FINISHED") in runs_in(folder)
 
 
+def test_what_mlflow_refuses_of_a_run_is_left_out_and_named(
+    writer: tuple[MlflowWriter, MlflowClient, str], tmp_path: Path
+) -> None:
+    """The rest of the run is there, and it is ended; told again, nobody complains a second time."""
+    write, client, experiment = writer
+    store = Store(tmp_path / "store")
+    points = [Point("what?", 1.0, 1, 0), Point("loss", 2.0, 2, 0)]
+    data = {"name": "d" * 600, "digest": "x", "source_type": "local", "source": "s"}
+    own = LoggedRun(name="", points=points, tags={"team": "bikes", "no?": "x"}, inputs=[data])
+    step = StepRecord(step="fit", status="ran", logged=Logged(runs=(own,)).keep(store))
+    record = replace(
+        RUN,
+        run="parts",
+        params={"ok": 1, "not?": 2, "n" * 300: 3},
+        metrics={"mae": 41.5, "a metric?": 1.0},
+        steps=(step,),
+        store=store.root,
+    )
+    with pytest.raises(AdapterError) as refusal:
+        write.record_run(record)
+    assert "did not take run 'parts' as a whole" in str(refusal.value)
+    (run,) = client.search_runs([experiment], "tags.`kairos.run` = 'parts'")
+    assert run.info.status == "FINISHED"
+    assert (run.data.params, run.data.tags["team"]) == ({"ok": "1"}, "bikes")
+    assert (run.data.metrics["mae"], run.data.metrics["loss"]) == (41.5, 2.0)
+    for part in ("param 'not?'", "param 'nnn", "metric 'a metric?'", "metric 'what?'", "tag 'no?'", "data set 'ddd"):
+        assert part in run.data.tags["kairos.refused"]
+    write.record_run(record)
+
+
 def test_a_recorder_whose_child_was_killed_says_so_and_a_new_one_repairs(folder: Path) -> None:
     """What is recorded again is there once."""
     recorder = open_recorder(folder, name="killed")

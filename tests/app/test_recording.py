@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from kairos.app import recording
 from kairos.app.deploying import deploy, rollback
 from kairos.app.recording import Record
+from kairos.app.set_aside import notes_of_refused
 from kairos.cli import main
 from kairos.errors import AdapterError, AdapterMissing
 from kairos.experiments.ports import RunRecord, VersionRecord
@@ -154,6 +156,69 @@ def test_an_outage_at_any_moment_loses_nothing(tmp_path_factory: Any, stock: Sto
         pass
     assert held(flaky) == held(steady)
     world.project.ledger.close()
+
+
+class Picky(Flaky):
+    """A record that does not take one thing, whatever comes after it."""
+
+    def __init__(self, refuses: str, down: Mapping[int, bool] | None = None) -> None:
+        super().__init__(down)
+        self._refuses = refuses
+
+    def _call(self, name: str) -> None:
+        super()._call(name)
+        if name == self._refuses:
+            raise AdapterError(f"It does not take {name}.", given="a reason", refused=True)
+
+
+def test_what_is_refused_for_what_it_is_is_set_aside_and_told_once(world: World) -> None:
+    """With the reason; all that follows is recorded, and so is what has nothing to do with it."""
+    some_past(world)
+    first, *others = [entry.subject for entry in world.facts("run.finished")]
+    picky = Picky(f"run {first}")
+    with Record(world.project, picky):
+        pass
+    assert not Record.is_behind(world.project)
+    assert list(picky.runs) == others
+    notes = notes_of_refused(world.project)
+    assert notes[0].startswith(f"the experiment record goes on without this: It does not take run {first}.")
+    assert "The run of demand@1 was not recorded" in notes[1]
+    assert "rm " in notes[-1]
+    assert notes_of_refused(world.project) == [], "it was named"
+    (world.project.home / "recorded.json").unlink()
+    steady = MemoryRecorder()
+    with Record(world.project, steady):
+        pass
+    assert list(steady.runs) == [first, *others], "nothing of it was lost here"
+
+
+def test_a_refusal_beside_an_outage_is_noted_and_the_rest_is_told_again(world: World) -> None:
+    """Once: of a run that was recorded without some of its parts nobody complains a second time."""
+    some_past(world)
+    first = world.facts("run.finished")[0].subject
+    picky = Picky(f"run {first}", down={3: True})
+    with pytest.raises(AdapterError, match="down"), Record(world.project, picky):
+        pass
+    assert Record.is_behind(world.project)
+    assert [note for note in notes_of_refused(world.project) if first in note]
+    with Record(world.project, picky):
+        pass
+    assert not [note for note in notes_of_refused(world.project) if f"run {first}" in note]
+    assert len(picky.runs) == 2
+
+
+def test_a_fact_that_nobody_can_tell_holds_up_nothing(world: World) -> None:
+    """As of a version whose package is gone."""
+    some_past(world)
+    package = world.project.state().model("demand").version(2).package
+    world.project.store.path(package).unlink()
+    shutil.rmtree(world.project.home / "packages", ignore_errors=True)
+    recorder = MemoryRecorder()
+    with Record(world.project, recorder):
+        pass
+    assert not Record.is_behind(world.project)
+    assert (len(recorder.runs), list(recorder.versions["demand"])) == (3, [1])
+    assert "Nothing can be told of demand@2" in notes_of_refused(world.project)[0]
 
 
 class _Adapter:

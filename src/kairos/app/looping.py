@@ -12,6 +12,7 @@ from kairos.app.evidence import Gathered
 from kairos.app.glancing import Glance
 from kairos.app.project import Project
 from kairos.app.recording import Record
+from kairos.app.set_aside import notes_of_refused
 from kairos.app.telling import is_trouble, log_line
 from kairos.errors import AdapterError, KairosError
 from kairos.ledger import Entry
@@ -111,6 +112,8 @@ class Loop:
                 return
             with Record(project) as record:
                 record.follow()
+            for note in notes_of_refused(project):
+                _log.warning("%s", note)
         except AdapterError as error:
             _log.warning("The experiment record lags behind the ledger: %s", error)
         except Exception:

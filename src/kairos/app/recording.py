@@ -10,9 +10,11 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from kairos.app.project import Project
-from kairos.errors import AdapterMissing
+from kairos.app.set_aside import note_refused
+from kairos.errors import AdapterError, AdapterMissing, BlobDamaged, LedgerError, NotFound
 from kairos.experiments.finding import find_run
 from kairos.experiments.ports import Recorder, VersionRecord
 from kairos.experiments.runs import RUN_KINDS, run_record
@@ -34,7 +36,8 @@ class Record:
 
     How far it has come is kept beside the ledger, and written only after the recorder has confirmed all it was given.
     A recorder takes the same fact twice without harm, so a crash in between costs nothing. One process at a time tells;
-    another one waits for it.
+    another one waits for it. What the recorder refuses for what it is, is set aside with the reason, and not told
+    again.
 
     Args:
         project: Whose ledger.
@@ -47,6 +50,7 @@ class Record:
         self._lock: int | None = None
         self._is_closed = False
         self._seq = 0  # until the lock is held
+        self._refused: list[str] = []
         self._recorder = recorder if recorder is not None else _open_recorder(project)
 
     def __enter__(self) -> Record:
@@ -67,19 +71,17 @@ class Record:
         """Hands over what is new in the ledger.
 
         Raises:
-            AdapterError: the record refused something; it is told again the next time.
+            AdapterError: something could not be recorded by now; it is told again the next time.
         """
         self._begin()
         touched: set[str] = set()
         for entry in self._project.ledger.read(after=self._seq, kinds=_KINDS):
-            if entry.kind in RUN_KINDS:
-                self._recorder.record_run(replace(run_record(entry), store=self._project.store.root.absolute()))
-            elif entry.kind == "study.judged":
-                self._recorder.record_run(study_record(entry))
-            else:
+            if entry.kind in ("version.registered", "stage.changed"):
                 touched.add(VersionRef.parse(entry.subject).model)
-                if entry.kind == "version.registered":
-                    self._recorder.record_version(self._version(entry))
+            try:
+                self._tell(entry)
+            except (LedgerError, NotFound, BlobDamaged) as error:  # what a fact names is gone: no later try finds it
+                self._refused.append(f"Nothing can be told of {entry.subject}, entry {entry.seq}: {error}")
             self._seq = entry.seq
         state = self._project.state()
         for model in sorted(touched):
@@ -87,7 +89,7 @@ class Record:
                 "champion": state.model(model).champion_number,
                 "challenger": state.model(model).challenger_number,
             }
-            self._recorder.set_aliases(model, aliases)
+            self._hand_over("set_aliases", model, aliases)
 
     def close(self) -> None:
         """Hands over the rest, waits until all of it is recorded, and remembers how far it came; once.
@@ -102,7 +104,7 @@ class Record:
             try:
                 self.follow()
             finally:
-                self._recorder.close()
+                self._confirm()
             write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
         finally:
             self._end()
@@ -116,6 +118,31 @@ class Record:
             self._recorder.close()
         finally:
             self._end()
+
+    def _confirm(self) -> None:
+        try:
+            self._hand_over("close")
+        finally:  # also in an outage: of a run of which parts were refused, and the rest is there, nobody hears again
+            note_refused(self._project, self._refused)
+
+    def _tell(self, entry: Entry) -> None:
+        if entry.kind in RUN_KINDS:
+            self._hand_over("record_run", replace(run_record(entry), store=self._project.store.root.absolute()))
+        elif entry.kind == "study.judged":
+            self._hand_over("record_run", study_record(entry))
+        elif entry.kind == "version.registered":
+            self._hand_over("record_version", self._version(entry))
+
+    def _hand_over(self, call: str, *arguments: Any) -> None:
+        """Calls the recorder; what it refuses, of this or of an earlier call, is noted."""
+        try:
+            getattr(self._recorder, call)(*arguments)
+        except AdapterError as error:
+            due = [error, *error.facts.get("also", ())]
+            self._refused += [str(each) for each in due if each.facts.get("refused")]
+            passing = [each for each in due if not each.facts.get("refused")]
+            if passing:
+                raise passing[0] from None
 
     def _begin(self) -> None:
         """Waits until no other process tells, and goes on where it was."""

@@ -142,6 +142,7 @@ def recorded(project: Project, *, unless_reused: bool = False) -> Iterator[_Reco
             recorded.record.close()
         except (KairosError, OSError) as error:
             _note(error)
+        _name_refused(project)
 
 
 @contextmanager
@@ -159,6 +160,7 @@ def _followed(project: Project, recorded: _Recorded, *, unless_reused: bool) -> 
 
     trouble = (probe and probe.trouble) or lag(project)
     start(project)
+    _name_refused(project)
     if trouble is not None:
         print(f"note: the experiment record lags behind the ledger, and is told later: {trouble}", file=sys.stderr)
 
@@ -168,6 +170,13 @@ def _check_address(project: Project) -> None:
         from kairos.app.beside import check_address
 
         check_address(project)
+
+
+def _name_refused(project: Project) -> None:
+    from kairos.app.set_aside import notes_of_refused
+
+    for note in notes_of_refused(project):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _note(error: Exception) -> None:

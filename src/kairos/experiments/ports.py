@@ -178,7 +178,11 @@ class Recorder(Protocol):
     and completes what a crash cut short, so a lost record is repaired by recording it once more.
 
     Calls are made from one thread and take effect in their order. A recorder may lag behind its caller: an error may
-    be raised by a later call, and by ``close`` at the latest; what was recorded beside it is kept.
+    be raised by a later call, and by ``close`` at the latest; what was recorded beside it is kept. Where several are
+    due at once, the others are the first one's fact ``also``.
+
+    An error with the fact ``refused=True`` says that this very thing, or a part of it, is not taken, however often it
+    is told; all others say that it may be taken another time, and that nothing told after it was.
     """
 
     def record_run(self, record: RunRecord) -> None:

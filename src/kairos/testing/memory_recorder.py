@@ -36,11 +36,13 @@ class MemoryRecorder:
         if kept is not None and kept.package == record.package:
             return
         if kept is not None:
-            raise AdapterError(f"{record.ref} is another package.", given=record.package, accepted=kept.package)
+            raise AdapterError(
+                f"{record.ref} is another package.", given=record.package, accepted=kept.package, refused=True
+            )
         if record.number != len(versions) + 1:
-            raise AdapterError(f"{record.ref} is not the next version.", accepted=str(len(versions) + 1))
+            raise AdapterError(f"{record.ref} is not the next version.", accepted=str(len(versions) + 1), refused=True)
         if record.run not in self.runs:
-            raise AdapterError(f"The run of {record.ref} was not recorded.", given=record.run)
+            raise AdapterError(f"The run of {record.ref} was not recorded.", given=record.run, refused=True)
         versions[record.number] = record
 
     def set_aliases(self, model: str, aliases: Mapping[str, int | None]) -> None:
@@ -56,7 +58,7 @@ class MemoryRecorder:
             elif number in self.versions.get(model, {}):
                 current[alias] = number
             else:
-                raise AdapterError(f"{model!r} has no such version.", given=number)
+                raise AdapterError(f"{model!r} has no such version.", given=number, refused=True)
 
     def close(self) -> None:
         """Does nothing; a recorder may be opened again on what it has kept."""

@@ -116,8 +116,9 @@ class RecorderContract:
         """What was recorded beside it is kept."""
         recorder = place.open()
         recorder.record_run(FAILED)
-        with pytest.raises(AdapterError, match="run"):
+        with pytest.raises(AdapterError, match="run") as refusal:
             hand_over(recorder, version(1, tmp_path))
+        assert refusal.value.facts["refused"]
         assert place.runs() == {FAILED.run: "failed"}
         assert place.versions("demand") == {}
 
@@ -129,8 +130,9 @@ class RecorderContract:
         recorder = place.open()
         recorder.record_run(RUN)
         recorder.record_version(version(1, tmp_path))
-        with pytest.raises(AdapterError, match=f"demand.*{number}|{number}.*demand"):
+        with pytest.raises(AdapterError, match=f"demand.*{number}|{number}.*demand") as refusal:
             hand_over(recorder, replace(version(number, tmp_path), package=Digest(package * 32 + ".dir")))
+        assert refusal.value.facts["refused"]
         assert place.versions("demand") == {1: version(1, tmp_path).package}
 
     def test_an_alias_of_no_version_is_refused(self, place: RecorderPlace, tmp_path: Path) -> None:
@@ -139,8 +141,9 @@ class RecorderContract:
         recorder.record_run(RUN)
         recorder.record_version(version(1, tmp_path))
         recorder.set_aliases("demand", {"champion": 1})
-        with pytest.raises(AdapterError, match="demand"):
+        with pytest.raises(AdapterError, match="demand") as refusal:
             hand_over(recorder, {"champion": 2})
+        assert refusal.value.facts["refused"]
         assert place.aliases("demand") == {"champion": 1}
 
     def test_closing_a_recorder_that_was_not_used_writes_nothing(self, place: RecorderPlace) -> None:

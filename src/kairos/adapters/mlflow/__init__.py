@@ -8,6 +8,7 @@ whatever the caller has to do in the meantime.
     writer.py     in the child: from records to MLflow
     logged_writer.py  in the child: the same of what steps logged
     seed_writer.py  in the child: the same of a run's seeds
+    refusing.py   in the child: what an error says of the server, and what of the record
     inside.py     in a worker whose step logged: keeps that in the store
     database.py   in the child: makes MLflow's SQLite file, whole or not at all
     naming.py     how our words look in MLflow; imports no MLflow

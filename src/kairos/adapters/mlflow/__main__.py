@@ -22,8 +22,6 @@ __all__ = ["main"]
 
 _WRITER = "kairos.adapters.mlflow.writer"
 _STORES = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
-_NOT_THE_RECORDS = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "RESOURCE_EXHAUSTED", "REQUEST_LIMIT_EXCEEDED")
-"""What an answer says of the server, and not of what it was sent."""
 
 
 def main() -> None:
@@ -41,6 +39,8 @@ def main() -> None:
 def _work(inbox: SimpleQueue[Any], replies: IO[bytes], project: str, folder: Path, uri: str | None) -> None:
     for module in (_WRITER, *(() if uri else _STORES)):
         importlib.import_module(module)  # for seconds, in which the inbox fills and the caller does not wait
+    from kairos.adapters.mlflow.refusing import is_refusal
+
     writer: Recorder | None = None
     is_down = False
     for method, arguments in iter(inbox.get, None):
@@ -50,11 +50,11 @@ def _work(inbox: SimpleQueue[Any], replies: IO[bytes], project: str, folder: Pat
             with alone(folder):
                 writer = writer or _open_writer(project, folder, uri)
                 getattr(writer, method)(*arguments)
-        except KairosError as error:
-            _reply(error, replies)
         except Exception as error:  # whatever an engine of that size raises, the caller has to hear of it
-            is_down = uri is not None and _is_outage(error)
-            _reply(_refusal(arguments[0], error, is_down=is_down), replies)
+            is_down = not is_refusal(error)
+            if isinstance(error, KairosError):
+                error.facts["refused"] = not is_down
+            _reply(error if isinstance(error, KairosError) else _told(arguments[0], error, is_down=is_down), replies)
 
 
 def _receive(requests: IO[bytes], inbox: SimpleQueue[Any]) -> None:
@@ -77,22 +77,7 @@ def _open_writer(project: str, folder: Path, uri: str | None) -> Recorder:
     return writer(project=project, uri=uri, artifacts=artifacts)
 
 
-def _is_outage(error: BaseException | None) -> bool:
-    """Whether the server, or the database behind it, could not be reached, and the next record could not be, either."""
-    from mlflow.exceptions import MlflowException, RestException
-    from requests.exceptions import RequestException
-
-    while error is not None:
-        if isinstance(error, (RequestException, ConnectionError, TimeoutError)):
-            return True
-        is_answer = isinstance(error, RestException) or str(error).startswith("API request to")
-        if isinstance(error, MlflowException) and is_answer and error.error_code in _NOT_THE_RECORDS:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _refusal(subject: object, error: Exception, *, is_down: bool) -> AdapterError:
+def _told(subject: object, error: Exception, *, is_down: bool) -> AdapterError:
     match subject:
         case RunRecord():
             what = f"run {subject.run!r}"
@@ -103,7 +88,11 @@ def _refusal(subject: object, error: Exception, *, is_down: bool) -> AdapterErro
     said = str(error).strip().partition("\n")[0]
     later = "It is recorded later, with all that comes after it." if is_down else None
     return AdapterError(
-        f"MLflow did not take {what}.", given=f"{type(error).__name__}: {said}", hint=later, passing=is_down
+        f"MLflow did not take {what}.",
+        given=f"{type(error).__name__}: {said}",
+        hint=later,
+        passing=is_down,
+        refused=not is_down,
     )
 
 

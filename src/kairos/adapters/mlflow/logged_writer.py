@@ -10,7 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, 
 from mlflow.tracking import MlflowClient
 
 from kairos.adapters.mlflow.naming import TAG_LENGTH, param_texts, shorten
+from kairos.adapters.mlflow.refusing import Taking
 from kairos.errors import BlobDamaged, BlobMissing
 from kairos.experiments import RunRecord, StepRecord
 from kairos.pipeline.logged import Logged, LoggedModel, LoggedRun, Point
 from kairos.store import Store
 from kairos.values import Digest
 
-__all__ = ["PARENT", "PART", "LoggedWriter", "log_params", "log_points"]
+__all__ = ["PARENT", "PART", "LoggedWriter", "log_inputs", "log_params", "log_points"]
 
 _PARAMS_AT_ONCE = 100
 _POINTS_AT_ONCE = 1000
@@ -34,18 +35,29 @@ PART = "kairos.part"
 """Tag by which a run or model of a step's own is found again."""
 
 
-def log_params(client: MlflowClient, run_id: str, texts: Mapping[str, str]) -> None:
+def log_params(client: MlflowClient, run_id: str, texts: Mapping[str, str], taking: Taking) -> None:
     """Writes params, which have their names in the run already."""
     params = [Param(name, text) for name, text in texts.items()]
     for start in range(0, len(params), _PARAMS_AT_ONCE):
-        client.log_batch(run_id, params=params[start : start + _PARAMS_AT_ONCE])
+        some = params[start : start + _PARAMS_AT_ONCE]
+        taking.each("param", some, lambda own: client.log_batch(run_id, params=own))
 
 
-def log_points(client: MlflowClient, run_id: str, points: Sequence[Point], *, model_id: str | None = None) -> None:
+def log_points(
+    client: MlflowClient, run_id: str, points: Sequence[Point], taking: Taking, *, model_id: str | None = None
+) -> None:
     """Writes values of metrics in their order."""
     metrics = [Metric(point.name, point.value, point.at_ms, point.step, model_id=model_id) for point in points]
     for start in range(0, len(metrics), _POINTS_AT_ONCE):
-        client.log_batch(run_id, metrics=metrics[start : start + _POINTS_AT_ONCE])
+        some = metrics[start : start + _POINTS_AT_ONCE]
+        taking.each("metric", some, lambda own: client.log_batch(run_id, metrics=own))
+
+
+def log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput], taking: Taking) -> None:
+    """Writes data sets."""
+    if inputs and not Taking()("data sets", lambda: client.log_inputs(run_id, [*inputs])):
+        for each in inputs:
+            taking(f"data set {each.dataset.name!r}", partial(client.log_inputs, run_id, [each]))
 
 
 class LoggedWriter:
@@ -56,14 +68,22 @@ class LoggedWriter:
         experiment: Id of the project's experiment.
         run_id: MLflow's own, of the run.
         record: The run.
+        taking: Hands its parts over.
         is_part: Whether it is a part of another, which tells what both were made with.
     """
 
     def __init__(
-        self, client: MlflowClient, experiment: str, run_id: str, record: RunRecord, *, is_part: bool = False
+        self,
+        client: MlflowClient,
+        experiment: str,
+        run_id: str,
+        record: RunRecord,
+        taking: Taking,
+        *,
+        is_part: bool = False,
     ) -> None:
         self._client, self._experiment, self._run_id, self._record = client, experiment, run_id, record
-        self._is_part = is_part
+        self._taking, self._is_part = taking, is_part
         self._store = None if record.store is None else Store(record.store)
 
     def names(self) -> set[str]:
@@ -77,7 +97,7 @@ class LoggedWriter:
                 Point(step.metric_names.get(point.name, point.name), point.value, point.at_ms, point.step)
                 for point in run.points
             ]
-            log_points(self._client, self._run_id, points)
+            log_points(self._client, self._run_id, points, self._taking)
 
     def write(self) -> None:
         """Writes all of it."""
@@ -88,7 +108,7 @@ class LoggedWriter:
             self._log_parts(step, place, logged)
         with tempfile.TemporaryDirectory(prefix="kairos-record-") as folder:
             if self._lay_out(Path(folder)):
-                self._client.log_artifacts(self._run_id, folder)
+                self._log_folder(Path(folder))
 
     @cached_property
     def _logged(self) -> list[tuple[StepRecord, int, Logged]]:
@@ -115,9 +135,8 @@ class LoggedWriter:
         if run.tags:
             own = {name: text for name, text in run.tags.items() if not name.startswith("kairos.")}
             tags = [RunTag(name, shorten(text, TAG_LENGTH)) for name, text in own.items()]
-            self._client.log_batch(run_id, tags=tags)
-        if run.inputs:
-            self._client.log_inputs(run_id, [_input(each) for each in run.inputs])
+            self._taking.each("tag", tags, lambda some: self._client.log_batch(run_id, tags=some))
+        log_inputs(self._client, run_id, [_input(each) for each in run.inputs], self._taking)
 
     def _log_parts(self, step: StepRecord, place: int, logged: Logged) -> None:
         """Runs that the code began below its own, or several beside each other; and all models."""
@@ -130,7 +149,8 @@ class LoggedWriter:
                 parent = self._run_id if run.parent is None else ids.get(run.parent, self._run_id)
                 ids[number] = self._log_part(part, run, parent)
             for count, model in enumerate(run.models):
-                self._log_model(f"{part}/{count}", model, ids[number])
+                what = f"model {model.name!r}"
+                self._taking(what, partial(self._log_model, f"{part}/{count}", model, ids[number]))
 
     def _log_part(self, part: str, run: LoggedRun, parent: str) -> str:
         """A run of its own; its MLflow id."""
@@ -148,11 +168,14 @@ class LoggedWriter:
         run_id = str(made.info.run_id)
         if made.info.status in ("FINISHED", "FAILED"):
             return run_id
-        log_params(self._client, run_id, param_texts(run.params))
-        log_points(self._client, run_id, run.points)
+        log_params(self._client, run_id, param_texts(run.params), self._taking)
+        log_points(self._client, run_id, run.points, self._taking)
         self._log_beside(run_id, run)
         if run.files is not None:
-            self._log_files(run.files, lambda folder: self._client.log_artifacts(run_id, folder))
+            files = run.files
+            self._taking(
+                "files", lambda: self._log_files(files, lambda folder: self._client.log_artifacts(run_id, folder))
+            )
         self._client.set_terminated(run_id, "FAILED" if run.is_failed else "FINISHED", run.ended_ms)
         return run_id
 
@@ -175,7 +198,17 @@ class LoggedWriter:
                 self._log_files(model.files, lambda folder: self._client.log_model_artifacts(made.model_id, folder))
             self._client.finalize_logged_model(made.model_id, "READY")
         self._client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
-        log_points(self._client, run_id, model.points, model_id=made.model_id)
+        log_points(self._client, run_id, model.points, self._taking, model_id=made.model_id)
+
+    def _log_folder(self, folder: Path) -> None:
+        """Sends all below a folder; where that is refused, file by file."""
+        if Taking()("files", lambda: self._client.log_artifacts(self._run_id, str(folder))):
+            return
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(folder)
+            place = None if name.parent == Path() else name.parent.as_posix()
+            send = partial(self._client.log_artifact, self._run_id, str(path), place)
+            self._taking(f"file {name.as_posix()!r}", send)
 
     def _log_files(self, files: Digest, send: Any) -> None:
         assert self._store is not None  # what was logged was read from it

@@ -115,9 +115,12 @@ class BackgroundRecorder:
     def _raise_errors(self) -> None:
         if self._errors.empty():
             return
-        first = self._errors.get()
+        first, also = self._errors.get(), list[KairosError]()
         while not self._errors.empty():
-            first.add_note(f"Also: {self._errors.get()}")
+            also.append(self._errors.get())
+            first.add_note(f"Also: {also[-1]}")
+        if also:
+            first.facts["also"] = also
         raise first
 
 

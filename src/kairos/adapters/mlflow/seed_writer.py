@@ -8,13 +8,14 @@ from mlflow.tracking import MlflowClient
 
 from kairos.adapters.mlflow.logged_writer import PARENT, PART, LoggedWriter, log_params, log_points
 from kairos.adapters.mlflow.naming import TAG_LENGTH, milliseconds, param_texts, shorten
+from kairos.adapters.mlflow.refusing import Taking
 from kairos.experiments import FailedSeed, RunRecord, SeedRecord
 from kairos.pipeline.logged import Point
 
 __all__ = ["record_seeds"]
 
 
-def record_seeds(client: MlflowClient, experiment: str, run_id: str, record: RunRecord) -> None:
+def record_seeds(client: MlflowClient, experiment: str, run_id: str, record: RunRecord, taking: Taking) -> None:
     """Writes each seed of a run; what is there already stays as it is.
 
     The run's own has its values here once more, so that all can be drawn together; its files are in the run itself.
@@ -24,13 +25,14 @@ def record_seeds(client: MlflowClient, experiment: str, run_id: str, record: Run
         experiment: Id of the project's experiment.
         run_id: MLflow's own, of the run.
         record: The run.
+        taking: Hands its parts over.
     """
     for model, seeds in record.seeds.items():
         for place, seed in enumerate(seeds):
-            _record(client, experiment, run_id, record, model, seed, is_own=place == 0)
+            _record(client, experiment, run_id, record, model, seed, taking, is_own=place == 0)
     for model, failed in record.failed_seeds.items():
         for one in failed:
-            _record(client, experiment, run_id, record, model, one, is_own=False)
+            _record(client, experiment, run_id, record, model, one, taking, is_own=False)
 
 
 def _record(
@@ -40,6 +42,7 @@ def _record(
     record: RunRecord,
     model: str,
     seed: SeedRecord | FailedSeed,
+    taking: Taking,
     *,
     is_own: bool,
 ) -> None:
@@ -63,12 +66,12 @@ def _record(
     if made.info.status in ("FINISHED", "FAILED"):
         return
     ended_at, run_id = milliseconds(record.ended_at), made.info.run_id
-    log_params(client, run_id, param_texts({**seed.logged.params, f"{model}.seed": str(seed.seed)}))
+    log_params(client, run_id, param_texts({**seed.logged.params, f"{model}.seed": str(seed.seed)}), taking)
     own = replace(record, run=part, steps=seed.logged.steps)
-    logged = LoggedWriter(client, experiment, run_id, own, is_part=True)
+    logged = LoggedWriter(client, experiment, run_id, own, taking, is_part=True)
     measured = seed.metrics if isinstance(seed, SeedRecord) else {}
     values = {name: value for name, value in {**seed.logged.metrics, **measured}.items() if name not in logged.names()}
-    log_points(client, run_id, [Point(name, value, ended_at, 0) for name, value in values.items()])
+    log_points(client, run_id, [Point(name, value, ended_at, 0) for name, value in values.items()], taking)
     if is_own:
         logged.write_points()
     else:

@@ -7,7 +7,7 @@ the number of a version. So a record that a crash cut short is completed when it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from mlflow.entities import Dataset, DatasetInput, LoggedModel, LoggedModelOutput, Metric, Run
@@ -16,8 +16,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from kairos.adapters.mlflow.logged_writer import LoggedWriter, log_params, log_points
-from kairos.adapters.mlflow.naming import cost_metrics, milliseconds, param_texts, run_tags, version_tags
+from kairos.adapters.mlflow.logged_writer import LoggedWriter, log_inputs, log_params, log_points
+from kairos.adapters.mlflow.naming import (
+    TAG_LENGTH,
+    cost_metrics,
+    milliseconds,
+    param_texts,
+    run_tags,
+    shorten,
+    version_tags,
+)
+from kairos.adapters.mlflow.refusing import Taking
 from kairos.adapters.mlflow.seed_writer import record_seeds
 from kairos.errors import AdapterError
 from kairos.experiments import RunRecord, VersionRecord
@@ -26,6 +35,8 @@ from kairos.pipeline.logged import Point
 __all__ = ["MlflowWriter"]
 
 _ENDED = {"finished": "FINISHED", "failed": "FAILED"}
+_NAMED = 5
+"""Refused parts that a message names."""
 
 
 class MlflowWriter:
@@ -45,7 +56,11 @@ class MlflowWriter:
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
     def record_run(self, record: RunRecord) -> None:
-        """Records a run; see :class:`kairos.experiments.Recorder`."""
+        """Records a run; see :class:`kairos.experiments.Recorder`. What MLflow refuses of it is left out and named.
+
+        Raises:
+            AdapterError: something of it was refused; the rest is recorded.
+        """
         run = self._find_run(record.run)
         if run is None:
             run = self._client.create_run(
@@ -57,16 +72,21 @@ class MlflowWriter:
         elif run.info.status in _ENDED.values():
             return
         ended_at = milliseconds(record.ended_at)
-        run_id = run.info.run_id
-        log_params(self._client, run_id, param_texts(record.params))
-        logged = LoggedWriter(self._client, self._experiment, run_id, record)
+        run_id, taking = run.info.run_id, Taking()
+        log_params(self._client, run_id, param_texts(record.params), taking)
+        logged = LoggedWriter(self._client, self._experiment, run_id, record, taking)
         values = {name: value for name, value in record.metrics.items() if name not in logged.names()}
-        log_points(self._client, run_id, [Point(n, v, ended_at, 0) for n, v in (values | cost_metrics(record)).items()])
-        if record.inputs:
-            self._client.log_inputs(run_id, [_dataset(name, digest) for name, digest in record.inputs.items()])
+        points = [Point(n, v, ended_at, 0) for n, v in (values | cost_metrics(record)).items()]
+        log_points(self._client, run_id, points, taking)
+        log_inputs(self._client, run_id, [_dataset(name, digest) for name, digest in record.inputs.items()], taking)
         logged.write()
-        record_seeds(self._client, self._experiment, run_id, record)
+        record_seeds(self._client, self._experiment, run_id, record, taking)
+        refused = list(dict.fromkeys(taking.refused))
+        if refused:
+            self._client.set_tag(run_id, "kairos.refused", shorten("; ".join(refused), TAG_LENGTH))
         self._client.set_terminated(run_id, _ENDED[record.status], ended_at)
+        if refused:
+            raise _in_parts(record, refused)
 
     def record_version(self, record: VersionRecord) -> None:
         """Records a version; see :class:`kairos.experiments.Recorder`."""
@@ -99,17 +119,21 @@ class MlflowWriter:
         """Points aliases at versions; see :class:`kairos.experiments.Recorder`."""
         known = self._client.search_registered_models(f"name = '{model}'")
         current = {alias: int(number) for alias, number in known[0].aliases.items()} if known else {}
+        missing: dict[str, int] = {}
         for alias, number in aliases.items():
             if number is None and alias in current:
                 self._client.delete_registered_model_alias(model, alias)
             elif number is not None and current.get(alias) != number:
                 if self._find_version(model, number) is None:
-                    raise AdapterError(
-                        f"The alias {alias!r} of {model!r} cannot be set: MLflow has no such version.",
-                        given=number,
-                        hint="Record the version first.",
-                    )
-                self._client.set_registered_model_alias(model, alias, str(number))
+                    missing[alias] = number
+                else:
+                    self._client.set_registered_model_alias(model, alias, str(number))
+        for alias, number in missing.items():
+            raise AdapterError(
+                f"The alias {alias!r} of {model!r} cannot be set: MLflow has no such version.",
+                given=number,
+                hint="Record the version first.",
+            )
 
     def close(self) -> None:
         """Does nothing: all is written when a call returns."""
@@ -179,6 +203,15 @@ class MlflowWriter:
             tags={**version_tags(record), "mlflow.modelVersions": links},
             params=param_texts(record.params),
         )
+
+
+def _in_parts(record: RunRecord, refused: Sequence[str]) -> AdapterError:
+    more = f"; and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+    return AdapterError(
+        f"MLflow did not take run {record.run!r} as a whole.",
+        given="; ".join(refused[:_NAMED]) + more,
+        hint="The rest of it is recorded.",
+    )
 
 
 def _dataset(name: str, digest: str) -> DatasetInput:
