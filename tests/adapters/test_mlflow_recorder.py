@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +26,7 @@ from kairos.adapters.mlflow.database import make_database
 from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten, version_tags
 from kairos.adapters.mlflow.writer import MlflowWriter
 from kairos.errors import AdapterError, AdapterMissing, SettingsError
-from kairos.experiments import FailedSeed, RunRecord, SeedLog, SeedRecord, StepRecord, VersionRecord
+from kairos.experiments import FailedSeed, Recorder, RunRecord, SeedLog, SeedRecord, StepRecord, VersionRecord
 from kairos.pipeline.logged import Logged, LoggedRun, Point
 from kairos.store import Store
 from kairos.values import Digest
@@ -165,6 +166,34 @@ def test_what_mlflow_refuses_of_a_run_is_left_out_and_named(
     for part in ("param 'not?'", "param 'nnn", "metric 'a metric?'", "metric 'what?'", "tag 'no?'", "data set 'ddd"):
         assert part in run.data.tags["kairos.refused"]
     write.record_run(record)
+
+
+def test_a_record_with_another_database_is_not_told_what_is_new_alone(folder: Path, tmp_path: Path) -> None:
+    """The caller learns of it, and nothing is recorded; the same one, and one of which nobody knows, go on."""
+    places: list[str | None] = []
+    for known in (None, "it"):
+        recorder = open_recorder(folder, name="places")
+        recorder.expect(known and places[0])
+        recorder.record_run(replace(RUN, run=f"place-{known}"))
+        recorder.close()
+        places.append(recorder.place)
+    assert places[0] == places[1]
+    assert places[0] is not None
+    shutil.copy(folder / "mlflow.db", tmp_path)  # with its tables, which take long to make
+    other = open_recorder(tmp_path, name="other places")
+    other.expect(places[0])
+    with pytest.raises(AdapterError, match="another database") as another:
+        hand_over_and_close(other, replace(RUN, run="place-other"))
+    assert another.value.facts["another"]
+    assert [run for run in runs_in(tmp_path) if run[0] == "place-other"] == []
+
+
+def hand_over_and_close(recorder: Recorder, record: RunRecord) -> None:
+    """An error may come with either."""
+    try:
+        recorder.record_run(record)
+    finally:
+        recorder.close()
 
 
 def test_a_recorder_whose_child_was_killed_says_so_and_a_new_one_repairs(folder: Path) -> None:

@@ -207,6 +207,37 @@ def test_a_refusal_beside_an_outage_is_noted_and_the_rest_is_told_again(world: W
     assert len(picky.runs) == 2
 
 
+def test_another_record_in_the_place_of_the_first_is_told_everything(world: World) -> None:
+    """As when a server was given another database: in order, what was told to the first one before what is new."""
+    world.live(260.0)
+    first, second = MemoryRecorder(place="first"), MemoryRecorder(place="second")
+    with Record(world.project, first):
+        pass
+    world.passed(205.0)
+    with pytest.raises(AdapterError, match="another record"), Record(world.project, second):
+        pass
+    assert not second.runs
+    with Record(world.project, second):
+        pass
+    assert list(second.runs) == [entry.subject for entry in world.facts("run.finished")]
+    assert len(second.versions["demand"]) == 2
+
+
+def test_a_record_at_another_address_is_told_everything(world: World) -> None:
+    """A project that moves to its team's server brings its past along."""
+    world.live(260.0)
+    with Record(world.project, MemoryRecorder()):
+        pass
+    settings = world.root / "kairos.toml"
+    settings.write_text(settings.read_text() + '\n[tracking]\nmlflow = "http://mlflow.example:5000"\n')
+    moved = world.again().project
+    assert Record.is_behind(moved)
+    server = MemoryRecorder()
+    with Record(moved, server):
+        pass
+    assert len(server.runs) == 1
+
+
 def test_a_fact_that_nobody_can_tell_holds_up_nothing(world: World) -> None:
     """As of a version whose package is gone."""
     some_past(world)

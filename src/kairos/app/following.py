@@ -43,6 +43,8 @@ def follow(project: Project) -> None:
                 with Record(project):
                     pass
             except (KairosError, OSError) as error:
+                if isinstance(error, KairosError) and error.facts.get("another"):
+                    continue  # with the first fact
                 write_atomically(project.home / TROUBLE, json.dumps({"trouble": str(error)}).encode())
                 raise
             (project.home / TROUBLE).unlink(missing_ok=True)

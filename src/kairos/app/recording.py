@@ -8,9 +8,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from kairos.app.project import Project
 from kairos.app.set_aside import note_refused
@@ -64,7 +63,7 @@ class Record:
     @staticmethod
     def is_behind(project: Project) -> bool:
         """Whether the ledger has facts that a recorder was not told; answers without opening one."""
-        seq = _read_seq(project.home / _PLACE)
+        seq = _read_mark(project).seq
         return any(True for _ in project.ledger.read(after=seq, kinds=_KINDS))
 
     def follow(self) -> None:
@@ -105,7 +104,12 @@ class Record:
                 self.follow()
             finally:
                 self._confirm()
-            write_atomically(self._place, json.dumps({"seq": self._seq}).encode())
+            mark = {"seq": self._seq, "at": self._project.settings.tracking, "place": self._recorder.place}
+            write_atomically(self._place, json.dumps(mark).encode())
+        except AdapterError as error:
+            if error.facts.get("another"):
+                self._place.unlink(missing_ok=True)
+            raise
         finally:
             self._end()
 
@@ -150,7 +154,9 @@ class Record:
             self._project.home.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._project.home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._seq = _read_seq(self._place)
+            mark = _read_mark(self._project)
+            self._seq = mark.seq
+            self._hand_over("expect", mark.place)
 
     def _end(self) -> None:
         if self._lock is not None:
@@ -192,9 +198,18 @@ def _open_recorder(project: Project) -> Recorder:
     return recorder
 
 
-def _read_seq(place: Path) -> int:
-    """How far the record came; 0 where that cannot be read: then everything is told again."""
+class _Mark(NamedTuple):
+    """How far a record came, and which."""
+
+    seq: int
+    place: str | None
+
+
+def _read_mark(project: Project) -> _Mark:
+    """From the first fact on where that cannot be read, or was told at another address: all is told again then."""
     try:
-        return int(json.loads(place.read_bytes())["seq"])
+        told = json.loads((project.home / _PLACE).read_bytes())
+        is_here = "at" not in told or told["at"] == project.settings.tracking
+        return _Mark(int(told["seq"]), told.get("place")) if is_here else _Mark(0, None)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return 0
+        return _Mark(0, None)

@@ -185,6 +185,22 @@ class Recorder(Protocol):
     is told; all others say that it may be taken another time, and that nothing told after it was.
     """
 
+    @property
+    def place(self) -> str | None:
+        """Which record this is, once it is closed; ``None``: not known, as nothing was recorded."""
+        ...
+
+    def expect(self, place: str | None) -> None:
+        """Says, before all else, which record has been told so far what the ledger says.
+
+        If this is another one, or one that has lost it all, as of a server with a new database, an error with the fact
+        ``another=True`` follows, and nothing is recorded: what was told before comes first.
+
+        Args:
+            place: As ``place`` was then; ``None``: nobody knows.
+        """
+        ...
+
     def record_run(self, record: RunRecord) -> None:
         """Records a run.
 

@@ -11,15 +11,29 @@ __all__ = ["MemoryRecorder"]
 
 
 class MemoryRecorder:
-    """Keeps the promises of :class:`kairos.experiments.Recorder` in memory; what it holds is there to look at."""
+    """Keeps the promises of :class:`kairos.experiments.Recorder` in memory; what it holds is there to look at.
 
-    def __init__(self) -> None:
+    Args:
+        place: Which record this is; ``None``: any that is asked for.
+    """
+
+    def __init__(self, *, place: str | None = None) -> None:
         self.runs: dict[str, RunRecord] = {}
         """By id."""
         self.versions: dict[str, dict[int, VersionRecord]] = {}
         """By model and number."""
         self.aliases: dict[str, dict[str, int]] = {}
         """By model and alias."""
+        self.place = place
+
+    def expect(self, place: str | None) -> None:
+        """Refuses to go on with what another one was told.
+
+        Raises:
+            AdapterError: this is another one.
+        """
+        if None not in (place, self.place) and place != self.place:
+            raise AdapterError("This is another record.", given=place, another=True)
 
     def record_run(self, record: RunRecord) -> None:
         """Keeps a run, unless one of this id is kept."""

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from kairos.adapters.mlflow.database import ARTIFACTS, alone, make_database
 from kairos.errors import AdapterError, KairosError
-from kairos.experiments import Recorder, RunRecord, VersionRecord
+from kairos.experiments import RunRecord, VersionRecord
 
 if TYPE_CHECKING:
     from kairos.adapters.mlflow.writer import MlflowWriter
@@ -41,20 +41,27 @@ def _work(inbox: SimpleQueue[Any], replies: IO[bytes], project: str, folder: Pat
         importlib.import_module(module)  # for seconds, in which the inbox fills and the caller does not wait
     from kairos.adapters.mlflow.refusing import is_refusal
 
-    writer: Recorder | None = None
+    writer: MlflowWriter | None = None
+    known: str | None = None
     is_down = False
     for method, arguments in iter(inbox.get, None):
+        if method == "expect":
+            known = arguments[0]
+            continue
         if is_down:
             continue  # what comes after must not be recorded before; it has been told that all is to be told again
         try:
             with alone(folder):
-                writer = writer or _open_writer(project, folder, uri)
+                writer = writer or _open_writer(project, folder, uri, known)
                 getattr(writer, method)(*arguments)
         except Exception as error:  # whatever an engine of that size raises, the caller has to hear of it
             is_down = not is_refusal(error)
             if isinstance(error, KairosError):
-                error.facts["refused"] = not is_down
+                error.facts.setdefault("refused", not is_down)
             _reply(error if isinstance(error, KairosError) else _told(arguments[0], error, is_down=is_down), replies)
+
+    if writer is not None and not is_down:
+        _reply(writer.place, replies)
 
 
 def _receive(requests: IO[bytes], inbox: SimpleQueue[Any]) -> None:
@@ -67,14 +74,15 @@ def _receive(requests: IO[bytes], inbox: SimpleQueue[Any]) -> None:
         inbox.put(None)
 
 
-def _open_writer(project: str, folder: Path, uri: str | None) -> Recorder:
+def _open_writer(project: str, folder: Path, uri: str | None, known: str | None) -> MlflowWriter:
     artifacts = None
     if uri is None:
         uri, artifacts = make_database(folder), (folder / ARTIFACTS).as_uri()
     # By this MLflow finds logged models and uploads files, whatever its client was given; only this process sees it.
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    writer: type[MlflowWriter] = importlib.import_module(_WRITER).MlflowWriter
-    return writer(project=project, uri=uri, artifacts=artifacts)
+    writer: MlflowWriter = importlib.import_module(_WRITER).MlflowWriter(project=project, uri=uri, artifacts=artifacts)
+    writer.expect(known)
+    return writer
 
 
 def _told(subject: object, error: Exception, *, is_down: bool) -> AdapterError:
@@ -96,9 +104,9 @@ def _told(subject: object, error: Exception, *, is_down: bool) -> AdapterError:
     )
 
 
-def _reply(error: KairosError, replies: IO[bytes]) -> None:
+def _reply(reply: KairosError | str | None, replies: IO[bytes]) -> None:
     with suppress(BrokenPipeError):  # nobody listens any more; what is left is written all the same
-        pickle.dump(error, replies)
+        pickle.dump(reply, replies)
         replies.flush()
 
 

@@ -60,6 +60,12 @@ class BackgroundRecorder:
         self._listener = threading.Thread(target=self._listen, name="kairos-mlflow", daemon=True)
         self._listener.start()
         self._send((project, folder, uri))
+        self.place: str | None = None
+        """Id and age of the experiment, once it is closed."""
+
+    def expect(self, place: str | None) -> None:
+        """Says which record was told so far."""
+        self._send(("expect", (place,)))
 
     def record_run(self, record: RunRecord) -> None:
         """Hands over a run."""
@@ -108,9 +114,13 @@ class BackgroundRecorder:
     def _listen(self) -> None:
         while True:
             try:
-                self._errors.put(pickle.load(self._replies))
+                reply = pickle.load(self._replies)
             except (EOFError, pickle.UnpicklingError):  # the child ended
                 return
+            if isinstance(reply, KairosError):
+                self._errors.put(reply)
+            else:
+                self.place = reply
 
     def _raise_errors(self) -> None:
         if self._errors.empty():

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from mlflow.entities import Dataset, DatasetInput, LoggedModel, LoggedModelOutput, Metric, Run
+from mlflow.entities import Dataset, DatasetInput, Experiment, LoggedModel, LoggedModelOutput, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -54,6 +54,26 @@ class MlflowWriter:
         self._project = project
         self._artifacts = artifacts
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    @property
+    def place(self) -> str | None:
+        """Id and age of the project's experiment; ``None``: it is not there."""
+        found = self._found_experiment()
+        return None if found is None else f"{found.experiment_id} of {found.creation_time}"
+
+    def expect(self, place: str | None) -> None:
+        """Refuses to go on with what another database was told.
+
+        Raises:
+            AdapterError: this is another one.
+        """
+        if place is not None and self.place != place:
+            raise AdapterError(
+                f"MLflow has another database than before, or has lost the experiment {self._project!r}.",
+                hint="It is told everything again, from the first run on.",
+                passing=True,
+                another=True,
+            )
 
     def record_run(self, record: RunRecord) -> None:
         """Records a run; see :class:`kairos.experiments.Recorder`. What MLflow refuses of it is left out and named.
@@ -100,6 +120,7 @@ class MlflowWriter:
                 f"{record.ref} cannot be recorded in MLflow: its run is not there.",
                 given=record.run,
                 hint="Record the run first.",
+                refused=True,
             )
         model = self._logged_model(record, run)
         if not self._client.search_registered_models(f"name = '{record.model}'"):
@@ -133,6 +154,7 @@ class MlflowWriter:
                 f"The alias {alias!r} of {model!r} cannot be set: MLflow has no such version.",
                 given=number,
                 hint="Record the version first.",
+                refused=True,
             )
 
     def close(self) -> None:
@@ -152,10 +174,20 @@ class MlflowWriter:
 
     @cached_property
     def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(self._project)
+        found = self._found_experiment()
         if found is not None:
             return str(found.experiment_id)
         return str(self._client.create_experiment(self._project, artifact_location=self._artifacts))
+
+    def _found_experiment(self) -> Experiment | None:
+        found = self._client.get_experiment_by_name(self._project)
+        if found is not None and found.lifecycle_stage == "deleted":
+            raise AdapterError(
+                f"The experiment {self._project!r} was deleted in MLflow, which keeps its name.",
+                hint=f"Type: mlflow experiments restore --experiment-id {found.experiment_id}",
+                passing=True,
+            )
+        return found
 
     def _find_run(self, run: str) -> Run | None:
         found = self._client.search_runs([self._experiment], f"tags.`kairos.run` = '{run}'", max_results=1)
@@ -211,6 +243,7 @@ def _in_parts(record: RunRecord, refused: Sequence[str]) -> AdapterError:
         f"MLflow did not take run {record.run!r} as a whole.",
         given="; ".join(refused[:_NAMED]) + more,
         hint="The rest of it is recorded.",
+        refused=True,
     )
 
 
@@ -226,6 +259,7 @@ def _check_package(found: ModelVersion, record: VersionRecord) -> None:
             f"MLflow's version {record.number} of {record.model!r} is another model.",
             given=f"package {package}, where the ledger has {record.package}",
             hint="Was it registered by hand, or by another project? Use a project and a server of your own.",
+            refused=True,
         )
 
 
@@ -235,4 +269,5 @@ def _other_number(record: VersionRecord, number: int) -> AdapterError:
         given=f"its next version of {record.model!r} is {number}",
         accepted=str(record.number),
         hint="Versions are recorded in order, none is deleted in MLflow, and nobody else registers this model there.",
+        refused=True,
     )
