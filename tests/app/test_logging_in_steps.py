@@ -47,6 +47,10 @@ def fit(rows: int, *, rate: float = 0.5) -> float:
         mlflow.log_metrics({"loss_twice": 1.0, "odd": float("nan")})
         mlflow.log_text("seen", "notes/seen.txt")
         mlflow.set_tag("team", "bikes")
+        for name in ("error", "error/val", "kl/x/y", "kl", "kl/x"):
+            mlflow.log_metric(name, len(name))
+            mlflow.log_param(name, name)
+            mlflow.set_tag(name, name)
     return rate
 
 
@@ -162,6 +166,13 @@ def test_a_run_has_what_its_steps_logged(project: Project, client: MlflowClient)
     assert "auto.training_r2_score" in run.data.metrics
     assert (run.data.tags["team"], run.data.tags["mlflow.runName"]) == ("bikes", told(project)[0].run)
     assert told(project)[0].metrics["fit.loss"] == 0.1
+
+
+def test_names_that_files_could_not_have_beside_each_other_are_kept(project: Project, client: MlflowClient) -> None:
+    """A metric, param or tag may be called as the folder of another one would be, as on a server."""
+    run = recorded(client, told(project)[0])
+    for name in ("error", "error/val", "kl/x/y", "kl", "kl/x"):
+        assert (run.data.metrics[name], run.data.params[name], run.data.tags[name]) == (len(name), name, name)
 
 
 def test_metrics_keep_their_steps_times_and_order(project: Project, client: MlflowClient) -> None:

@@ -20,6 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from kairos.pipeline.clashing import let_names_clash
+
 __all__ = ["begin_anew", "hearing", "note_base"]
 
 _PREFIX = "MLFLOW_"
@@ -56,6 +58,7 @@ def hearing(folder: Path | None = None) -> Iterator[Path]:
         os.environ.pop(name, None)
     address = folder.as_uri()
     os.environ.update(_ALWAYS, MLFLOW_TRACKING_URI=address, MLFLOW_REGISTRY_URI=address)
+    let_names_clash()
     try:
         yield folder
     finally:

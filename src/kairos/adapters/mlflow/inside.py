@@ -15,6 +15,7 @@ from mlflow.entities import LoggedModel as MlflowModel
 from mlflow.entities import Metric, Run, ViewType
 from mlflow.store.tracking.file_store import FileStore
 
+from kairos.pipeline.clashing import told_name
 from kairos.pipeline.logged import Logged, LoggedModel, LoggedRun, Point
 from kairos.pipeline.origins.secrets import note_environment, redacted
 from kairos.store import Store
@@ -99,7 +100,7 @@ def _model(model: MlflowModel, store: Store) -> LoggedModel:
 
 def _points(metrics: Iterable[Metric]) -> tuple[Point, ...]:
     """In the order of their times; what was logged at one moment keeps its order."""
-    points = [Point(metric.key, metric.value, metric.timestamp, metric.step) for metric in metrics]
+    points = [Point(told_name(metric.key), metric.value, metric.timestamp, metric.step) for metric in metrics]
     return tuple(sorted(points, key=lambda point: point.at_ms))
 
 
@@ -117,4 +118,4 @@ def _files(uri: str, store: Store) -> Digest | None:
 
 def _texts(given: Mapping[str, Any]) -> dict[str, str]:
     note_environment()
-    return {name: redacted(str(value)) for name, value in given.items()}
+    return {told_name(name): redacted(str(value)) for name, value in given.items()}
