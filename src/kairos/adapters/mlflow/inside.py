@@ -6,6 +6,7 @@ A worker calls this by name, and only for a step that logged something; MLflow i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,14 +52,22 @@ def keep(folder: Path, store: Store, *, was_killed: bool = False) -> tuple[Diges
         )
         runs += found
     runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
-    if not runs:
-        return ()
+    places = {run.info.run_id: place for place, run in enumerate(runs)}
     models: dict[str, list[MlflowModel]] = {}
     for model in tracking.search_logged_models(experiments):
-        models.setdefault(model.source_run_id or "", []).append(model)
-    places = {run.info.run_id: place for place, run in enumerate(runs)}
+        owner = model.source_run_id if model.source_run_id in places else ""
+        models.setdefault(owner or "", []).append(model)
     told = [_run(run, tracking, store, places, models.get(run.info.run_id, []), was_killed=was_killed) for run in runs]
-    return Logged(runs=tuple(told)).keep(store)
+    if without := models.get(""):  # code that logs a model before all else has begun no run
+        told = _with_models(told, [_model(model, store) for model in without], without[0].creation_timestamp)
+    return Logged(runs=tuple(told)).keep(store) if told else ()
+
+
+def _with_models(runs: Sequence[LoggedRun], models: Sequence[LoggedModel], at_ms: int) -> list[LoggedRun]:
+    """The same with models that no run was begun for: they belong to the first run, or to one of their own."""
+    if not runs:
+        return [LoggedRun(name="", started_ms=at_ms, ended_ms=at_ms, models=tuple(models))]
+    return [replace(runs[0], models=(*runs[0].models, *models)), *runs[1:]]
 
 
 def _run(
