@@ -90,11 +90,14 @@ def param_texts(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 def shorten(text: str, length: int) -> str:
-    """Cuts a text that is too long, and says so at its end.
+    """Cuts a text that is too long, and says so at its end. A zero, which PostgreSQL has no letter for, becomes one.
 
     >>> shorten("abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz", 40)
     'abcdefghijklmnopqrstuvwxy … (53 letters)'
+    >>> shorten("a\\0b", 40)
+    'a\ufffdb'
     """
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if len(text) <= length:
         return text
     end = f" … ({len(text)} letters)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,8 +15,10 @@ from kairos.errors import KairosError
 
 __all__ = ["Taking", "is_refusal"]
 
-_REFUSED = ("ALREADY_EXISTS", "BAD_REQUEST", "INVALID_PARAMETER_VALUE", "NOT_IMPLEMENTED", "RESOURCE_ALREADY_EXISTS")
-"""MLflow's own words for what was sent. All others speak of the server, of rights, or of an address."""
+_REFUSED = ("ALREADY_EXISTS", "INVALID_PARAMETER_VALUE", "NOT_IMPLEMENTED", "RESOURCE_ALREADY_EXISTS")
+"""MLflow's own words for what was sent. All others speak of the server, its database, of rights, or of an address."""
+_DATA = re.compile(r"\(\w[\w.]*(DataError|IntegrityError|OutOfRange|Truncation|UntranslatableCharacter)\)")
+"""What its database says of a value, as MLflow hands it on; of a lost connection it may say the same."""
 _LENGTH = 200
 """Of what is said of one part; names may be long, and be what is wrong."""
 _TOO_LARGE = "failed with error code 413"
@@ -32,6 +35,8 @@ def is_refusal(error: BaseException) -> bool:
     if isinstance(error, HTTPError):
         return error.response is not None and error.response.status_code in (400, 413)
     if isinstance(error, MlflowException):
+        if error.error_code == "BAD_REQUEST":
+            return _DATA.search(str(error)) is not None
         if _is_passing(error.__cause__ or error.__context__):
             return False
         if str(error).startswith("API request to"):  # what stands between answered, and not MLflow
