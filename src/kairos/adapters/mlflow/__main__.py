@@ -23,6 +23,8 @@ __all__ = ["main"]
 _WRITER = "kairos.adapters.mlflow.writer"
 _STORES = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
 
+_RIGHTS = ("error code 401", "error code 403", "PERMISSION_DENIED", "UNAUTHENTICATED")
+
 
 def main() -> None:
     """Works until its input ends. The first message says where to write, the others what."""
@@ -95,6 +97,8 @@ def _told(subject: object, error: Exception, *, is_down: bool) -> AdapterError:
             what = f"the aliases of {subject!r}"
     said = str(error).strip().partition("\n")[0]
     later = "It is recorded later, with all that comes after it." if is_down else None
+    if later and any(word in said for word in _RIGHTS):
+        later += " Does the environment of this command set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD?"
     return AdapterError(
         f"MLflow did not take {what}.",
         given=f"{type(error).__name__}: {said}",
