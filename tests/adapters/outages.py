@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import io
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -16,17 +18,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+import pytest
 from mlflow.tracking import MlflowClient
 
 from kairos.adapters.mlflow import open_recorder
+from kairos.adapters.mlflow.__main__ import _work
+from kairos.adapters.mlflow.recorder import _ALWAYS, _DEFAULTS
 from kairos.errors import AdapterError
 from kairos.experiments import RunRecord, StepRecord
 from kairos.pipeline.logged import Logged, LoggedRun, Point
 from kairos.store import Store
 
-__all__ = ["DyingProxy", "held", "mlflow_server", "some_runs", "tell"]
+__all__ = ["DyingProxy", "held", "mlflow_server", "some_runs", "tell", "tell_here"]
 
 MARCH = datetime(2012, 3, 3, 12, tzinfo=UTC)
 
@@ -158,6 +164,18 @@ def tell(runs: list[RunRecord], folder: Path, url: str) -> str | None:
             recorder.close()
         return str(error)
     return None
+
+
+def tell_here(runs: list[RunRecord], folder: Path, url: str, patch: pytest.MonkeyPatch) -> str | None:
+    """The same by what the recorder's process does, in this one, which has loaded MLflow; what went wrong."""
+    for name, value in {**_DEFAULTS, **_ALWAYS, "MLFLOW_TRACKING_URI": url}.items():
+        patch.setenv(name, value)
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    for message in (*(("record_run", (run,)) for run in runs), None):
+        inbox.put(message)
+    replies = io.BytesIO()
+    _work(inbox, replies, "bikes", folder, url)
+    return None if not replies.getvalue() else str(pickle.loads(replies.getvalue()))  # the first of them
 
 
 def held(url: str, project: str = "bikes") -> list[tuple[str, str, dict[str, float], list[tuple[int, float]], int]]:

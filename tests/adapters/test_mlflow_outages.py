@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kairos.adapters.mlflow.database import make_database
-from tests.adapters.outages import DyingProxy, held, mlflow_server, some_runs, tell
+from tests.adapters.outages import DyingProxy, held, mlflow_server, some_runs, tell, tell_here
 
 pytestmark = [  # MLflow's own, and that of SQLAlchemy about it
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -27,14 +27,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_a_server_that_dies_at_any_request_has_each_run_once_and_in_order(server: str, tmp_path: Path) -> None:
-    """It breaks ever later, after it has done what it was asked: the caller cannot know how far it came."""
+def test_a_server_that_dies_at_any_request_has_each_run_once_and_in_order(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks ever later, after it has done what it was asked: the caller cannot know how far it came.
+
+    The first and the last time a process of its own tells it; the others its code here, without MLflow's start.
+    """
     runs, proxy = some_runs(tmp_path), DyingProxy(server)
     broke, seen = 0, 0
     try:
         for left in (1, 2, 3, 5, 8, 12, None):
             proxy.left = left
-            trouble = tell(runs, tmp_path, proxy.url)
+            if left in (1, None):
+                trouble = tell(runs, tmp_path, proxy.url)
+            else:
+                trouble = tell_here(runs, tmp_path, proxy.url, monkeypatch)
             names = [run[0] for run in held(server) if run[0].startswith("r")]
             assert names == [run.run for run in runs][: len(names)]  # none is there before an earlier one
             assert len(names) >= seen
