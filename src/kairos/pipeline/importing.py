@@ -29,7 +29,7 @@ from types import CodeType, ModuleType
 
 from kairos.pipeline.captured import SKIPPED, Captured
 
-__all__ = ["CapturedFinder", "installed_finders"]
+__all__ = ["CapturedFinder", "installed_finders", "is_own"]
 
 _INSTALLED = ("site-packages", "dist-packages")
 """Names of folders of what counts by its version."""
@@ -123,22 +123,27 @@ class CapturedFinder:
         """Whether a file, or anything of a folder, was captured."""
         return str(place) in self.files or str(place) in self.folders
 
-    def loaded(self) -> Iterator[tuple[str, ModuleType]]:
-        """All modules that were loaded since it was installed; all, if it is not."""
-        return ((name, each) for name, each in list(sys.modules.items()) if name not in self._loaded_before)
+    def modules(self, root: Path | None = None) -> dict[str, ModuleType]:
+        """What is loaded of captured files, and was loaded of folders that the project put on ``sys.path``; by name.
 
-    def modules(self) -> dict[str, ModuleType]:
-        """What is loaded of captured files, and was loaded of folders that the project put on ``sys.path``; by name."""
+        Only what was loaded since it was installed; of all, if it is not. A process may have loaded thousands of
+        modules, and each run asks, so they are gone through once.
+
+        Args:
+            root: Modules of this folder are named as well.
+        """
         starts = tuple(f"{folder}{os.sep}" for folder in self.added())
+        inside = () if root is None else f"{root}{os.sep}"
         found = {}
-        for name, module in self.loaded():
-            file = getattr(module, "__file__", None)
-            places = [file]
-            if file is None and isinstance(module, ModuleType):  # a package without __init__.py
-                places = list(vars(module).get("__path__") or ())
-            for place in places:
-                if isinstance(place, str) and (
-                    place in self.files or place in self.folders or place.startswith(starts)
+        for name, module in sys.modules.copy().items():
+            if name in self._loaded_before:
+                continue
+            for place in _places(module):
+                if (
+                    place in self.files
+                    or place in self.folders
+                    or place.startswith(starts)
+                    or (root is not None and place.startswith(inside) and is_own(root, place))
                 ):
                     found[name] = module
         return found
@@ -192,6 +197,25 @@ class CapturedFinder:
         for path in list(sys.path_importer_cache):
             if path in self._roots or path in self.folders or path.startswith(starts):
                 del sys.path_importer_cache[path]
+
+
+def is_own(root: Path, file: str) -> bool:
+    """Whether a file is one of a project's folder that counts."""
+    if not file.startswith(f"{root}{os.sep}"):
+        return False
+    return not any(part.startswith(".") or part in SKIPPED for part in Path(file).relative_to(root).parts[:-1])
+
+
+def _places(module: object) -> Sequence[str]:
+    """A module's file; of a package without ``__init__.py``, its folders."""
+    if not isinstance(module, ModuleType):  # whatever a module put in its place
+        file = getattr(module, "__file__", None)
+        return (file,) if isinstance(file, str) else ()
+    known = vars(module)
+    file = known.get("__file__")
+    if file is None:
+        return [place for place in known.get("__path__") or () if isinstance(place, str)]
+    return (file,) if isinstance(file, str) else ()
 
 
 def installed_finders() -> list[CapturedFinder]:

@@ -21,8 +21,8 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from kairos.errors import GraphError, KairosError, StepFailed, without_addresses
-from kairos.pipeline.captured import SKIPPED, Captured, capture
-from kairos.pipeline.importing import CapturedFinder, installed_finders
+from kairos.pipeline.captured import Captured, capture
+from kairos.pipeline.importing import CapturedFinder, installed_finders, is_own
 from kairos.pipeline.listening import begin_anew, hearing
 
 __all__ = [
@@ -176,7 +176,7 @@ def unload_module(source: PipelineSource) -> None:
 
 def own_traceback(error: BaseException, root: Path) -> str:
     """An error's traceback as text, from the first frame in the project's own files on."""
-    start = _first(error.__traceback__, lambda file: _is_own(root, file))
+    start = _first(error.__traceback__, lambda file: is_own(root, file))
     if start is None:  # a library's own error: from its first frame on
         start = _first(error.__traceback__, lambda file: not file.startswith(f"{_OURS}{os.sep}"))
     lines = traceback.format_exception(type(error), error, start)
@@ -200,7 +200,7 @@ def own_place(error: BaseException, root: Path, *, otherwise: Callable[..., Any]
     Returns:
         The place; empty if there is none.
     """
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(root, frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(root, frame.filename)]
     if frames:
         file, line = frames[-1].filename, frames[-1].lineno
     elif otherwise is not None and hasattr(inspect.unwrap(otherwise), "__code__"):
@@ -208,7 +208,7 @@ def own_place(error: BaseException, root: Path, *, otherwise: Callable[..., Any]
         file, line = code.co_filename, code.co_firstlineno
     else:
         return ""
-    return f"{Path(file).relative_to(root).as_posix()}, line {line}" if _is_own(root, file) else ""
+    return f"{Path(file).relative_to(root).as_posix()}, line {line}" if is_own(root, file) else ""
 
 
 def _first(frame: TracebackType | None, is_wanted: Callable[[str], bool]) -> TracebackType | None:
@@ -250,7 +250,7 @@ def _importable(source: PipelineSource, code: Captured, keep: bool) -> Iterator[
 
 def own_modules(root: Path, finder: CapturedFinder) -> dict[str, ModuleType]:
     """A project's modules, with those beside it, that are loaded; by name."""
-    return {name: each for name, each in finder.loaded() if _is_module_of(root, each)} | finder.modules()
+    return finder.modules(root)
 
 
 def _forget_modules(root: Path, finder: CapturedFinder) -> None:
@@ -259,16 +259,3 @@ def _forget_modules(root: Path, finder: CapturedFinder) -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__module__", None) not in own]
     for name in own:
         del sys.modules[name]
-
-
-def _is_module_of(root: Path, module: ModuleType | None) -> bool:
-    file = getattr(module, "__file__", None)
-    if file is None and isinstance(module, ModuleType):  # a package without __init__.py
-        return any(isinstance(place, str) and _is_own(root, place) for place in vars(module).get("__path__") or ())
-    return isinstance(file, str) and _is_own(root, file)
-
-
-def _is_own(root: Path, file: str) -> bool:
-    if not file.startswith(f"{root}{os.sep}"):  # asked of every loaded module, so it has to be quick
-        return False
-    return not any(part.startswith(".") or part in SKIPPED for part in Path(file).relative_to(root).parts[:-1])
