@@ -266,6 +266,7 @@ class _Adapter:
 
 @pytest.fixture
 def _outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAIROS_RECORD", "wait")
     monkeypatch.setattr(recording, "entry_points", lambda **_: [_Adapter()])
     monkeypatch.setenv("KAIROS_RECORD", "wait")  # or another process asks it
 
