@@ -63,6 +63,35 @@ def test_every_difference_has_its_own_digest(repository: Path) -> None:
     assert code_state(project).dirty_digest is None
 
 
+def test_what_was_not_committed_can_be_applied_however_git_is_set(repository: Path, tmp_path: Path) -> None:
+    """Edited, renamed, deleted, binary and staged; colours and prefixes of somebody's own change no byte of it."""
+    project = repository / "project"
+    (project / "data.bin").write_bytes(bytes(range(256)))
+    (project / "gone.py").write_text("x = 1\n")
+    (project / "old.py").write_text("y = 1\n" * 20)
+    git(repository, "add", ".")
+    git(repository, "-c", "user.name=n", "-c", "user.email=e@example.org", "commit", "--quiet", "-m", "second")
+    (project / "pipeline.py").write_text("x = 2")
+    (project / "data.bin").write_bytes(bytes(range(255, -1, -1)))
+    (project / "gone.py").unlink()
+    git(project, "mv", "old.py", "new ä.py")
+    (project / "staged.py").write_text("z = 1\n")
+    git(project, "add", "staged.py")
+    found = code_state(project)
+    for setting in ("color.ui=always", "diff.noprefix=true", "diff.context=0", "diff.mnemonicPrefix=true"):
+        git(repository, "config", *setting.split("="))
+    assert code_state(project) == found
+    assert code_state(project).difference == found.difference
+    fresh = repository / "fresh"
+    git(repository, "clone", "--quiet", str(repository), str(fresh))
+    (repository / "patch").write_bytes(found.difference)
+    git(fresh, "apply", "--directory=project", str(repository / "patch"))
+    here, there = (
+        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in (project, fresh / "project")
+    )
+    assert here == there
+
+
 def test_a_detached_head_has_no_branch(repository: Path) -> None:
     """The commit is still known."""
     git(repository, "checkout", "--quiet", "--detach")

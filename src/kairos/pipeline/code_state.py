@@ -14,6 +14,12 @@ __all__ = ["CodeState", "code_state"]
 _OWN = ("*.py", "*.toml")
 """Untracked files of these kinds count: a step may already use them."""
 
+_PLAIN = (
+    *("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0"),
+)
+"""As ``git apply`` takes it, and of one digest, however somebody's Git is set to show differences."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeState:
@@ -37,7 +43,7 @@ def code_state(root: Path) -> CodeState:
     if commit is None:
         return CodeState()
     branch = (_git(root, "symbolic-ref", "--short", "--quiet", "HEAD") or b"").decode().strip()
-    difference = _git(root, "diff", "HEAD", "--binary", "--no-ext-diff", "--relative", "--", ".") or b""
+    difference = _git(root, "diff", "HEAD", *_PLAIN, "--relative", "--", ".") or b""
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_OWN) or b""
     names = sorted(name.decode() for name in untracked.split(b"\0") if name)
     if not difference and not names:

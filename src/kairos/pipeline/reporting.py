@@ -100,7 +100,9 @@ class Reports:
         return reports
 
     def _write_down(self, point: Point) -> None:
-        if self._log is not None:
+        if self._log is None:
+            return
+        with suppress(OSError):  # a full disk ends no step here: the value is in memory as well
             self._log.mkdir(parents=True, exist_ok=True)
             with open(self._log / REPORTED, "a", encoding="utf-8") as file:
                 file.write(json.dumps([repr(point.value), point.at_ms, point.step]) + "\n")
