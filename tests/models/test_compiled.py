@@ -110,6 +110,10 @@ EXACT: dict[str, tuple[Any, ModelOptions, Any]] = {
     ),
     "categories of lightgbm": (LGBMRegressor(n_estimators=9, min_data_per_group=5, verbose=-1), NUMBERS, PANDAS_LEVELS),
     "lightgbm": (LGBMRegressor(n_estimators=20, verbose=-1), NUMBERS, hours()),
+    "lightgbm that parts negative numbers from zero": (
+        LGBMRegressor(n_estimators=9, min_data_in_bin=1, verbose=-1), NUMBERS,
+        hours().with_columns(temperature=pl.int_range(pl.len()) % 5 - 2.0, users=(pl.int_range(pl.len()) % 5 < 2) * 9),
+    ),
     "xgboost": (XGBRegressor(n_estimators=20), NUMBERS, hours()),
 }  # fmt: skip
 CLOSE: dict[str, tuple[Any, ModelOptions, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import pickle
@@ -10,14 +11,29 @@ import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from lightgbm import LGBMRegressor
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    StackingClassifier,
+    VotingRegressor,
+)
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, TweedieRegressor
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from xgboost import XGBRegressor
+from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+from sklearn.svm import LinearSVC
+from xgboost import XGBRegressor, XGBRFRegressor
 
 from kairos.errors import PackageError
 from kairos.models.estimator_file import read_estimator, untrusted_types, write_estimator
@@ -33,6 +49,25 @@ ESTIMATORS = [
     LGBMRegressor(n_estimators=5, random_state=0, verbose=-1),
     XGBRegressor(n_estimators=5, random_state=0),
 ]
+
+
+CHANCES = (Y > 0).astype(int)
+OF_NUMBERS = make_column_selector(dtype_include="number")
+MORE_ESTIMATORS = {
+    "neighbours": (KNeighborsRegressor(), Y),
+    "neighbours by another distance": (KNeighborsClassifier(metric="canberra"), CHANCES),
+    "calibrated": (CalibratedClassifierCV(LinearSVC()), CHANCES),
+    "calibrated by steps": (CalibratedClassifierCV(GaussianNB(), method="isotonic"), CHANCES),
+    "voting": (VotingRegressor([("a", Ridge()), ("b", RandomForestRegressor(3, random_state=0))]), Y),
+    "stacked": (StackingClassifier([("a", LogisticRegression()), ("b", GaussianNB())]), CHANCES),
+    "chosen columns": (make_pipeline(SelectKBest(f_regression, k=2), Ridge()), Y),
+    "columns chosen by type": (make_pipeline(make_column_transformer((StandardScaler(), OF_NUMBERS)), Ridge()), Y),
+    "splines": (make_pipeline(SplineTransformer(), Ridge()), Y),
+    "tweedie": (TweedieRegressor(power=1.5), np.exp(Y / 5)),
+    "a Gaussian process": (GaussianProcessRegressor(RBF() + WhiteKernel(), optimizer=None), Y),
+    "searched": (GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=2), Y),
+    "a forest of xgboost": (XGBRFRegressor(n_estimators=3, random_state=0), Y),
+}
 
 
 class Exploit:
@@ -58,12 +93,34 @@ def test_an_estimator_predicts_the_same_after_a_round_trip(estimator: Any) -> No
     np.testing.assert_array_equal(read_estimator(data, form).predict(X), estimator.predict(X))
 
 
+@pytest.mark.parametrize("case", MORE_ESTIMATORS)
+def test_what_scikit_learn_has_besides_needs_no_pickle_either(case: str) -> None:
+    """Neighbours, calibration, votes, stacks, choices of columns: with the same answers and the same bytes again."""
+    unfitted, goal = MORE_ESTIMATORS[case]
+    table = pd.DataFrame(X, columns=list("abc"))
+    first, second = (copy.deepcopy(unfitted).fit(table, goal) for _ in range(2))
+    data, form = write_estimator(first)
+    assert form == "skops"
+    assert write_estimator(second)[0] == data
+    np.testing.assert_array_equal(read_estimator(data, form).predict(table), second.predict(table))
+
+
+def test_a_distance_that_calls_a_function_is_not_trusted() -> None:
+    """Whoever wrote the bytes would choose the function."""
+    with pytest.raises(PackageError, match="PyFuncDistance64"):
+        write_estimator(KNeighborsRegressor(metric=_gap, algorithm="ball_tree").fit(X[:9], Y[:9]))
+
+
+def _gap(one: Any, other: Any) -> float:
+    return float(abs(one - other).max())
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_training_twice_gives_the_same_bytes(estimator: Any) -> None:
     """Neither memory addresses nor the time of day are in the bytes."""
     first, _ = write_estimator(estimator.fit(X, Y))
-    copy = pickle.loads(pickle.dumps(estimator))
-    second, _ = write_estimator(copy.fit(X, Y))
+    another = pickle.loads(pickle.dumps(estimator))
+    second, _ = write_estimator(another.fit(X, Y))
     assert first == second
 
 

@@ -11,16 +11,25 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kairos.errors import DataRefused, InputRefused, PackageError
 from kairos.models.finish import FinishModel, ModelOptions
+from kairos.models.package import open_package
 from kairos.models.score import score_table
 from tests.models.trainings import LEAKS, OPTIONS, Request, finish, finished, hours, one_hot, seasons, to_pandas
 
+FULL = hours().drop("weather")
 FEATURES = ["hour_of_day", "weather", "temperature", "holiday"]
 
 
@@ -50,6 +59,23 @@ def test_a_fitted_estimator_names_its_own_features(tmp_path: Path) -> None:
     assert package.spec.signature.names == ("temperature", "hour_of_day")
     expected = fitted.predict(table.select("temperature", "hour_of_day"))
     np.testing.assert_allclose(score_table(package, table), expected, rtol=1e-12)
+
+
+def test_what_only_tells_its_chances_once_it_is_fitted_is_fitted_first(tmp_path: Path) -> None:
+    """A stack of classifiers has no ``predict_proba`` before; a vote that gives classes has none afterwards either."""
+    options, table = ModelOptions(loss="log_loss"), busy()
+    members = [("line", LogisticRegression()), ("constant", DummyClassifier())]
+    stack = make_pipeline(StandardScaler(), StackingClassifier(members, cv=2))
+    package = open_package(finish(tmp_path / "stack", stack, options, train=table))
+    assert 0 < score_table(package, table)[0] < 1
+    with pytest.raises(PackageError, match="gives no probabilities"):
+        finish(tmp_path / "vote", VotingClassifier(members), options, train=table)
+
+
+def test_an_estimator_that_predicts_before_it_is_fitted_is_fitted_all_the_same(tmp_path: Path) -> None:
+    """A Gaussian process answers from its prior; that is no reason to call it fitted."""
+    package = finished(tmp_path, make_pipeline(StandardScaler(), GaussianProcessRegressor(optimizer=None)), train=FULL)
+    assert list(package.spec.signature.names) == FEATURES[:1] + FEATURES[2:]
 
 
 @pytest.mark.parametrize("kind", ["polars", "pandas"])

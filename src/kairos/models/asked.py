@@ -8,6 +8,7 @@ import numpy as np
 
 from kairos.errors import PackageError
 from kairos.gates.loss_names import CHANCE_LOSSES
+from kairos.models.estimators import is_fitted, last_step
 from kairos.models.foreign import Foreign, Untried
 from kairos.models.ports import FinishRequest
 from kairos.models.signature import OutputSpec
@@ -47,16 +48,25 @@ def tells_classes(data: TrainingData) -> bool:
 
 
 def method_of(estimator: Any, data: TrainingData, loss: str, *, step: str) -> Method:
-    """Some losses judge probabilities, as do all of classes with names; every other judges what ``predict`` gives."""
+    """Some losses judge probabilities, as do all of classes with names; every other judges what ``predict`` gives.
+
+    Asked before the estimator is fitted, so that none is fitted in vain, and again afterwards.
+    """
     if loss not in CHANCE_LOSSES and not tells_classes(data):
         return "predict"
-    if not isinstance(estimator, Untried) and not hasattr(estimator, "predict_proba"):
+    if not isinstance(estimator, Untried) and not _tells_chances(estimator):
         raise PackageError(
             f"The model step {step!r} is judged by the {_words(loss)}, but its estimator gives no probabilities.",
             given=f"a {type(estimator).__name__}",
             accepted="an estimator with predict_proba",
         )
     return "predict" if isinstance(estimator, Untried) else "predict_proba"
+
+
+def _tells_chances(estimator: Any) -> bool:
+    """A stack of classifiers, or a search, knows only once it is fitted; until then its class is asked."""
+    has_them = hasattr(estimator, "predict_proba")
+    return has_them or (not is_fitted(estimator) and hasattr(type(last_step(estimator)), "predict_proba"))
 
 
 def _words(loss: str) -> str:

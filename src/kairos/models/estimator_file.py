@@ -22,6 +22,13 @@ from kairos.values import Json
 
 __all__ = ["TRUSTED_TYPES", "read_estimator", "untrusted_types", "write_estimator"]
 
+_DISTANCES = ("Canberra", "Chebyshev", "Euclidean", "Haversine", "Manhattan", "Minkowski", "SEuclidean")
+"""Distances of neighbours, but for those that call a function of the user."""
+_KERNELS = (
+    "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern", "Product", "RBF", "RationalQuadratic",
+    "Sum", "WhiteKernel",
+)  # fmt: skip
+
 TRUSTED_TYPES: tuple[str, ...] = (
     "catboost.core.CatBoostClassifier",
     "catboost.core.CatBoostRanker",
@@ -34,14 +41,38 @@ TRUSTED_TYPES: tuple[str, ...] = (
     "lightgbm.sklearn.LGBMRanker",
     "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_selection._mutual_info.mutual_info_classif",
+    "sklearn.feature_selection._mutual_info.mutual_info_regression",
+    "sklearn.feature_selection._univariate_selection.chi2",
+    "sklearn.feature_selection._univariate_selection.f_classif",
+    "sklearn.feature_selection._univariate_selection.f_regression",
+    "sklearn.feature_selection._univariate_selection.r_regression",
+    "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+    *(f"sklearn.gaussian_process.kernels.{kernel}" for kernel in _KERNELS),
+    *(f"sklearn.metrics._dist_metrics.{distance}Distance{bits}" for distance in _DISTANCES for bits in (32, 64)),
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.neighbors._ball_tree.BallTree",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
     "sklearn.utils.validation.check_array",
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
     "xgboost.sklearn.XGBRanker",
     "xgboost.sklearn.XGBRegressor",
 )
@@ -134,7 +165,13 @@ def _same_bytes(data: bytes) -> bytes:
 
 
 def _take_time_out(estimator: object) -> None:
-    """CatBoost writes the time and a random name into a model."""
+    """CatBoost writes the time and a random name into a model, and a search how long each of its trials took."""
+    for item in [estimator, *(step for _, step in getattr(estimator, "steps", ()))]:
+        for name, values in getattr(item, "cv_results_", {}).items():
+            if name.endswith("_time"):
+                values[:] = 0.0
+        if hasattr(item, "refit_time_"):
+            item.refit_time_ = 0.0
     if type(estimator).__module__.partition(".")[0] == "catboost":
         about = estimator.get_metadata()  # type: ignore[attr-defined]
         about["model_guid"] = about["train_finish_time"] = ""

@@ -73,11 +73,12 @@ class FinishModel:
             loss=options.loss,
         )
         spread = data if isinstance(returned, Untried) else spread_data(data, step=request.step)
-        method = method_of(returned, data, options.loss, step=request.step)
+        method_of(returned, data, options.loss, step=request.step)
         learn = self.learn.get(model, Learn())
         half = learn.half_life_days
         weights = None if half is None else row_weights(table, options.time, half, step=request.step)
         estimator = fit(returned, spread, seed=request.seed, weights=weights, lists=lists)
+        method = method_of(estimator, data, options.loss, step=request.step)
         if isinstance(estimator, Untried):
             estimator, data = estimator.bound(data, step=request.step)
             spread = data

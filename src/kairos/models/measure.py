@@ -103,7 +103,7 @@ class MeasureModel:
         weights = None if half is None else row_weights(table, time, half, step=request.step)
         estimator = fit(request.returned, data, seed=request.seed, weights=weights, lists=lists)
         rows = _within(_history(self.learn, request.given, request.also, goal, request.step), time, self.block)
-        method = method_of(request.returned, data, self.options.loss, step=request.step)
+        method = method_of(estimator, data, self.options.loss, step=request.step)
         raw = getattr(estimator, method)(select(rows, list(data.columns)))
         answers = answers_a_row(np.asarray(raw), len(rows), data.outputs)
         if self.clip and not tells_classes(data):

@@ -8,12 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.base import is_classifier
+from sklearn.utils.validation import has_fit_parameter
 
 from kairos.errors import DataRefused, PackageError, UsageError, did_you_mean
 from kairos.gates.lists import Lists
+from kairos.models.estimators import is_fitted, is_of, last_step
 from kairos.models.foreign import Untried
 from kairos.models.frames import FrameColumn, FrameKind, as_pandas, column_names, frame_kind, read_column, select
 from kairos.models.goals import read_goal
@@ -110,7 +110,7 @@ def training_data(
                 hint=did_you_mean(name, names),
             )
     outside = {target, *targets, *keys, *drop}
-    knows_names = estimator.features is not None if isinstance(estimator, Untried) else _is_fitted(estimator)
+    knows_names = estimator.features is not None if isinstance(estimator, Untried) else is_fitted(estimator)
     chosen = _own_features(estimator, step, table, outside) if knows_names else None
     if chosen is None:
         chosen = [name for name in names if name not in outside]
@@ -159,7 +159,7 @@ def fit(
         DataRefused: a classifier's target is not a whole number in every row.
         PackageError: the estimator takes no such columns; or weights are given, and it is fitted already or takes none.
     """
-    if _is_fitted(estimator):
+    if is_fitted(estimator):
         if weights is not None:
             raise _takes_no_weights(estimator, "it is fitted already")
         return estimator
@@ -194,8 +194,7 @@ def _goal_of(estimator: Any, data: TrainingData) -> np.ndarray[Any, Any]:
                 accepted="an estimator with predict_proba",
             )
         places = data.target.astype(np.int64)
-        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-        return places if _is_of(last, "xgboost") else np.array(data.outputs[0].classes)[places]
+        return places if is_of(last_step(estimator), "xgboost") else np.array(data.outputs[0].classes)[places]
     return _classes(data.target) if is_classifier(estimator) else data.target
 
 
@@ -236,29 +235,8 @@ def latest_time(table: Any, name: str | None) -> datetime | None:
         raise DataRefused(f"The time column {name!r} of the training table holds no times.", given=latest) from error
 
 
-def _is_of(estimator: Any, library: str) -> bool:
-    return type(estimator).__module__.partition(".")[0] == library
-
-
-def _is_fitted(estimator: Any) -> bool:
-    if isinstance(estimator, Untried):
-        return True
-    # CatBoost's follow scikit-learn without being its children.
-    if not isinstance(estimator, BaseEstimator) and not _is_of(estimator, "catboost"):
-        raise PackageError(
-            "A model step has to return an estimator.",
-            given=f"a {type(estimator).__name__}",
-            accepted="an estimator that follows scikit-learn, fitted or not",
-        )
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
-
-
 def _own_features(estimator: Any, step: str, table: Any, outside: set[str]) -> list[str]:
-    key = "feature_names_" if _is_of(estimator, "catboost") else "feature_names_in_"
+    key = "feature_names_" if is_of(estimator, "catboost") else "feature_names_in_"
     own = estimator.features if isinstance(estimator, Untried) else getattr(estimator, key, None)
     if own is None:
         raise PackageError(

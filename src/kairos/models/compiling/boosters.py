@@ -38,6 +38,8 @@ _IDENTITY = {
 _EXP = {"poisson", "gamma", "tweedie", "count:poisson", "reg:gamma", "reg:tweedie", "Poisson", "Tweedie"}
 _SIGMOID = {"binary", "cross_entropy", "binary:logistic", "reg:logistic", "Logloss", "CrossEntropy"}
 
+_LIGHTGBM_ZERO = float(np.float32(1e-35))
+
 
 def read_booster(estimator: Any) -> Ensemble | None:
     """Returns the trees of an estimator of LightGBM, XGBoost or CatBoost, or ``None`` if it is of another library.
@@ -160,13 +162,22 @@ def lightgbm_tree(root: dict[str, Any], sets: _Sets | None) -> Tree:
         raise NotCompiled("Its leaves are linear models, which are not compiled.")
     return Tree(
         feature=np.array([node.get("split_feature", 0) for node in nodes]),
-        threshold=np.array([node.get("threshold", 0.0) for node in nodes], dtype=np.float64),
+        threshold=np.array([_threshold(node) for node in nodes], dtype=np.float64),
         left=np.array([place[id(node["left_child"])] if "left_child" in node else 0 for node in nodes]),
         right=np.array([place[id(node["right_child"])] if "left_child" in node else 0 for node in nodes]),
         missing_left=np.array([_missing_left(node) if "left_child" in node else False for node in nodes]),
         is_leaf=is_leaf,
         value=np.array([node.get("leaf_value", 0.0) for node in nodes], dtype=np.float64),
     )
+
+
+def _threshold(node: dict[str, Any]) -> float:
+    """The largest number that goes left. LightGBM reads a number as 0 if it is no further from it than 1e-35.
+
+    One such number is a threshold itself: where the negative ones end. It goes right, as 0 does.
+    """
+    threshold = float(node.get("threshold", 0.0))
+    return float(np.nextafter(threshold, -np.inf)) if threshold == -_LIGHTGBM_ZERO else threshold
 
 
 def _missing_left(node: dict[str, Any]) -> bool:
