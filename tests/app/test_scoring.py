@@ -18,7 +18,7 @@ from kairos.app.pieces import with_json_texts
 from kairos.app.project import Project
 from kairos.app.scoring import score, version_of
 from kairos.cli import main
-from kairos.errors import DataRefused, InputRefused, NotFound, UsageError
+from kairos.errors import DataRefused, InputRefused, NotFound, PackageError, UsageError
 from kairos.models.finish import FinishModel, ModelOptions
 from kairos.models.order import ranks_within
 from kairos.models.score import named_answers, score_table
@@ -56,6 +56,18 @@ def project(tmp_path: Path) -> Project:
     body = {"package": package, "run": "r1", "origin": "manual", "reasons": []}
     made.tell("version.registered", subject="demand@1", body=body)
     return made
+
+
+@pytest.mark.parametrize("name", ["MLmodel", "requirements.txt", "kairos/compiled.onnx", "model.skops"])
+def test_a_changed_byte_in_a_package_is_refused_by_the_name_of_its_file(project: Project, name: str) -> None:
+    """Also in a file that is not needed to predict; nothing is predicted."""
+    package = project.state().model("demand").version(1).package
+    blob = project.store.path(project.store.listing(package)[name])
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[:-1])
+    with pytest.raises(PackageError, match=f"'{name}' of a model package is not as it was written.*store verify"):
+        score(project, REF, table(project, seasons()), project.root / "out.parquet")
+    assert not (project.root / "out.parquet").exists()
 
 
 def table(project: Project, frame: pl.DataFrame, name: str = "in.parquet") -> TableFiles:

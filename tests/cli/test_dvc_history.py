@@ -197,9 +197,27 @@ def test_damage_in_the_old_layout_is_named_and_mended(repo: Path, capsys: pytest
     blob.chmod(0o644)
     blob.write_bytes(b"one\r\nTWO\r\n")
     (repo / "notes.txt").unlink()
-    assert "2094b601daac3d68f5aed51d3c20f7cd is damaged" in said(capsys, "data", "checkout", code=1)
+    told = said(capsys, "data", "checkout", code=1)
+    assert "The file 'notes.txt' is damaged in the store" in told
+    assert "the blob 2094b601daac3d68f5aed51d3c20f7cd" in told
     said(capsys, "data", "pull", "notes.txt")
     assert (repo / "notes.txt").read_bytes() == b"one\r\ntwo\r\n"
+
+
+def test_a_damaged_file_of_a_folder_is_named_by_its_path(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And so is one that is gone: nobody knows a file by its digest."""
+    folder = repo / "new"
+    folder.mkdir()
+    (folder / "a.csv").write_text("1\n")
+    (folder / "b.csv").write_text("2\n")
+    said(capsys, "data", "add", "new")
+    blob = repo / ".blobs/files/md5/26/ab0db90d72e28ad0ba1e22ee510510"
+    blob.chmod(0o644)
+    blob.write_text("3\n")
+    shutil.rmtree(folder)
+    assert "The file 'new/b.csv' is damaged in the store" in said(capsys, "data", "checkout", "new", code=1)
+    blob.unlink()
+    assert "The file 'new/b.csv' is not in the store" in said(capsys, "data", "checkout", "new", code=1)
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_goes_on(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

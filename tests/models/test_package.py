@@ -71,6 +71,48 @@ READ = [
     "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json", "kairos/compiled.json", "kairos/compiled.onnx",
     "input_example.json", "model.skops",
 ]  # fmt: skip
+NOT_READ_BY_US = [
+    "MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml", "serving_input_example.json",
+    "kairos/baselines.json",
+]  # fmt: skip
+
+
+def test_no_file_of_a_package_is_left_out_here(pristine: Path) -> None:
+    """Every one is on the list, and in the tests below."""
+    assert set(contents(pristine)) == {*READ, *NOT_READ_BY_US, "kairos/files.json"}
+
+
+@pytest.mark.parametrize("form", ["runner", "native_runner", "compiled_runner", "estimator"])
+@pytest.mark.parametrize("name", NOT_READ_BY_US)
+def test_a_file_that_others_read_is_compared_as_well(folder: Path, name: str, form: str) -> None:
+    """Before the model is loaded, in whatever form: MLflow installs what ``requirements.txt`` names."""
+    data = bytearray((folder / name).read_bytes())
+    data[-1] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(PackageError, match=f"'{name}' of a model package is not as it was written") as caught:
+        getattr(open_package(folder), form)()
+    assert caught.value.facts["file"] == name
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "kairos/compiled.weights", "model/code.py", ".hidden"])
+def test_a_file_that_was_added_is_refused(folder: Path, name: str) -> None:
+    """Also a link that leads nowhere."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to("nowhere") if name == "model.pkl" else (folder / name).write_bytes(b"")
+    with pytest.raises(PackageError, match=f"'{name}' is none of a model package: it was added"):
+        open_package(folder).runner()
+
+
+def test_a_copy_that_mlflow_registered_is_loaded(folder: Path) -> None:
+    """It writes ``MLmodel`` anew, from which nothing is read here, and puts a file beside it; no other may differ."""
+    (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "model_uuid: 1\n")
+    (folder / "registered_model_meta").write_text("model_name: demand\n")
+    open_package(folder, is_copy_of_mlflow=True).runner()
+    with pytest.raises(PackageError, match="'MLmodel' of a model package is not as"):
+        open_package(folder).runner()
+    (folder / "requirements.txt").write_text("")
+    with pytest.raises(PackageError, match=r"'requirements.txt' of a model package is not as"):
+        open_package(folder, is_copy_of_mlflow=True).runner()
 
 
 @pytest.mark.parametrize("name", READ)
@@ -84,7 +126,7 @@ def test_a_changed_byte_is_found(folder: Path, name: str) -> None:
     assert caught.value.facts["file"] == name
 
 
-@pytest.mark.parametrize("name", [*READ, "kairos/files.json"])
+@pytest.mark.parametrize("name", [*READ, *NOT_READ_BY_US, "kairos/files.json"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     """A folder that another tool made has no ``kairos/files.json``."""
     (folder / name).unlink()

@@ -185,7 +185,10 @@ def test_checkout_never_uses_damaged_bytes(store: Store, tmp_path: Path) -> None
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("kept")
     spoil(store.path(store.listing(digest)["a"]), b"9")
-    with pytest.raises(BlobDamaged):
+    with pytest.raises(BlobDamaged, match="The file 'a' is damaged in the store"):
+        store.checkout(digest, tmp_path / "out")
+    store.path(store.listing(digest)["a"]).unlink()
+    with pytest.raises(BlobMissing, match="The file 'a' is not in the store"):
         store.checkout(digest, tmp_path / "out")
     assert (tmp_path / "out" / "mine").read_text() == "kept"
 

@@ -13,6 +13,7 @@ from kairos.app.project import Project
 from kairos.app.tracked import all_tracked, inside, tracked
 from kairos.app.using import uses_store
 from kairos.errors import StoreError
+from kairos.store.checkouts import told_of
 from kairos.store.difference import changes
 from kairos.store.dvc_config import read_dvc_settings
 from kairos.store.files import Link
@@ -187,7 +188,8 @@ def checkout(
         pointer.path.parent.mkdir(parents=True, exist_ok=True)
         store, ignore = project.store_of(pointer), _ignored(pointer)
         remembers = not isinstance(store, OldStore)
-        store.checkout(pointer.digest, pointer.path, link=link, ignore=ignore, remembers=remembers)
+        with told_of(inside(project, pointer.path)):
+            store.checkout(pointer.digest, pointer.path, link=link, ignore=ignore, remembers=remembers)
     return found
 
 

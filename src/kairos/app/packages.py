@@ -14,6 +14,7 @@ from kairos.app.settings.values import Pickles
 from kairos.errors import PackageError
 from kairos.models.package import FILES, Package, read_package
 from kairos.store.blobs import Store
+from kairos.store.checkouts import told_of
 from kairos.values import Digest, Json
 
 if TYPE_CHECKING:
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["holdout_table", "open_allowed", "open_stored", "open_version", "read_stored"]
 
 
+_MEND = "Nothing of it was loaded. What a remote has comes back with: kairos store verify --fetch"
+
+
 @lru_cache(maxsize=8)
 def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False, seal: str | None = None) -> Package:
-    """Opens a package in the store; every file that is read is verified, so damaged bytes are refused.
+    """Opens a package in the store; every file is verified before the model is loaded, so damaged bytes are refused.
 
     Args:
         store: Has it.
@@ -34,7 +38,7 @@ def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False, sea
 
     Raises:
         PackageError: a file is missing from the package.
-        BlobDamaged: a file's bytes are not those that were stored.
+        BlobDamaged: a file's bytes are not those that were stored; ``facts['file']`` is its name in the package.
         BlobMissing: the store lacks the package.
     """
     files = store.listing(digest)
@@ -42,15 +46,19 @@ def open_stored(store: Store, digest: Digest, *, allow_pickle: bool = False, sea
     def read(name: str) -> bytes:
         if name not in files:
             raise PackageError(f"A model package lacks {name!r}.", given=digest)
-        data = store.get_bytes(files[name], verify=True)
+        with told_of(name):
+            data = store.get_bytes(files[name], verify=True)
         if name == FILES and seal is not None and hashlib.sha256(data).hexdigest() != seal:
             raise PackageError(f"The file {name!r} of a model package is not the one that was signed.", file=name)
         return data
 
     def locate(name: str) -> Path | None:
-        return store.path(files[name]) if name in files else None
+        if name not in files:
+            return None
+        with told_of(name):
+            return store.path(files[name])
 
-    return read_package(read, locate=locate, allow_pickle=allow_pickle)
+    return read_package(read, locate=locate, listed=lambda: files, hint=_MEND, allow_pickle=allow_pickle)
 
 
 def open_version(project: Project, digest: Digest, model: ModelSettings) -> Package:

@@ -29,4 +29,4 @@ class Loaded:
 
 def _load_pyfunc(path: str) -> Loaded:
     # Who loads a model with MLflow lets its code run: MLflow asks nobody. Kairos itself never comes here.
-    return Loaded(open_package(Path(path), allow_pickle=True))
+    return Loaded(open_package(Path(path), allow_pickle=True, is_copy_of_mlflow=True))

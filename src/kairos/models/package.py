@@ -1,16 +1,13 @@
 """A model package: an MLflow model folder with our own ``kairos/`` beside it. Equal models give equal bytes.
 
 Opening a package reads its spec, profile and lineage and loads no scikit-learn; asking for its runner does. Every file
-that is read is compared with its SHA-256 in ``kairos/files.json``; a tool may change the others, as MLflow does when it
-registers a copy.
+that is read is compared with its SHA-256 in ``kairos/files.json``; before a runner is loaded, so is every other one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +19,9 @@ from kairos.models.mlmodel import INPUT_EXAMPLE, MODEL_FILES, mlflow_files
 from kairos.models.ports import Runner
 from kairos.models.profile import Profile
 from kairos.models.spec import FORMATS, PackageSpec
+from kairos.models.verified import FILES, Verified, read_json, sha256_of
 from kairos.models.weights import WEIGHTS_FILE
-from kairos.values import Json, canonical_json, unplain
+from kairos.values import Json, canonical_json
 
 __all__ = ["FILES", "Package", "open_package", "read_package", "write_package"]
 
@@ -32,13 +30,19 @@ _log = logging.getLogger("kairos.models")
 _SPEC, _PROFILE, _LINEAGE = "kairos/spec.json", "kairos/profile.json", "kairos/lineage.json"
 _COMPILATION = "kairos/compiled.json"
 _BASELINES = "kairos/baselines.json"
-FILES = "kairos/files.json"
-"""SHA-256 of every other file of a package."""
+
+
+_ADDED_BY_MLFLOW = frozenset({"registered_model_meta"})
+"""What it puts beside the files of a registered model that it fetches."""
 
 
 def _nowhere(name: str) -> Path | None:
     """For files that do not lie on this machine."""
     return None
+
+
+def _nothing() -> None:
+    """For packages whose files are known to be right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class Package:
     allow_pickle: bool = False
     compilation: Compilation = NOT_TRIED
     """Whether there is a compiled form, with its proof, or why there is none."""
+    check: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+    """Raises if a file is missing, is not as it was written, or was added; reads all of them once."""
     loaded: dict[str, Runner] = field(default_factory=dict, repr=False, compare=False)
     """Runners by form, once they were asked for."""
 
@@ -72,8 +78,9 @@ class Package:
         """Loads the estimator.
 
         Raises:
-            PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
+            PackageError: a file is damaged, of untrusted types, or a pickle that is not allowed.
         """
+        self.check()
         from kairos.models.native import read_model  # what it reads with takes a second to load
 
         return read_model(self)
@@ -84,7 +91,7 @@ class Package:
         Raises:
             PackageError: the file is damaged.
         """
-        return Baselines.from_plain(_read_json(self.read, _BASELINES)) if _BASELINES in self.files else None
+        return Baselines.from_plain(read_json(self.read, _BASELINES)) if _BASELINES in self.files else None
 
     @property
     def answering(self) -> Literal["compiled", "native"]:
@@ -104,13 +111,11 @@ class Package:
         An ONNX Runtime that is too old for an undamaged file is a reason to answer natively, not to answer nothing.
 
         Raises:
-            PackageError: what it is loaded from is damaged or not allowed.
+            PackageError: a file of the package is damaged, or what it is loaded from is not allowed.
         """
+        self.check()
         if self.answering == "native" or "refused" in self.loaded:
             return self.native_runner()
-        if "compiled" not in self.loaded:
-            self.read(COMPILED_FILE)  # which raises if it is damaged,
-            self._weights()  # and so does this
         try:
             return self.compiled_runner()
         except PackageError as error:
@@ -122,8 +127,9 @@ class Package:
         """What predicts with the compiled form; it loads no scikit-learn.
 
         Raises:
-            PackageError: there is none, it is damaged, or ONNX Runtime is not installed.
+            PackageError: there is none, a file is damaged, or ONNX Runtime is not installed.
         """
+        self.check()
         if not self.compilation.is_proven:
             raise PackageError("A model package has no compiled form.", given=self.compilation.why)
         if "compiled" not in self.loaded:
@@ -151,8 +157,9 @@ class Package:
         """What predicts with the estimator.
 
         Raises:
-            PackageError: the bytes are damaged, of untrusted types, or a pickle that is not allowed.
+            PackageError: a file is damaged, of untrusted types, or a pickle that is not allowed.
         """
+        self.check()
         if "native" not in self.loaded:
             from kairos.models.native import native_runner  # the same
 
@@ -202,16 +209,17 @@ def write_package(
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    (folder / FILES).write_bytes(canonical_json({name: _sha256(content) for name, content in files.items()}))
+    (folder / FILES).write_bytes(canonical_json({name: sha256_of(content) for name, content in files.items()}))
     return spec
 
 
-def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
-    """Opens the package in a folder.
+def open_package(folder: Path, *, allow_pickle: bool = False, is_copy_of_mlflow: bool = False) -> Package:
+    """Opens the package in a folder. A file that was added to it is refused like one that was changed.
 
     Args:
         folder: Written by ``write_package``.
         allow_pickle: Whether ``runner`` may load a pickle, which runs code.
+        is_copy_of_mlflow: Whether MLflow keeps the folder: it writes its own ``MLmodel`` anew when it registers a copy.
 
     Raises:
         PackageError: the folder is not a package that this version reads.
@@ -220,7 +228,7 @@ def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
     def read(name: str) -> bytes:
         try:
             return (folder / name).read_bytes()
-        except OSError as error:
+        except OSError as error:  # it is not there, or is no file
             raise PackageError(
                 f"A model package lacks {name!r}.",
                 given=folder.name,
@@ -228,80 +236,53 @@ def open_package(folder: Path, *, allow_pickle: bool = False) -> Package:
                 file=name,
             ) from error
 
-    return read_package(read, locate=folder.joinpath, allow_pickle=allow_pickle)
+    def listed() -> Iterable[str]:
+        found = (str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+        return sorted(set(found) - (_ADDED_BY_MLFLOW if is_copy_of_mlflow else set()))
+
+    rewritten = {"MLmodel"} if is_copy_of_mlflow else frozenset[str]()
+    return read_package(read, locate=folder.joinpath, listed=listed, rewritten=rewritten, allow_pickle=allow_pickle)
 
 
 def read_package(
-    read: Callable[[str], bytes], *, locate: Callable[[str], Path | None] = _nowhere, allow_pickle: bool = False
+    read: Callable[[str], bytes],
+    *,
+    locate: Callable[[str], Path | None] = _nowhere,
+    listed: Callable[[], Iterable[str]] = tuple,
+    rewritten: Collection[str] = (),
+    hint: str | None = None,
+    allow_pickle: bool = False,
 ) -> Package:
     """Opens a package wherever its files are, for instance in the store.
 
     Args:
         read: Returns one of the package's files by its relative path.
         locate: Returns where one of them lies on this machine, if it does: large weights are then mapped, not read.
+        listed: Returns the paths of all files that are there.
+        rewritten: Files that another tool may have changed, which nothing is read from.
+        hint: What to type if one of them is not as it was written.
         allow_pickle: Whether ``runner`` may load a pickle, which runs code.
 
     Raises:
         PackageError: the files are not a package that this version reads, or not as they were written.
     """
-    verified = read = _Verified(read, locate)
-    spec = _read_json(read, _SPEC)
+    verified = read = Verified(read, locate, listed=listed, rewritten=rewritten, hint=hint)
+    spec = read_json(read, _SPEC)
     found = spec.pop("format", None)
     if found not in FORMATS:
         accepted = " or ".join(map(repr, FORMATS))
         raise PackageError("A model package has a format that is not known.", given=found, accepted=accepted)
-    split = _read_json(read, INPUT_EXAMPLE)
+    split = read_json(read, INPUT_EXAMPLE)
     is_tried = _COMPILATION in verified.names  # older versions did not compile
     return Package(
         spec=PackageSpec.from_plain(spec),
-        profile=Profile.from_plain(_read_json(read, _PROFILE)),
-        lineage=_read_json(read, _LINEAGE),
+        profile=Profile.from_plain(read_json(read, _PROFILE)),
+        lineage=read_json(read, _LINEAGE),
         example=dict(zip(split["columns"], split["data"][0], strict=True)),
         read=read,
         locate=verified.locate,
         files=verified.names,
+        check=verified.check,
         allow_pickle=allow_pickle,
-        compilation=Compilation.from_plain(_read_json(read, _COMPILATION)) if is_tried else NOT_TRIED,
+        compilation=Compilation.from_plain(read_json(read, _COMPILATION)) if is_tried else NOT_TRIED,
     )
-
-
-class _Verified:
-    """Reads files, and gives none that is not as it was written."""
-
-    def __init__(self, read: Callable[[str], bytes], locate: Callable[[str], Path | None]) -> None:
-        self._read = read
-        self._locate = locate
-        self._expected = _read_json(read, FILES)
-        self.names = frozenset(self._expected)
-
-    def __call__(self, name: str) -> bytes:
-        data = self._read(name)
-        self._check(name, _sha256(data))
-        return data
-
-    def locate(self, name: str) -> Path | None:
-        """Where the file lies, if it does so on this machine; read once, as it is compared."""
-        path = self._locate(name)
-        if path is None or not path.is_file():
-            return None
-        with path.open("rb") as file:
-            self._check(name, hashlib.file_digest(file, "sha256").hexdigest())
-        return path
-
-    def _check(self, name: str, found: str) -> None:
-        if found != self._expected.get(name):
-            raise PackageError(f"The file {name!r} of a model package is not as it was written.", file=name)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _read_json(read: Callable[[str], bytes], name: str) -> dict[str, Json]:
-    try:
-        value = unplain(json.loads(read(name)))
-    except ValueError as error:
-        raise PackageError(f"{name!r} in a model package is not JSON.", given=str(error)) from error
-    if not isinstance(value, dict):
-        raise PackageError(f"{name!r} in a model package is not a JSON object.", given=type(value).__name__)
-    return value

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kairos.errors import BlobDamaged, BlobMissing
@@ -15,7 +16,7 @@ from kairos.store.folders import Entries
 from kairos.store.hallmarks import has_hallmark, holds_bytes
 from kairos.values import Digest
 
-__all__ = ["Layer", "damaged", "missing"]
+__all__ = ["Layer", "damaged", "missing", "told_of"]
 
 _PIECE_BYTES = 1 << 20
 
@@ -50,7 +51,12 @@ class Layer:
                 if folder != last:
                     os.makedirs(above + folder, exist_ok=True)
                     last = folder
-                self.lay_file(digest, above + name)
+                try:
+                    self.lay_file(digest, above + name)
+                except BlobDamaged:
+                    raise damaged(Digest(digest), file=name) from None
+                except BlobMissing:
+                    raise missing(Digest(digest), file=name) from None
 
     def lay_file(self, digest: str, target: str) -> None:
         """Makes one file, which must not exist; raises what ``lay_folder`` does, and may then leave a part of it."""
@@ -84,23 +90,42 @@ class Layer:
         return True
 
 
-def damaged(digest: Digest) -> BlobDamaged:
-    """What is raised where a blob's bytes do not match its name."""
+def damaged(digest: Digest, *, file: str | None = None) -> BlobDamaged:
+    """What is raised where a blob's bytes do not match its name; ``file`` is what it is known by, where it is."""
+    what = f"The blob {digest} is damaged" if file is None else f"The file {file!r} is damaged in the store"
     return BlobDamaged(
-        f"The blob {digest} is damaged: its bytes do not match its name.",
+        f"{what}: its bytes do not match its name.",
+        given=None if file is None else f"the blob {digest}",
         hint="It was not used. Make it again: kairos run --force STEP; what a remote has comes back "
         "with: kairos store verify --fetch",
         digest=digest,
+        **({} if file is None else {"file": file}),
     )
 
 
-def missing(digest: Digest) -> BlobMissing:
-    """What is raised where the store does not hold a blob."""
+def missing(digest: Digest, *, file: str | None = None) -> BlobMissing:
+    """What is raised where the store does not hold a blob; ``file`` as above."""
+    what = f"The store holds no blob {digest}" if file is None else f"The file {file!r} is not in the store"
     return BlobMissing(
-        f"The store holds no blob {digest}.",
+        f"{what}.",
+        given=None if file is None else f"the blob {digest}",
         hint="Where a remote has it: kairos data pull PATH, or kairos store verify --fetch",
         digest=digest,
+        **({} if file is None else {"file": file}),
     )
+
+
+@contextmanager
+def told_of(file: str) -> Iterator[None]:
+    """What is raised of a blob is told of a file; one that is inside the file, as it is a folder, of its path in it."""
+    try:
+        yield
+    except (BlobDamaged, BlobMissing) as error:
+        inner, digest = error.facts.get("file"), error.facts.get("digest")
+        if digest is None:
+            raise
+        name = f"{file}/{inner}" if inner else file
+        raise (damaged if isinstance(error, BlobDamaged) else missing)(Digest(digest), file=name) from error
 
 
 def _copied(place: str, target: str) -> str:
