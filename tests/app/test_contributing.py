@@ -113,7 +113,7 @@ def test_trees_of_many_inputs_are_walked(tmp_path: Path) -> None:
 
 
 def test_an_array_that_trees_learn_from_is_one_of_many_inputs(tmp_path: Path) -> None:
-    """Its numbers are not told one by one: orders of inputs are sampled, the array being one of them."""
+    """Its numbers are not told one by one: the trees are walked for it as a whole."""
     random = np.random.default_rng(0)
     table = pl.DataFrame({f"c{i}": random.normal(size=300) for i in range(13)})
     vectors = random.normal(size=(300, 4))
@@ -121,7 +121,7 @@ def test_an_array_that_trees_learn_from_is_one_of_many_inputs(tmp_path: Path) ->
     keep = f"\n[model.demand.privacy]\nkeep = {[*table.columns[:-1]]}\n".replace("'", '"')
     project, job = answered(tmp_path / "toy", HistGradientBoostingRegressor(max_iter=5), table, privacy=keep)
     found = why_answer(project, f"{job}-5")
-    assert (found.method, len(found.inputs)) == ("orders", 14)
+    assert (found.method, len(found.inputs)) == ("trees", 14)
     assert found.inputs[0].name == "vector"
     assert found.base is not None
     assert found.base + sum(one.contribution for one in found.inputs) == pytest.approx(found.recorded)

@@ -42,7 +42,8 @@ from kairos.models.compiling.graph import read_ensemble
 from kairos.models.compiling.loops import refuse_loops
 from kairos.models.compiling.prove import compile_model, prove
 from kairos.models.compiling.refusals import NotCompiled
-from kairos.models.compiling.trees import Ensemble, Tree, ensemble_nodes
+from kairos.models.compiling.tree_nodes import ensemble_nodes
+from kairos.models.compiling.trees import Ensemble, Tree
 from kairos.models.finish import ModelOptions
 from kairos.models.package import Package, open_package
 from kairos.models.ports import Runner

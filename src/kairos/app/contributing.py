@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,12 +21,20 @@ from kairos.models.standing import standing
 from kairos.store.records import Prediction
 from kairos.values import Json, VersionRef
 
+if TYPE_CHECKING:
+    from kairos.models.summed import SummedTrees
+
 __all__ = ["Contribution", "Why", "kept_row", "why_answer"]
 
 Columns = Mapping[str, np.ndarray[Any, Any]]
 
 SAME = 1e-4
 """Largest difference, as a part of the answer, at which an answer made again counts as the one that was given."""
+
+_MIXED = 62
+"""Rows, made of the row and the typical one, on which trees are compared with the model."""
+_NEAR, _NEAR_SINGLE = 1e-9, 1e-5
+"""By how much they may differ, as a part of the largest answer: where a library computes in doubles, and in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,13 +172,29 @@ def _found(
     typical: Columns,
     seed: int,
 ) -> Contributions:
-    are_numbers = not any(column.shape for column in package.spec.signature.columns)  # an array is one input of many
-    if len(columns) > MOST_EXACT and are_numbers and package.spec.serialization in ("skops", "pickle"):
-        trees = getattr(package.native_runner(), "summed_trees", None)
-        if trees is not None:
-            own, other = (np.array([rows[name][0] for name in rows], dtype=np.float64) for rows in (columns, typical))
-            return tree_contributions(trees, own, other, list(columns))
+    if len(columns) > MOST_EXACT and package.spec.serialization in ("skops", "pickle"):
+        from kairos.models.summed import summed_trees  # it loads scikit-learn
+
+        found = summed_trees(package.estimator(), package.spec.signature)
+        if found is not None and _is_sum(found, predict, columns, typical):
+            own, other = found.seen(columns)[0], found.seen(typical)[0]
+            return tree_contributions(found.trees, own, other, found.signature.names, inputs=found.inputs)
     return contributions(predict, columns, typical, seed=seed)
+
+
+def _is_sum(
+    found: SummedTrees, predict: Callable[[Columns], np.ndarray[Any, Any]], columns: Columns, typical: Columns
+) -> bool:
+    """Whether the model answers as the sum of its trees: to the row, to the typical one, and to mixtures of both."""
+    random, count = np.random.default_rng(0), len(columns)
+    ends = np.array([[True], [False]]).repeat(count, axis=1)
+    taken = np.concatenate([ends, random.random((_MIXED, count)) < 0.5])
+    rows = {name: np.repeat(values, len(taken), axis=0) for name, values in columns.items()}
+    for place, name in enumerate(rows):
+        rows[name][~taken[:, place]] = typical[name][0]
+    expected, sums = predict(rows), found.trees.raw(found.seen(rows))
+    scale = float(np.max(np.abs(expected)))
+    return bool(np.max(np.abs(expected - sums)) <= (_NEAR_SINGLE if found.is_single else _NEAR) * scale)
 
 
 def _number(value: Json) -> float | None:

@@ -81,19 +81,23 @@ def contributions(
     )
 
 
-def tree_contributions(trees: FlatTrees, row: Array, typical: Array, names: Sequence[str]) -> Contributions:
+def tree_contributions(
+    trees: FlatTrees, row: Array, typical: Array, names: Sequence[str], *, inputs: Sequence[int] | None = None
+) -> Contributions:
     """The same of a sum of trees, exact for any number of inputs: a leaf counts for the inputs that lead to it.
 
     Args:
         trees: Flat.
-        row: Shape (columns,), NaN where missing.
+        row: What the trees see of it, shape (columns,), NaN where missing.
         typical: The same, of the row to compare with.
-        names: Of the columns.
+        names: Of the inputs.
+        inputs: Which input each column is of, where trees see several columns of one; ``None``: each is one.
     """
     found = np.zeros(len(names))
     both = np.stack([row, typical])
+    of = range(len(names)) if inputs is None else inputs
     for root in trees.roots:
-        _walk(trees, int(root), both, frozenset(), frozenset(), found)
+        _walk(trees, int(root), both, of, frozenset(), frozenset(), found)
     answer, base = (float(trees.raw(each[None])[0]) for each in both)
     return Contributions(
         base=base,
@@ -105,7 +109,15 @@ def tree_contributions(trees: FlatTrees, row: Array, typical: Array, names: Sequ
     )
 
 
-def _walk(trees: FlatTrees, node: int, both: Array, own: frozenset[int], other: frozenset[int], found: Array) -> None:
+def _walk(
+    trees: FlatTrees,
+    node: int,
+    both: Array,
+    inputs: Sequence[int],
+    own: frozenset[int],
+    other: frozenset[int],
+    found: Array,
+) -> None:
     """Adds what the leaves below a node give.
 
     A leaf is reached by subsets that hold all of ``own``, whose values in the row lead here, and none of ``other``.
@@ -113,23 +125,24 @@ def _walk(trees: FlatTrees, node: int, both: Array, own: frozenset[int], other: 
     if trees.children[2 * node] == node:
         value, ours, theirs = float(trees.value[node]), len(own), len(other)
         whole = math.factorial(ours + theirs)
-        for column in own:
-            found[column] += value * math.factorial(ours - 1) * math.factorial(theirs) / whole
-        for column in other:
-            found[column] -= value * math.factorial(ours) * math.factorial(theirs - 1) / whole
+        for asked in own:
+            found[asked] += value * math.factorial(ours - 1) * math.factorial(theirs) / whole
+        for asked in other:
+            found[asked] -= value * math.factorial(ours) * math.factorial(theirs - 1) / whole
         return
     column = int(trees.feature[node])
     here, there = (
         int(trees.children[2 * node + bool(x <= trees.threshold[node] or (np.isnan(x) and trees.missing_left[node]))])
         for x in both[:, column]
     )
-    if here == there or column in own:
-        _walk(trees, here, both, own, other, found)
-    elif column in other:
-        _walk(trees, there, both, own, other, found)
+    asked = inputs[column]
+    if here == there or asked in own:
+        _walk(trees, here, both, inputs, own, other, found)
+    elif asked in other:
+        _walk(trees, there, both, inputs, own, other, found)
     else:
-        _walk(trees, here, both, own | {column}, other, found)
-        _walk(trees, there, both, own, other | {column}, found)
+        _walk(trees, here, both, inputs, own | {asked}, other, found)
+        _walk(trees, there, both, inputs, own, other | {asked}, found)
 
 
 class _Game:

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
-from sklearn._loss.link import IdentityLink
 from sklearn.base import BaseEstimator
 from threadpoolctl import ThreadpoolController
 
@@ -31,7 +30,7 @@ from kairos.models.recalibrated import Recalibrated
 from kairos.models.signature import Signature
 from kairos.models.spec import InputForm, Method, TrainingForm
 from kairos.models.spread import spread_columns, spread_signature
-from kairos.models.trees import FlatTrees, flatten
+from kairos.models.trees import flatten
 
 __all__ = ["TOLERANCE", "SklearnRunner", "choose_form", "make_runner"]
 
@@ -83,12 +82,6 @@ class SklearnRunner:
         """
         answer = self._predict(columns)
         return answer if self._mend is None else self._mend(answer)
-
-    @property
-    def summed_trees(self) -> FlatTrees | None:
-        """The trees whose sum is the answer itself, without a link function and not put right, if it is one."""
-        is_sum = self._trees is not None and isinstance(self._estimator._loss.link, IdentityLink)
-        return self._trees if is_sum and self._mend is None else None
 
     def _predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         rows = len(next(iter(columns.values())))

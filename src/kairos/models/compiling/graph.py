@@ -29,10 +29,11 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from kairos.models.compiled import MISSING_TEXT, Layout
 from kairos.models.compiling.boosters import read_booster
-from kairos.models.compiling.categories import CODED, code_nodes
+from kairos.models.compiling.category_nodes import CODED, code_nodes
 from kairos.models.compiling.forests import read_forest
 from kairos.models.compiling.refusals import NotCompiled
-from kairos.models.compiling.trees import Coding, Ensemble, Link, ensemble_nodes
+from kairos.models.compiling.tree_nodes import ensemble_nodes
+from kairos.models.compiling.trees import Coding, Ensemble, Link
 from kairos.models.compiling.wide import all_trees, read_wide, wide_nodes
 from kairos.models.outputs import width_of
 from kairos.models.signature import Signature

@@ -28,7 +28,8 @@ from kairos.models.compiling.boosters import (
 )
 from kairos.models.compiling.categories import plain_tree
 from kairos.models.compiling.refusals import NotCompiled
-from kairos.models.compiling.trees import Ensemble, Tree, ensemble_nodes
+from kairos.models.compiling.tree_nodes import ensemble_nodes
+from kairos.models.compiling.trees import Ensemble, Tree
 
 __all__ = ["all_trees", "read_wide", "wide_nodes"]
 
