@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from kairos.app.packages import open_version
@@ -189,6 +191,49 @@ def test_a_key_that_is_none_is_named(bench: Bench, content: bytes | None) -> Non
     sign(bench.project, bench.package, key=bench.key)
     with pytest.raises(UsageError, match=r"bad\.key"):
         verify(bench.project, bench.package, keys=[place])
+
+
+PEM = serialization.Encoding.PEM
+OPEN = serialization.NoEncryption()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: rsa.generate_private_key(65537, 2048), "it is of RSA"),
+        (ed25519.Ed25519PrivateKey.generate, "it is of Ed25519"),
+        (lambda: ec.generate_private_key(ec.SECP256K1()), "its curve is secp256k1"),
+    ],
+)
+def test_a_key_of_another_kind_is_called_by_its_kind(bench: Bench, make: Callable[[], Any], words: str) -> None:
+    """Private or public; and one in the place of the other is called that."""
+    key = make()
+    private, public = bench.root / "other.key", bench.root / "other.pub"
+    private.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, OPEN))
+    public.write_bytes(key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    sign(bench.project, bench.package, key=bench.key)
+    with pytest.raises(UsageError, match=f"as a private key: {words}"):
+        sign(bench.project, bench.package, key=private)
+    with pytest.raises(UsageError, match=f"as a public key: {words}"):
+        verify(bench.project, bench.package, keys=[public])
+    with pytest.raises(UsageError, match="as a private key: it holds the public one"):
+        sign(bench.project, bench.package, key=bench.root / "team.pub")
+    with pytest.raises(UsageError, match="as a public key: it holds the private one"):
+        verify(bench.project, bench.package, keys=[bench.key])
+
+
+def test_a_closed_key_asks_for_its_password_and_an_open_one_for_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable may be set for another key."""
+    closed = make_pair(bench.root, "closed", password=b"s3cret")
+    with pytest.raises(UsageError, match=r"it is closed, and no password is said(.|\n)*Set KAIROS_SIGNING_PASSWORD"):
+        sign(bench.project, bench.package, key=closed)
+    monkeypatch.setenv(PASSWORD, "other")
+    with pytest.raises(UsageError, match="the password does not open it"):
+        sign(bench.project, bench.package, key=closed)
+    sign(bench.project, bench.package, key=bench.key)
+    verify(bench.project, bench.package)
 
 
 def test_the_library_s_own_command_takes_the_signature(

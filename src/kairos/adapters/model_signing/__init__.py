@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from model_signing import hashing, signing, verifying
 
@@ -25,6 +26,8 @@ _KEY_HINT = (
     "Make a pair: openssl ecparam -name prime256v1 -genkey -noout -out team.key; openssl ec -in team.key -pubout "
     "-out team.pub"
 )
+_PASSWORD_HINT = "Set KAIROS_SIGNING_PASSWORD to its password."
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 
 def open_signer() -> ModelSigning:
@@ -41,14 +44,14 @@ class ModelSigning:
         Raises:
             UsageError: the key cannot be read, or is of a kind that the library does not sign with.
         """
-        secret: Any = None if password is None else password.encode()  # it hands it on, and bytes are wanted there
+        secret: Any = _password_of(key, password)  # the library hands it on, and bytes are wanted there
         with tempfile.TemporaryDirectory(prefix="kairos-sign-") as place:
             bundle = Path(place) / "bundle.sig"
             config = signing.Config().set_hashing_config(_all_files())
             try:
                 config.use_elliptic_key_signer(private_key=key, password=secret)
-            except (OSError, ValueError, TypeError, AttributeError) as error:
-                raise _no_key(key, "private", error) from None
+            except (OSError, ValueError, TypeError, AttributeError) as error:  # of a key that is read above
+                raise _no_key(key, "private", f"{type(error).__name__}: {error}") from None
             config.sign(folder, bundle)
             return bundle.read_bytes()
 
@@ -64,10 +67,11 @@ class ModelSigning:
             bundle = Path(place) / "bundle.sig"
             bundle.write_bytes(signature)
             config = verifying.Config().set_hashing_config(_all_files())
+            _public(key)
             try:
                 config.use_elliptic_key_verifier(public_key=key)
             except (OSError, ValueError, TypeError, AttributeError) as error:
-                raise _no_key(key, "public", error) from None
+                raise _no_key(key, "public", f"{type(error).__name__}: {error}") from None
             try:
                 config.verify(folder, bundle)
             except Exception as error:  # the library raises whatever its own libraries do
@@ -82,10 +86,7 @@ class ModelSigning:
         Raises:
             UsageError: the key cannot be read.
         """
-        try:
-            public = serialization.load_pem_public_key(key.read_bytes())
-        except (OSError, ValueError) as error:
-            raise _no_key(key, "public", error) from None
+        public = _public(key)
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return hashlib.sha256(public.public_bytes(serialization.Encoding.PEM, form)).hexdigest()
 
@@ -103,10 +104,65 @@ def _all_files() -> hashing.Config:
     return hashing.Config().set_ignored_paths(paths=(), ignore_git_paths=False)
 
 
-def _no_key(key: Path, kind: str, error: Exception) -> UsageError:
-    why = "it is not there" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+def _password_of(key: Path, password: str | None) -> bytes | None:
+    """What opens a private key, ``None`` if it is open: a password that is said for another key does no harm.
+
+    Raises:
+        UsageError: it is no private key that the library signs with, or the password does not open it.
+    """
+    data = _read(key, "private")
+    secret = None if password is None else password.encode()
+    is_closed = b"ENCRYPTED" in data
+    if is_closed and secret is None:
+        raise _no_key(key, "private", "it is closed, and no password is said", _PASSWORD_HINT)
+    secret = secret if is_closed else None
+    try:
+        private = serialization.load_pem_private_key(data, secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if is_closed:
+            raise _no_key(key, "private", "the password does not open it", _PASSWORD_HINT) from None
+        raise _no_key(key, "private", _unread(data, "PUBLIC", error)) from None
+    _check_curve(key, "private", private)
+    return secret
+
+
+def _public(key: Path) -> Any:
+    data = _read(key, "public")
+    try:
+        public = serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise _no_key(key, "public", _unread(data, "PRIVATE", error)) from None
+    _check_curve(key, "public", public)
+    return public
+
+
+def _read(key: Path, kind: str) -> bytes:
+    try:
+        return key.read_bytes()
+    except OSError as error:
+        why = "it is not there" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()
+        raise _no_key(key, kind, why) from None
+
+
+def _unread(data: bytes, other: str, error: Exception) -> str:
+    """Why bytes are no key of one kind."""
+    if b"-----BEGIN" not in data:
+        return "it holds no PEM"
+    if f" {other} KEY-----".encode() in data or f"BEGIN {other} KEY-----".encode() in data:
+        return f"it holds the {other.lower()} one"
+    return str(error).partition(".")[0]
+
+
+def _check_curve(key: Path, kind: str, found: Any) -> None:
+    name = getattr(getattr(found, "curve", None), "name", None)
+    if name not in _CURVES:
+        other = re.sub(r"(Private|Public)Key$", "", type(found).__name__.strip("_"))
+        raise _no_key(key, kind, f"it is of {other}" if name is None else f"its curve is {name}")
+
+
+def _no_key(key: Path, kind: str, why: str, hint: str = _KEY_HINT) -> UsageError:
     return UsageError(
         f"{key.name!r} cannot be used as a {kind} key: {why}.",
         accepted="an elliptic key (P-256, P-384 or P-521) in PEM",
-        hint=_KEY_HINT,
+        hint=hint,
     )
