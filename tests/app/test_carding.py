@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos.app.carding import make_card, markdown
+from kairos.app.carding import Card, Section, Table, make_card, markdown
 from kairos.app.judging import judge
 from kairos.cli import main
 from kairos.errors import NotFound, SettingsError
@@ -20,7 +20,7 @@ TOLD = """
 [model.demand.card]
 use = "Bicycles | for tomorrow."
 not_for = "prices"
-limits = ["Strikes are not in it."]
+limits = ["Strikes are not in it.", "It is\\n\\n## no heading, and `a < b` is code"]
 licence = "CC BY 4.0"
 data = "<b>Capital</b> Bikeshare"
 contact = "demand@example.com"
@@ -49,6 +49,8 @@ def test_after_a_gate_it_has_intervals_slices_and_the_baseline(tmp_path: Path, s
     assert "- Bicycles | for tomorrow." in text
     assert "- Not for: prices" in text
     assert "Licence of the data: CC BY 4.0." in text
+    assert "- \\<b>Capital\\</b> Bikeshare" in text
+    assert "- It is ## no heading, and `a < b` is code" in text
     assert "&lt;b&gt;Capital&lt;/b&gt; Bikeshare" in page
     assert "<svg" in page
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
@@ -58,6 +60,23 @@ def test_after_a_gate_it_has_intervals_slices_and_the_baseline(tmp_path: Path, s
     parser = HTMLParser()
     parser.feed(page)
     parser.close()
+
+
+def test_names_and_levels_of_the_data_are_no_markdown() -> None:
+    """They come from outside, and a card is read where Markdown becomes a page."""
+    rows = (("a|b", "<img src=x>"), ("[x](http://evil)", "`code`\n*bold*"))
+    section = Section(title="T", lines=("one ` alone <i>",), table=Table(head=("a", "b"), rows=rows))
+    text = markdown(Card(version=VersionRef("demand", 1), sections=(section,), case=None, importances={}))
+    assert text.splitlines()[2:] == [
+        "## T",
+        "",
+        "- one \\` alone \\<i>",
+        "",
+        "| a | b |",
+        "| --- | --- |",
+        "| a\\|b | \\<img src=x> |",
+        "| \\[x](http://evil) | \\`code\\` \\*bold\\* |",
+    ]
 
 
 def test_every_row_of_a_table_has_the_cells_of_its_head(world: World) -> None:

@@ -35,7 +35,7 @@ from sklearn.tree import DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
 from kairos.models.compiled import Compilation, CompiledRunner, Proof
-from kairos.models.compiling import graph, trees
+from kairos.models.compiling import graph, tree_nodes
 from kairos.models.compiling import prove as proving
 from kairos.models.compiling.boosters import catboost_trees
 from kairos.models.compiling.graph import read_ensemble
@@ -296,7 +296,7 @@ def session(nodes: list[Any]) -> Any:
 
 def test_forests_too_large_for_a_file_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run is not kept waiting for a file that no server would want to load."""
-    monkeypatch.setattr(trees, "MOST_NODES", 50)
+    monkeypatch.setattr(tree_nodes, "MOST_NODES", 50)
     package = made(tmp_path, RandomForestRegressor(10), NUMBERS, hours())
     assert re.search(r"trees have [\d,]+ nodes, and more than 50 ", str(package.compilation.why))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,18 +81,32 @@ def markdown(card: Card) -> str:
     """The card as Markdown that stands alone."""
     lines = [f"# {card.version}"]
     for section in card.sections:
-        lines += ["", f"## {section.title}", *(["", *(f"- {line}" for line in section.lines)] if section.lines else [])]
+        lines += [
+            "",
+            f"## {section.title}",
+            *(["", *(f"- {_one_line(line)}" for line in section.lines)] if section.lines else []),
+        ]
         if section.table is not None:
             lines += ["", *_markdown_table(section.table)]
     return "\n".join(lines) + "\n"
 
 
+def _one_line(text: str) -> str:
+    """Text that stays one line and starts no tag; what is between backticks is code, and is shown as it is."""
+    parts = " ".join(text.split()).split("`")
+    if len(parts) % 2 == 0:  # one of them has no other
+        return "\\`".join(part.replace("<", "\\<") for part in parts)
+    return "`".join(part if at % 2 else part.replace("<", "\\<") for at, part in enumerate(parts))
+
+
+def _cell(text: str) -> str:
+    """Text that may be a name or level of the data: nothing in it is a mark of Markdown."""
+    return re.sub(r"[\\|<\[`*]", r"\\\g<0>", " ".join(text.split()))
+
+
 def _markdown_table(table: Table) -> Iterator[str]:
     def row(cells: Sequence[str]) -> str:
-        shown = [
-            f"`{cell}`" if at in table.pictures else " ".join(cell.replace("\\", "\\\\").replace("|", "\\|").split())
-            for at, cell in enumerate(cells)
-        ]
+        shown = [f"`{cell}`" if at in table.pictures else _cell(cell) for at, cell in enumerate(cells)]
         return "| " + " | ".join(shown) + " |"
 
     yield row(table.head)
