@@ -131,6 +131,25 @@ def test_of_two_hundred_columns_it_is_small(kind: ColumnKind) -> None:
     assert 80_000 < len(canonical_json(profile)) < 200_000
 
 
+def test_of_two_hundred_columns_of_long_levels_it_is_small() -> None:
+    """The most frequent ones are named that have room; the first always is, as the example has to have a level."""
+    random = np.random.default_rng(0)
+    places = random.integers(0, 100, (200, 2000))
+    words = np.char.add("ü" * 60, places.astype(str)).astype(object)
+    words[0] = np.where(places[0] > 0, "x" * 9_000, "y")
+    columns: dict[str, tuple[ColumnKind, np.ndarray[Any, Any]]] = {
+        f"feature_{i}": ("category", words[i]) for i in range(200)
+    }
+    numbers = random.normal(size=2000)
+    profile = Profile.fit(columns, target=numbers, prediction=numbers, prediction_on="holdout", importances={})
+    assert len(canonical_json(profile)) < 200_000
+    named = profile.columns["feature_1"]
+    assert 3 <= len(named.levels) < 10
+    assert sum(named.counts) == 2000
+    assert named.counts[-2] > 1500  # all others
+    assert profile.columns["feature_0"].levels == ("x" * 9_000,)
+
+
 def test_of_two_hundred_columns_that_all_go_together_it_is_small() -> None:
     """Also of large numbers close to each other, whose cuts need many digits."""
     random = np.random.default_rng(0)

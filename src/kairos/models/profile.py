@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from kairos.models.summaries import LEAD, summaries
 from kairos.stats.bins import CategoryBins, NumberBins
 from kairos.stats.rankcorrelation import RankCorrelation, rank_correlations
 from kairos.stats.sketch import QuantileSketch
-from kairos.values import Json, plain, unplain
+from kairos.values import Json, canonical_json, plain, unplain
 
 __all__ = ["MOST_PAIRS", "NOTABLE", "QUANTILES", "STRONG", "ColumnProfile", "Profile", "ReferenceLosses"]
 
@@ -32,6 +33,9 @@ MOST_PAIRS = 40
 _NUMBERS = ("number", "integer", "boolean")
 _GOAL = "\0"
 """Stands for the target beside the inputs, none of which has such a name."""
+
+_LEVEL_BYTES = 600
+"""Of the names of a column's levels in the file, about: fifty of ten letters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,7 @@ class ColumnProfile:
         elif kind not in ("number", "integer"):
             # Text may be anybody's words: no value of it is kept; and of a category none that few rows share.
             fewest = 1 if kind == "boolean" else fewest_rows(len(values))
-            levels = CategoryBins.fit(values, fewest=fewest) if kind != "text" else CategoryBins(levels=())
+            levels = _short(CategoryBins.fit(values, fewest=fewest)) if kind != "text" else CategoryBins(levels=())
             return cls(
                 kind=kind,
                 levels=levels.levels,
@@ -225,3 +229,10 @@ class Profile:
 
 def _plain_numbers(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return values if values.dtype != np.object_ else values.astype(np.float64)  # None among booleans becomes NaN
+
+
+def _short(bins: CategoryBins) -> CategoryBins:
+    """The most frequent levels whose names are short enough together, and the first in any case; the rest is other."""
+    sizes = itertools.accumulate(len(canonical_json(name)) + 1 for name in bins.levels)
+    fits = sum(size <= _LEVEL_BYTES for size in sizes)
+    return CategoryBins(levels=bins.levels[: max(fits, 1)])
