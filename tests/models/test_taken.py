@@ -1,4 +1,4 @@
-"""Text that a library of trees would not take is refused before the library sees it."""
+"""What a library of trees would not take, or no request may have, is refused before an estimator sees it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pytest
 from lightgbm import LGBMRegressor
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from xgboost import XGBRegressor
 
-from kairos.errors import PackageError
+from kairos.errors import DataRefused, PackageError
 from kairos.models.training import fit, training_data
 
 TEXT = pl.DataFrame(
@@ -62,3 +64,30 @@ def test_categories_of_pandas_are_taken() -> None:
     table = pd.DataFrame({"size": TEXT["size"].to_numpy(), "users": TEXT["users"].to_numpy()})
     table["city"] = pd.Categorical(TEXT["city"].to_list())
     assert np.isfinite(fitted(LIGHTGBM, table).predict(table[["size", "city"]])).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (pl.Series([1.0] * 99 + [np.inf]), "size: as large as inf"),
+        (pl.Series([1.0] * 99 + [-1e300]), r"size: as large as 1e\+300"),
+        (pl.Series([1] * 99 + [2**62]), r"size: as large as 4\.\d+e\+18"),
+        (pl.Series([1] * 99 + [2**64 - 1], dtype=pl.UInt64), r"size: as large as 1\.\d+e\+19"),
+        (pl.Series(["a"] * 50 + ["b" * 10_001] * 50), "size: a text of 10,001 characters"),
+    ],
+)
+def test_what_no_request_may_have_is_not_learnt_from(values: pl.Series, words: str) -> None:
+    """The model would be asked about it, and every such request refused."""
+    table = TEXT.select(size=values, users="users")
+    for each in (table, table.to_pandas()):
+        with pytest.raises(DataRefused, match=f"no request may have.*{words}.*between -1e\\+15 and 1e\\+15") as caught:
+            fitted(HistGradientBoostingRegressor(max_iter=2), each)
+        assert caught.value.facts["columns"] == ["size"]
+
+
+def test_missing_values_and_numbers_at_the_ends_are_learnt_from() -> None:
+    """All of a column may be missing."""
+    ends = pl.Series([1e15, -1e15, None, float("nan")] * 25)
+    table = TEXT.select(ends=ends, none=pl.lit(None, pl.Float64), users="users")
+    data = training_data(table, LinearRegression(), step="demand", target="users", keys=(), drop=())
+    assert list(data.columns) == ["ends", "none"]

@@ -159,8 +159,8 @@ def _read_polars(name: str, column: Any) -> FrameColumn:
     dtype = column.dtype
     shown = str(dtype.base_type())
     if dtype.is_integer():
-        has_null = column.null_count() > 0
-        values = column.cast(pl.Float64 if has_null else pl.Int64).to_numpy()
+        is_float = column.null_count() > 0 or (column.len() > 0 and column.max() >= 2**63)
+        values = column.cast(pl.Float64 if is_float else pl.Int64).to_numpy()
         return FrameColumn(name=name, kind="integer", dtype=shown, values=values)
     if dtype.is_numeric():
         values = column.cast(pl.Float64).to_numpy()
@@ -214,7 +214,8 @@ def _read_pandas(name: str, column: Any) -> FrameColumn:
         return _text_column(name, shown, values, levels, is_declared=True)
     has_null = bool(column.isna().any())
     if letter in "iu":
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan) if has_null else column.to_numpy(dtype=np.int64)
+        is_float = has_null or (letter == "u" and len(column) > 0 and column.max() >= 2**63)
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan) if is_float else column.to_numpy(dtype=np.int64)
         return FrameColumn(name=name, kind="integer", dtype=shown, values=values)
     if letter == "f":
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -21,7 +21,7 @@ from kairos.models.leaks import refuse_leaks
 from kairos.models.outputs import Output
 from kairos.models.ranked import told_lists
 from kairos.models.spread import gathered
-from kairos.models.taken import check_taken
+from kairos.models.taken import check_askable, check_taken
 from kairos.values import parse_moment
 
 __all__ = ["TrainingData", "fit", "latest_time", "training_data", "training_table"]
@@ -97,7 +97,8 @@ def training_data(
         loss: Of the model: it tells numbers from classes, of which the target may have the names.
 
     Raises:
-        DataRefused: features give the target away, or the target is not a finite number in every row.
+        DataRefused: features give the target away or hold what no request may, or the target is not a finite number in
+            every row.
         PackageError: a column is unknown or of a type that no model takes.
     """
     names = column_names(table)
@@ -117,6 +118,7 @@ def training_data(
     if not chosen:
         raise PackageError(f"No column of the training table of {step!r} is left as a feature.", given=", ".join(names))
     columns = {name: read_column(table, name) for name in chosen}
+    check_askable(columns, step=step)
     goal = read_goal(table, targets or (target,), loss=loss, step=step)
     refuse_leaks(columns, goal, targets or (target,), step)
     return TrainingData(
