@@ -70,6 +70,25 @@ def test_a_changed_byte_in_a_package_is_refused_by_the_name_of_its_file(project:
     assert not (project.root / "out.parquet").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("in.parquet", "The output is the table that is read, which would be lost"),
+        ("linked.parquet", "The output is the table that is read"),
+        ("nowhere/out.parquet", "The folder of the output is not there"),
+        ("out.xlsx", "form is not known.*out.xlsx.*.parquet, .csv"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_a_row_is_read(project: Project, name: str, words: str) -> None:
+    """And the table stays as it is."""
+    rows = table(project, seasons())
+    (project.root / "linked.parquet").hardlink_to(rows.paths[0])
+    before = rows.paths[0].read_bytes()
+    with pytest.raises(UsageError, match=words):
+        score(project, REF, rows, project.root / name)
+    assert rows.paths[0].read_bytes() == before
+
+
 def table(project: Project, frame: pl.DataFrame, name: str = "in.parquet") -> TableFiles:
     """The frame as a file."""
     path = project.root / name

@@ -22,12 +22,13 @@ from kairos.app.packages import open_version
 from kairos.app.pieces import Piece, guarded, kinds_of, refuse_structures, said, with_json_texts
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
+from kairos.app.sinks import form_of_output
 from kairos.errors import NotFound, UsageError
 from kairos.models.frame_rows import read_frame, why_refused
 from kairos.models.outputs import width_of
 from kairos.models.package import Package
 from kairos.models.ports import Runner
-from kairos.pipeline.diff.files import Format, TableFiles
+from kairos.pipeline.diff.files import TableFiles
 from kairos.values import Digest, Json, VersionRef, plain
 
 __all__ = ["ADDED", "Scored", "score", "version_of"]
@@ -39,13 +40,6 @@ where rows may be refused."""
 _PIECE_ROWS = 65_536
 _AHEAD = 4
 """Pieces that are read while others are predicted."""
-_SINKS: dict[str, Format] = {
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".arrow": "arrow",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +108,7 @@ def score(
 
     Raises:
         InputRefused: a row does not fit; ``facts`` hold ``row``, from the table's first one on, and ``field``.
-        UsageError: a column of the input would be overwritten, or the output has no known form.
+        UsageError: a column of the input would be overwritten, or the output has no known form or place.
         StoreError: the table cannot be read.
         PackageError: the version cannot be loaded.
     """
@@ -169,12 +163,12 @@ class _Job:
         columns: Sequence[str] | None,
         skips_refused: bool,
     ) -> None:
+        self._form = form_of_output(output, table.paths)
         self.model: ModelSettings = project.settings.model(ref.model)
         self.digest = project.state().model(ref.model).version(ref.number).package
         self.package: Package = open_version(project, self.digest, self.model)
         self.rows = self.refused = 0
         self.actions: Counter[str] = Counter()
-        self._form = _form_of(output)
         self._ref, self._skips = ref, skips_refused
         kinds = ("category", "text", "array") if table.format == "csv" else ("category", "text")
         texts = {each.name for each in self.package.spec.signature.columns if each.kind in kinds}
@@ -302,13 +296,6 @@ def _copied(schema: pl.Schema, columns: Sequence[str] | None, added: Sequence[st
             hint="Type --columns with those that are to be copied.",
         )
     return wanted
-
-
-def _form_of(output: Path) -> Format:
-    found = _SINKS.get(output.suffix.lower())
-    if found is None:
-        raise UsageError("The output's form is not known.", given=output.name, accepted=", ".join(_SINKS))
-    return found
 
 
 def _digest(path: Path) -> Digest:
