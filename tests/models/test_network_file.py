@@ -135,7 +135,7 @@ def negative(header: Any) -> None:
 def later(header: Any) -> None:
     """A version that is not known yet."""
     plan = json.loads(header["__metadata__"]["kairos.network"])
-    header["__metadata__"]["kairos.network"] = json.dumps({**plan, "format": 2})
+    header["__metadata__"]["kairos.network"] = json.dumps({**plan, "format": 3})
 
 
 def unknown(header: Any) -> None:

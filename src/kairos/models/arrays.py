@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "FREE",
     "LARGEST_ARRAY",
     "array_text",
+    "by_groups",
     "common_shape",
     "flat_matrix",
     "from_log",
@@ -193,6 +194,20 @@ def groups(values: Array) -> list[tuple[Array, Array]]:
     for at, cell in enumerate(values):
         places.setdefault(cell.shape, []).append(at)
     return [(np.array(at), np.stack([values[each] for each in at])) for at in places.values()]
+
+
+def by_groups(predict: Callable[[Array], Array], values: Array) -> Array:
+    """The answers to cells that differ in length, shape (n,) or (n, numbers): cells of one shape are asked together.
+
+    Args:
+        predict: The answers to cells of one shape, (rows, *shape).
+        values: At least one cell.
+    """
+    parts = [(at, predict(cells)) for at, cells in groups(values)]
+    found = np.empty((len(values), *parts[0][1].shape[1:]))
+    for at, answers in parts:
+        found[at] = answers
+    return found
 
 
 def flat_matrix(columns: Sequence[Array]) -> Array:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kairos.errors import PackageError
-from kairos.models.arrays import flat_matrix
+from kairos.models.arrays import by_groups, flat_matrix
+from kairos.models.onnx_session import open_session
 from kairos.models.outputs import width_of
 from kairos.models.signature import Column, Signature
 from kairos.models.spec import TrainingForm
 from kairos.models.spread import spread_columns, spread_signature
-from kairos.models.weights import LARGE_BYTES, weights_folder
 from kairos.values import Json, unplain
 
 if TYPE_CHECKING:
@@ -186,11 +186,12 @@ class CompiledRunner:
         Raises:
             PackageError: ONNX Runtime is not installed, or cannot load the file.
         """
-        self._session = _session(data, weights)
+        self._session = open_session(data, weights, file=COMPILED_FILE)
         self._mend = recalibration
         self._width = width_of(signature.outputs)
         taken = {each.name for each in self._session.get_inputs()}
         self._read = _inputs_of(signature, form, taken)
+        self._free = next((column.name for column in signature.columns if column.is_free), None)
         self._output = [self._session.get_outputs()[-1].name]
 
     def predict(self, columns: Columns) -> np.ndarray[Any, Any]:
@@ -201,46 +202,28 @@ class CompiledRunner:
         rows = len(next(iter(columns.values())))
         if rows == 0:
             return np.empty(0 if self._width == 1 else (0, self._width))
-        (answer,) = self._session.run(self._output, self._read(columns))
+        if self._free is None:
+            return self._mended(self._run(self._read(columns), rows))
+        # The file takes rows of one shape.
+        return self._mended(by_groups(self._together, columns[self._free]))
+
+    def _together(self, cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return self._run({"X": cells.astype(np.float64)}, len(cells))
+
+    def _run(self, inputs: dict[str, np.ndarray[Any, Any]], rows: int) -> np.ndarray[Any, Any]:
+        (answer,) = self._session.run(self._output, inputs)
         if self._width > 1:
             return self._all(answer.reshape(rows, -1))
-        flat = answer.reshape(rows, -1)[:, -1]  # of two classes the second
-        flat = np.ascontiguousarray(flat, dtype=np.float64)
-        return flat if self._mend is None else self._mend(flat)
+        return np.ascontiguousarray(answer.reshape(rows, -1)[:, -1], dtype=np.float64)  # of two classes the second
+
+    def _mended(self, answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return answers if self._mend is None or self._width > 1 else self._mend(answers)
 
     def _all(self, answer: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         numbers = np.ascontiguousarray(answer, dtype=np.float64)
         if numbers.shape[1] == 1:  # of two classes the chance of the second
             return np.hstack([1.0 - numbers, numbers])
         return numbers
-
-
-def _session(data: bytes, weights: Path | bytes | None) -> Any:
-    try:
-        import onnxruntime  # only where a compiled form is run: it is 78 MB
-    except ImportError as error:
-        raise PackageError(
-            "The compiled form of a model needs ONNX Runtime.", hint="Type: pip install 'kairos-ml[compiled]'."
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # more threads wait for each other longer than a row takes
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it cannot load is told by the exception
-    if weights is not None or len(data) >= LARGE_BYTES:
-        # It would copy each weight into another order, for each worker. Both forms of a large file compute alike.
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    try:
-        if weights is None:
-            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        with weights_folder(weights) as folder:
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a class of its own for each cause
-        raise PackageError(
-            f"The file {COMPILED_FILE!r} of a model package cannot be loaded.",
-            given=f"{type(error).__name__}: {error}",
-            file=COMPILED_FILE,
-        ) from error
 
 
 def layout_of(form: TrainingForm) -> Layout:

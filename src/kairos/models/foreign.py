@@ -139,6 +139,7 @@ def check_answers(
         what = "chance" if is_chance else "number"
         row = int(np.argmin(good))
         flat = {name: values[row] for name, values in columns.items() if values.ndim == 1}
+        flat = {name: value for name, value in flat.items() if not isinstance(value, np.ndarray)}
         nulls = [name for name, value in flat.items() if value is None or value != value]
         missing = f", where {', '.join(nulls)} is missing" if nulls else ""
         raise PackageError(

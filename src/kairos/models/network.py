@@ -17,7 +17,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 
 from kairos.errors import PackageError
-from kairos.models.arrays import flat_matrix
+from kairos.models.arrays import by_groups, flat_matrix, like
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Foreign
 from kairos.models.frames import column_names, read_column
@@ -69,7 +69,7 @@ class NetworkModel(Foreign):
         self._data = data
         self._program = program
         self._numbers = numbers
-        self._width = file.width
+        self._shape = file.shape
         self._answer = file.answer
         self._weights = {name: _tensor(weight) for name, weight in file.weights.items()}
         self._operations = [
@@ -78,11 +78,19 @@ class NetworkModel(Foreign):
         ]
 
     def predict(self, inputs: Any) -> np.ndarray[Any, Any]:
-        """One number a row, shape (n,), float64, of a matrix or of a frame with the columns of training; or several."""
+        """One number a row, shape (n,), float64, of a matrix or of a frame with the columns of training; or several.
+
+        Of arrays that differ in length objects of shape (n,), each an array: those of one shape are asked together.
+        """
         if not isinstance(inputs, np.ndarray):
             names = column_names(inputs)
-            inputs = _matrix({name: read_column(inputs, name).values for name in names}, names)
-        rows = len(inputs)
+            columns = {name: read_column(inputs, name).values for name in names}
+            inputs = like(columns[names[0]], self._shape) if self._shape else _matrix(columns, names)
+        return by_groups(self._together, inputs) if self._shape else self._together(inputs)
+
+    def _together(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The answers to rows of one shape."""
+        rows, inputs = len(inputs), inputs.astype(np.float64, copy=False)
         with torch.inference_mode():
             values: dict[str, Any] = {**self._weights, INPUT: torch.from_numpy(inputs)}
             for result, function, args, options in self._operations:
@@ -122,7 +130,7 @@ class NetworkModel(Foreign):
             raise NotCompiled("It was not traced in this process.")
         from kairos.models.network_trace import to_onnx  # only where a network is packaged
 
-        return to_onnx(self._program, self._width)
+        return to_onnx(self._program)
 
     def __deepcopy__(self, memo: object) -> NetworkModel:
         return self
@@ -134,6 +142,7 @@ class NetworkRunner:
     def __init__(self, model: NetworkModel, *, signature: Signature, recalibration: Recalibration | None) -> None:
         self._model = model
         self._names = signature.names
+        self._is_free = signature.columns[0].is_free
         self._width = width_of(signature.outputs)
         self._mend = recalibration
         # As for scikit-learn: OpenMP keeps its number of threads for each calling thread.
@@ -144,7 +153,7 @@ class NetworkRunner:
         if len(columns[self._names[0]]) == 0:
             return np.empty(0 if self._width == 1 else (0, self._width))
         with self._threads.limit(limits=1):
-            answer = self._model.predict(_matrix(columns, self._names))
+            answer = self._model.predict(columns[self._names[0]] if self._is_free else _matrix(columns, self._names))
         return answer if self._mend is None else self._mend(answer)
 
 

@@ -23,7 +23,8 @@ from kairos.values import Json
 
 __all__ = ["Named", "NetworkFile", "Operation", "Ref", "Weight", "read_network", "write_network"]
 
-NETWORK_FORMAT = 1
+NETWORK_FORMATS = (1, 2)
+"""Of one matrix; of arrays that differ in length."""
 _KEY = "kairos.network"
 _ALIGNED = 64
 """Where the weights begin, in bytes: a processor reads whole lines of its cache."""
@@ -74,17 +75,19 @@ class NetworkFile:
     """What the file holds."""
 
     width: int
-    """Columns of the input, float64 of shape (n, width), whose name is ``X``."""
+    """Columns of the input, float64 of shape (n, width), whose name is ``X``; 0 where ``shape`` says what it is."""
     operations: tuple[Operation, ...]
     answer: str
     """Name of the result that is the answer."""
     weights: Mapping[str, Weight]
+    shape: tuple[int, ...] = ()
+    """Of a row's array, with ``FREE`` where rows differ; the input is of shape (n, *shape), n rows of one shape."""
 
 
 def write_network(network: NetworkFile) -> bytes:
     """Returns the file; equal bytes for equal networks."""
     plan = {
-        "format": NETWORK_FORMAT,
+        "format": NETWORK_FORMATS[bool(network.shape)],
         "width": network.width,
         "answer": network.answer,
         "operations": [
@@ -92,6 +95,8 @@ def write_network(network: NetworkFile) -> bytes:
             for o in network.operations
         ],
     }
+    if network.shape:
+        plan["shape"] = list(network.shape)
     header: dict[str, Json] = {"__metadata__": {_KEY: json.dumps(plan, sort_keys=True, separators=(",", ":"))}}
     # Without holes, as the format asks; the widest types come first, so that each begins at a multiple of its size.
     place, parts = 0, []
@@ -117,14 +122,16 @@ def read_network(data: bytes | memoryview | np.ndarray[Any, Any]) -> NetworkFile
         (size,) = struct.unpack("<Q", whole[:8].tobytes())
         header = json.loads(whole[8 : 8 + size].tobytes())
         plan = json.loads(header.pop("__metadata__")[_KEY])
-        if plan["format"] != NETWORK_FORMAT:
-            raise ValueError(f"format {plan['format']!r}; this version of Kairos reads {NETWORK_FORMAT}")
+        if plan["format"] not in NETWORK_FORMATS:
+            known = " and ".join(map(str, NETWORK_FORMATS))
+            raise ValueError(f"format {plan['format']!r}; this version of Kairos reads {known}")
         body = whole[8 + size :]
         return NetworkFile(
             width=int(plan["width"]),
             answer=str(plan["answer"]),
             operations=tuple(_operation(item) for item in plan["operations"]),
             weights={name: _weight(name, entry, body) for name, entry in header.items()},
+            shape=tuple(map(int, plan.get("shape", ()))),
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error) as error:
         raise PackageError(

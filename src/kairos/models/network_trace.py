@@ -12,7 +12,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
 from kairos.errors import PackageError
-from kairos.models.arrays import is_free
+from kairos.models.arrays import FREE, is_free
 from kairos.models.compiling.refusals import NotCompiled
 from kairos.models.foreign import Untried, first_line
 from kairos.models.network import DTYPE_NAMES, INPUT, KINDS, ON_SIZES, NetworkModel, function_of, unfit
@@ -50,22 +50,35 @@ class UntracedNetwork(Untried):
                 hint=f"Encode text in an earlier step, or leave it out: @model(..., drop={texts!r}).",
             )
         free = [name for name, column in data.columns.items() if is_free(column.shape)]
-        if free:
+        if free and len(data.columns) > 1:
             raise PackageError(
-                f"The network of step {step!r} takes arrays of one shape.",
-                given=f"arrays that differ in length in {', '.join(free)}",
-                accepted="arrays of one shape in every row",
+                f"The network of step {step!r} takes arrays that differ in length only by themselves.",
+                given=f"{', '.join(free)} beside {len(data.columns) - len(free)} other columns",
+                accepted="one column of such arrays, or columns of numbers and of arrays of one shape",
+                hint="Put the other columns into the array in an earlier step, as channels of each of its places.",
             )
         shapes = [column.shape for column in data.columns.values()]
-        width = sum(math.prod(shape) for shape in shapes)
+        width = 0 if free else sum(math.prod(shape) for shape in shapes)
         try:
             with quietly("torch.onnx"):
-                program = _traced(self._module, width, shapes[0] if len(shapes) == 1 else ())
-            written = write_network(_file_of(program, width))
+                if free:
+                    (column,) = data.columns.values()
+                    program = _traced_free(self._module, column.shape, column.values)
+                else:
+                    program = _traced(self._module, width, shapes[0] if len(shapes) == 1 else ())
+            written = write_network(_file_of(program, width, shapes[0] if free else ()))
             model = NetworkModel(written, program, numbers=width_of(data.outputs))
         except PackageError:
             raise
         except Exception as error:  # the tracer has a class of its own for each cause
+            if free:
+                raise PackageError(
+                    f"The network of step {step!r} cannot be packaged: it cannot be traced for any length.",
+                    given=f"{type(error).__name__}: {first_line(error)}",
+                    accepted="a torch.nn.Module that takes one float tensor of shape (rows, *shape) and does the same "
+                    "whatever the length, as embeddings, convolutions and attention do; LSTM and GRU are unrolled",
+                    hint="Or return an object with predict that holds it, which needs allow_pickle.",
+                ) from error
             raise PackageError(
                 f"The network of step {step!r} cannot be packaged: it cannot be traced.",
                 given=f"{type(error).__name__}: {first_line(error)}",
@@ -102,7 +115,23 @@ def _traced(module: torch.nn.Module, width: int, shape: tuple[int, ...]) -> Any:
     return program.run_decompositions()
 
 
-def to_onnx(program: Any, width: int) -> bytes:
+def _traced_free(module: torch.nn.Module, shape: tuple[int, ...], cells: Any) -> Any:
+    """Traced for rows of any one shape: each length is a number that the tracer must not take for another one."""
+    lengths: list[int] = []
+    for axis, length in enumerate(shape):
+        example = length if length != FREE else max(2, *(cell.shape[axis] for cell in cells))
+        while length == FREE and example in lengths and example > 2:
+            example -= 1
+        lengths.append(example)
+    rows = next(count for count in range(_EXAMPLE_ROWS, _EXAMPLE_ROWS + len(shape) + 1) if count not in lengths)
+    free = {axis: torch.export.Dim.DYNAMIC for axis, length in enumerate(shape, 1) if length == FREE}
+    dynamic = {0: torch.export.Dim.DYNAMIC, **free}
+    example = torch.zeros(rows, *lengths, dtype=torch.float64)
+    program = torch.export.export(_Whole(module, ()), (example,), dynamic_shapes=(dynamic,), strict=False)
+    return program.run_decompositions()
+
+
+def to_onnx(program: Any) -> bytes:
     """The ONNX file of a traced network, by PyTorch's own exporter.
 
     Raises:
@@ -113,7 +142,7 @@ def to_onnx(program: Any, width: int) -> bytes:
     with quietly("torch.onnx"):
         written = torch.onnx.export(
             program,
-            (torch.zeros(_EXAMPLE_ROWS, width, dtype=torch.float64),),
+            program.example_inputs[0],
             input_names=["X"],
             output_names=["answer"],
             opset_version=21,
@@ -126,7 +155,7 @@ def to_onnx(program: Any, width: int) -> bytes:
     return cleaned(written.model_proto)
 
 
-def _file_of(program: Any, width: int) -> NetworkFile:
+def _file_of(program: Any, width: int, shape: tuple[int, ...]) -> NetworkFile:
     described = program.graph_signature
     if any(spec.kind is not OutputKind.USER_OUTPUT for spec in described.output_specs):
         raise unfit("it changes its own buffers while it predicts")
@@ -152,7 +181,7 @@ def _file_of(program: Any, width: int) -> NetworkFile:
         for node in steps
     ]
     (answer,) = nodes[-1].args[0]
-    return NetworkFile(width=width, operations=tuple(operations), answer=names[answer], weights=weights)
+    return NetworkFile(width=width, operations=tuple(operations), answer=names[answer], weights=weights, shape=shape)
 
 
 def _weight(tensor: torch.Tensor) -> Weight:

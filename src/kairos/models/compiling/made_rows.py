@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kairos.models.arrays import ragged
 from kairos.models.compiling.trees import Ensemble
 from kairos.models.signature import LARGEST_NUMBER, Column, Signature
 
@@ -36,6 +37,8 @@ def near_rows(signature: Signature, columns: Mapping[str, Array], ensemble: Ense
         pool = _numbers(column, _thresholds(ensemble, index)) if _is_number(column) else _texts(column)
         seen = columns[column.name]
         drawn = seen[random.integers(0, len(seen), MADE_ROWS)]
+        if column.is_free:
+            drawn[: len(column.taken) * 2] = _at_the_ends(column, drawn[0])
         if len(pool):
             chosen = random.random(MADE_ROWS) < 0.5
             drawn = drawn.copy()
@@ -62,6 +65,13 @@ def far_rows(signature: Signature, columns: Mapping[str, Array]) -> dict[str, Ar
 
 def _is_number(column: Column) -> bool:
     return column.kind in ("number", "integer")
+
+
+def _at_the_ends(column: Column, cell: Array) -> Array:
+    """Arrays as short and as long along each axis as is accepted, with the numbers of a cell."""
+    usual = [most for _, most in column.seen]
+    shapes = [(*usual[:axis], end, *usual[axis + 1 :]) for axis, ends in enumerate(column.taken) for end in ends]
+    return ragged(np.resize(cell, shape) for shape in shapes)
 
 
 def _thresholds(ensemble: Ensemble | None, index: int) -> Array:
