@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,22 @@ import numpy as np
 from kairos.errors import PackageError
 from kairos.models.levels import fewest_rows
 from kairos.models.signature import ColumnKind
-from kairos.models.summaries import LEAD, summaries
+from kairos.models.summaries import LEAD, SUMMARIES, summaries
 from kairos.stats.bins import CategoryBins, NumberBins
 from kairos.stats.rankcorrelation import RankCorrelation, rank_correlations
 from kairos.stats.sketch import QuantileSketch
 from kairos.values import Json, canonical_json, plain, unplain
 
-__all__ = ["MOST_PAIRS", "NOTABLE", "QUANTILES", "STRONG", "ColumnProfile", "Profile", "ReferenceLosses"]
+__all__ = [
+    "MOST_PAIRS",
+    "MOST_SUMMARISED",
+    "NOTABLE",
+    "QUANTILES",
+    "STRONG",
+    "ColumnProfile",
+    "Profile",
+    "ReferenceLosses",
+]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Quantiles that a profile keeps of each number column."""
@@ -30,6 +39,8 @@ NOTABLE = 0.1
 """The same of an input and the target."""
 MOST_PAIRS = 40
 """Of each kind."""
+MOST_SUMMARISED = 20
+"""Of more columns of arrays the means alone are described, but for those that the model relies on most."""
 _NUMBERS = ("number", "integer", "boolean")
 _GOAL = "\0"
 """Stands for the target beside the inputs, none of which has such a name."""
@@ -58,6 +69,10 @@ class ColumnProfile:
     """At ``QUANTILES``; empty for categories."""
     sketch: QuantileSketch | None = None
     """Of the finite values; ``None`` for categories, and in profiles of before there were any."""
+    summaries: dict[str, ColumnProfile] = field(default_factory=dict)
+    """Of arrays, whose means all the above describes: the bins of their other summaries, each a number."""
+    shape: tuple[int, ...] = ()
+    """Of arrays that differ in length."""
 
     @property
     def bins(self) -> NumberBins | CategoryBins:
@@ -75,8 +90,8 @@ class ColumnProfile:
             shape: Of arrays that differ in length.
         """
         if kind == "array":
-            values = summaries(values, shape)[LEAD]
-        elif kind not in ("number", "integer"):
+            return cls._of_arrays(values, shape)
+        if kind not in ("number", "integer"):
             # Text may be anybody's words: no value of it is kept; and of a category none that few rows share.
             fewest = 1 if kind == "boolean" else fewest_rows(len(values))
             levels = _short(CategoryBins.fit(values, fewest=fewest)) if kind != "text" else CategoryBins(levels=())
@@ -106,11 +121,40 @@ class ColumnProfile:
         )
 
     @classmethod
+    def _of_arrays(cls, values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> ColumnProfile:
+        each = summaries(values, shape)
+        fitted = {name: cls.fit("number", each[name]) for name in SUMMARIES if name in each}
+        others = {
+            name: cls(kind="number", edges=found.edges, counts=found.counts, missing=found.missing)
+            for name, found in fitted.items()
+        }
+        return replace(cls.fit("number", each[LEAD]), kind="array", summaries=others, shape=shape)
+
+    def told(self) -> Json:
+        """The column as a package has it: without what only arrays have, if it is none."""
+        found: dict[str, Json] = plain(self)
+        if not self.summaries:
+            del found["summaries"]  # so that equal trainings give the bytes that they gave before
+        else:
+            found["summaries"] = {
+                name: {"edges": list(each.edges), "counts": list(each.counts), "missing": each.missing}
+                for name, each in self.summaries.items()
+            }
+        if not self.shape:
+            del found["shape"]
+        return found
+
+    @classmethod
     def from_plain(cls, value: Json) -> ColumnProfile:
-        """Reads what ``plain`` wrote."""
-        tuples = {name: tuple(value[name]) for name in ("edges", "levels", "counts", "quantiles")}
+        """Reads what ``told`` gave."""
+        tuples = {name: tuple(value.get(name, ())) for name in ("edges", "levels", "counts", "quantiles", "shape")}
         sketch = value.get("sketch")  # older profiles have none
-        return cls(**{**value, **tuples, "sketch": None if sketch is None else QuantileSketch.from_plain(sketch)})
+        others = {
+            name: cls(kind="number", edges=tuple(item["edges"]), counts=tuple(item["counts"]), missing=item["missing"])
+            for name, item in value.get("summaries", {}).items()
+        }
+        read = {"sketch": None if sketch is None else QuantileSketch.from_plain(sketch), "summaries": others}
+        return cls(**{**value, **tuples, **read})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +220,13 @@ class Profile:
         """
         numbers = {name: _plain_numbers(values) for name, (kind, values) in columns.items() if kind in _NUMBERS}
         with_target = rank_correlations({**numbers, _GOAL: target}, at_least=NOTABLE, most=MOST_PAIRS, with_only=_GOAL)
+        described = {
+            name: ColumnProfile.fit(kind, values, (shapes or {}).get(name, ()))
+            for name, (kind, values) in columns.items()
+        }
         return cls(
             rows=len(target),
-            columns={
-                name: ColumnProfile.fit(kind, values, (shapes or {}).get(name, ()))
-                for name, (kind, values) in columns.items()
-            },
+            columns=_with_few_summaries(described, importances or {}),
             prediction=ColumnProfile.fit("number", prediction),
             prediction_on=prediction_on,
             target=ColumnProfile.fit("number", target),
@@ -195,6 +240,9 @@ class Profile:
     def told(self) -> Json:
         """The profile as a package has it: without what only models of several outputs have, if it is none."""
         found: dict[str, Json] = plain(self)
+        found["columns"] = {name: column.told() for name, column in self.columns.items()}
+        found |= {name: getattr(self, name).told() for name in ("prediction", "target")}
+        found["outputs"] = {name: column.told() for name, column in self.outputs.items()}
         if not self.outputs:
             del found["outputs"]  # so that equal trainings give the bytes that they gave before
         return found
@@ -225,6 +273,15 @@ class Profile:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackageError("A model's profile cannot be read.", given=str(error)) from error
+
+
+def _with_few_summaries(
+    columns: dict[str, ColumnProfile], importances: Mapping[str, float]
+) -> dict[str, ColumnProfile]:
+    """The columns with summaries of those arrays alone that the model relies on most."""
+    arrays = sorted((n for n in columns if columns[n].summaries), key=lambda n: (-importances.get(n, 0.0), n))
+    left = set(arrays[MOST_SUMMARISED:])
+    return {name: replace(column, summaries={}) if name in left else column for name, column in columns.items()}
 
 
 def _plain_numbers(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

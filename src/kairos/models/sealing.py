@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kairos.models.arrays import is_free, nested
+from kairos.models.arrays import FREE, is_free, nested
 from kairos.models.frames import FrameColumn
 from kairos.models.lengths import with_lengths
 from kairos.models.ports import Runner
@@ -110,13 +110,22 @@ def _answers_unseen(runner: Runner, row: Columns, name: str) -> bool:
     return bool(np.isfinite(answer).all())
 
 
+def _usual_shape(column: Column, profile: ColumnProfile) -> tuple[int, ...]:
+    """Of one free axis the length in the middle of training; of several their shortest."""
+    lengths = profile.summaries.get("length")
+    if lengths is None or column.shape.count(FREE) != 1:
+        return column.example_shape
+    edges = lengths.edges
+    return tuple(math.ceil(edges[len(edges) // 2]) if length == FREE else length for length in column.shape)
+
+
 def typical(column: Column, profile: ColumnProfile) -> Json:
     """A value that the column accepts and that is nobody's: the median, or the most frequent level."""
     if column.kind == "text":
         return ""
     if column.kind == "array":
         middle = profile.quantiles[QUANTILES.index(0.5)]
-        return nested(math.floor(middle) if column.is_whole else middle, column.example_shape)
+        return nested(math.floor(middle) if column.is_whole else middle, _usual_shape(column, profile))
     if column.kind in ("number", "integer"):
         if not profile.quantiles:
             return None

@@ -20,6 +20,8 @@ def standing(profile: ColumnProfile, value: object) -> str:
     'level of 3 of 10 rows'
     """
     rows, bins = sum(profile.counts), profile.bins
+    if isinstance(value, list) and not np.size(value):
+        return "an empty array"
     if isinstance(value, list):
         return f"its mean is {standing(replace(profile, kind='number'), float(np.mean(value)))}"
     if value is None or value != value:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kairos.models.arrays import FREE
 
-__all__ = ["LEAD", "SUMMARIES", "summaries", "summaries_of_lists", "summary_words"]
+__all__ = ["LEAD", "SUMMARIES", "rounded", "summaries", "summaries_of_lists", "summary_words"]
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +25,7 @@ def summaries(values: Array, shape: tuple[int, ...] = ()) -> dict[str, Array]:
     """The mean of each cell, its norm, its least and greatest number and, where cells differ, its length, shape (n,).
 
     The length is the number of places along the axes that are free: of a series of three channels its moments. An empty
-    cell has length 0, norm 0, and nothing else (NaN).
+    cell has length 0, norm 0, and nothing else (NaN). All but the mean are told to six digits.
 
     Args:
         values: Shape (n, *shape), or objects of shape (n,), each an array.
@@ -37,8 +37,13 @@ def summaries(values: Array, shape: tuple[int, ...] = ()) -> dict[str, Array]:
     """
     if values.dtype != np.object_:
         flat = values.reshape(len(values), -1).astype(np.float64, copy=False)
-        norm = np.sqrt(np.einsum("ij,ij->i", flat, flat))
-        return {"mean": flat.mean(axis=1), "norm": norm, "smallest": flat.min(axis=1), "largest": flat.max(axis=1)}
+        norm = rounded(np.sqrt(np.einsum("ij,ij->i", flat, flat)))
+        return {
+            LEAD: flat.mean(axis=1),
+            "norm": norm,
+            "smallest": rounded(flat.min(axis=1)),
+            "largest": rounded(flat.max(axis=1)),
+        }
     return summaries_of_lists(
         [cell.ravel() for cell in values], inner=math.prod(length for length in shape if length != FREE)
     )
@@ -59,10 +64,21 @@ def summaries_of_lists(cells: Sequence[Array], *, inner: int = 1) -> dict[str, A
         flat = np.concatenate([cell for cell in cells if cell.size]).astype(np.float64, copy=False)
         starts = np.cumsum(sizes[there]) - sizes[there]
         found["mean"][there] = np.add.reduceat(flat, starts) / sizes[there]
-        found["norm"][there] = np.sqrt(np.add.reduceat(flat * flat, starts))
-        found["smallest"][there] = np.minimum.reduceat(flat, starts)
-        found["largest"][there] = np.maximum.reduceat(flat, starts)
+        found["norm"][there] = rounded(np.sqrt(np.add.reduceat(flat * flat, starts)))
+        found["smallest"][there] = rounded(np.minimum.reduceat(flat, starts))
+        found["largest"][there] = rounded(np.maximum.reduceat(flat, starts))
     return found
+
+
+def rounded(numbers: Array) -> Array:
+    """To six digits: of vectors whose norm is 1 all norms are then 1, whoever adds up their squares.
+
+    >>> rounded(np.array([0.99999994, -1234567.0, 0.0])).tolist()
+    [1.0, -1234570.0, 0.0]
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = 10.0 ** (5 - np.floor(np.log10(np.abs(numbers))))
+        return np.where(np.isfinite(places), np.round(numbers * places) / places, numbers)
 
 
 def summary_words(name: str, summary: str) -> str:

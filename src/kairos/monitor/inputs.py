@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from kairos.monitor.findings import Finding
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.season import LastYear, is_seasonal
 from kairos.monitor.tallies import Tallies
+from kairos.monitor.watched import Watched, watched_inputs
 
 __all__ = ["look_at_inputs"]
 
@@ -32,23 +36,26 @@ def look_at_inputs(
         version: Which one is watched.
     """
     days, until = policy.drift_window_max.days, day_start(today)
-    counts = {name: tallies.input_counts(name, until=today, days=days) for name in sorted(profile.columns)}
+    watched = watched_inputs(profile)
+    counts = {name: tallies.input_counts(name, until=today, days=days) for name in sorted(watched)}
     missing = [
         missing_input(
             name,
             profile.columns[name],
-            each,
+            counts[name],
             rows=profile.rows,
             policy=policy,
-            alpha=policy.alpha / len(counts),
+            alpha=policy.alpha / len(profile.columns),
             until=until,
             version=version,
         )
-        for name, each in counts.items()
+        for name in sorted(profile.columns)
     ]
     moved: dict[str, ColumnDrift] = {}
     for name, each in counts.items():
-        drift = column_drift(profile.columns[name], each, policy)
+        # What is watched of one input shares its error: the severity takes the one that moved most.
+        own = replace(policy, alpha=policy.alpha / watched[name].beside)
+        drift = column_drift(watched[name].profile, each, own)
         if drift is not None:
             moved[name] = drift
     seasonal = {
@@ -58,7 +65,7 @@ def look_at_inputs(
         and _came_before(last_year.input_counts(name, until=today, days=drift.days), counts[name], drift, policy)
     }
     found = input_drift(moved, seasonal=seasonal, policy=policy, until=until, version=version)
-    ours = {name: drift for name, drift in moved.items() if name not in seasonal}
+    ours = _furthest({name: drift for name, drift in moved.items() if name not in seasonal}, watched)
     severity = drift_severity(ours, profile.importances, policy=policy, until=until, version=version)
     answers = tallies.prediction_counts(until=today, days=days)
     drift = column_drift(profile.prediction, answers, policy)
@@ -69,6 +76,20 @@ def look_at_inputs(
         prediction = prediction_drift(drift, is_seasonal=is_usual, policy=policy, until=until, version=version)
     others = _outputs(tallies, profile, last_year, today=today, policy=policy, version=version)
     return [each for each in (*missing, *found, severity, prediction, *others) if each is not None]
+
+
+def _furthest(moved: Mapping[str, ColumnDrift], watched: Mapping[str, Watched]) -> dict[str, ColumnDrift]:
+    """Of each input that which moved most of what is watched of it."""
+    found: dict[str, ColumnDrift] = {}
+    for name, drift in moved.items():
+        column = watched[name].column
+        if column not in found or _proven(found[column]) < _proven(drift):
+            found[column] = drift
+    return found
+
+
+def _proven(drift: ColumnDrift) -> float:
+    return 0.0 if drift.test is None else float(drift.test.lower)
 
 
 def _outputs(

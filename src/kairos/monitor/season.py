@@ -13,6 +13,7 @@ from kairos.monitor.checks.drift import ColumnDrift, day_effect
 from kairos.monitor.days import day_start
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.tallies import by_day, input_cells, output_cells, prediction_cells
+from kairos.monitor.watched import watched_inputs
 from kairos.stats.psi import psi, psi_test
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -39,7 +40,7 @@ class LastYear:
     def __init__(self, log: PredictionLog, model: str, profile: Profile) -> None:
         self._log, self._model, self._profile = log, model, profile
         self._days: _Days = {}
-        self._none = {name: _empty(column) for name, column in profile.columns.items()}
+        self._none = {name: _empty(each.profile) for name, each in watched_inputs(profile).items()}
 
     def input_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
         """Counts of an input by day, shape (days, cells), 52 weeks before the days that end with ``until``."""

@@ -21,6 +21,7 @@ from kairos.monitor.forms import ONE_NUMBER, AnswerForm
 from kairos.monitor.judgeable import LossOf
 from kairos.monitor.labelled import labelled_rows
 from kairos.monitor.policy import Unlabelled
+from kairos.monitor.watched import watched_inputs, watched_values
 from kairos.stats.bins import NumberBins
 from kairos.store.predictions import PredictionLog
 from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX
@@ -165,7 +166,7 @@ class Tallies:
 
     def input_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
         """Counts of an input per day, shape (days, cells), over at most ``days`` days before ``until``."""
-        none = _no_counts(self._profile.columns[name])
+        none = _no_counts(watched_inputs(self._profile)[name].profile)
         found = [self._counts.get(day) for day in self._live_days(until, days)]
         counts = [none if day is None else day.inputs.get(name, none) for day in found]
         return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
@@ -256,9 +257,9 @@ class Tallies:
 def input_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.int64]]:
     """Rows of the prediction log per cell of each input's bins, folded; inputs that were not captured are left out."""
     return {
-        name: _cells(column, rows.get_column(INPUT_PREFIX + name))
-        for name, column in profile.columns.items()
-        if INPUT_PREFIX + name in rows.columns
+        name: _cells(each.profile, watched_values(each, rows.get_column(INPUT_PREFIX + each.column)))
+        for name, each in watched_inputs(profile).items()
+        if INPUT_PREFIX + each.column in rows.columns
     }
 
 
@@ -290,8 +291,6 @@ def _cells(column: ColumnProfile, values: pl.Series) -> NDArray[np.int64]:
     bins = column.bins
     if not isinstance(bins, NumberBins):
         return bins.fold(bins.counts(values.to_list()))
-    if isinstance(values.dtype, pl.List):  # of an array its mean is watched
-        values = values.list.mean()
     numbers = values if values.dtype.is_numeric() else values.cast(pl.Float64, strict=False)
     return bins.fold(bins.counts(numbers.to_numpy()))  # null becomes NaN
 

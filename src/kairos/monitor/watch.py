@@ -26,6 +26,7 @@ from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.season import LastYear
 from kairos.monitor.tallies import Tallies, Truth, input_cells
+from kairos.monitor.watched import watched_inputs
 from kairos.stats.psi import psi
 from kairos.store.predictions import PredictionLog
 from kairos.values import Window
@@ -249,9 +250,9 @@ def window_drift(rows: pl.DataFrame, profile: Profile) -> dict[str, float]:
         rows: Of the prediction log.
         profile: Of the version that predicted them.
     """
-    found = {}
+    found, inputs = {}, watched_inputs(profile)
     for name, cells in input_cells(rows, profile).items():
-        column = profile.columns[name]
+        column = inputs[name].profile
         found[name] = float(psi(column.bins.fold(np.asarray(column.counts)), cells))
     return found
 
