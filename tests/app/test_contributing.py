@@ -178,3 +178,29 @@ def test_an_array_contributes_as_a_whole_and_stands_by_its_mean(
     assert "vector" in capsys.readouterr().out
     lost, job = answered(tmp_path / "other", Weighed(), train, privacy="\nallow_pickle = true\n", **how)
     assert why_answer(lost, f"{job}-7").lost == {"vector": "not kept by the capture policy"}
+
+
+class Summed:
+    """A model of series that differ in length, and a number."""
+
+    def predict(self, table: Any) -> Any:
+        """The sum of the series, and ten times the number."""
+        return np.array([sum(each) for each in table["series"].to_list()]) + 10 * np.asarray(table["age"])
+
+
+def test_an_array_of_another_length_than_the_typical_one_contributes_as_a_whole(tmp_path: Path) -> None:
+    """The typical row has the median number in the length in the middle; what was kept is told as it came."""
+    random = np.random.default_rng(0)
+    series = [random.normal(size=length).tolist() for length in random.integers(2, 9, 60)]
+    train = pl.DataFrame({"series": series, "age": random.normal(size=60), "users": random.normal(size=60)})
+    keep = '\nallow_pickle = true\n[model.demand.privacy]\nkeep = ["series", "age"]\n'
+    how: dict[str, Any] = {"options": ModelOptions(allow_pickle=True)}
+    project, job = answered(tmp_path / "toy", Summed(), train, privacy=keep, **how)
+    found = why_answer(project, f"{job}-7")
+    assert found.refused is None
+    by_name = {one.name: one for one in found.inputs}
+    typical = by_name["series"].typical
+    assert isinstance(typical, list)
+    assert len(typical) == int(np.median([len(each) for each in series]))
+    assert by_name["series"].value == series[7]
+    assert by_name["series"].contribution == pytest.approx(sum(series[7]) - sum(typical))

@@ -38,7 +38,8 @@ def time_package(package: Package, rows: pl.DataFrame, *, size_bytes: int | None
         return PackageCost(size_bytes=size_bytes)
     columns = score_columns(package, rows.head(_BATCH))
     height = min(len(rows), _BATCH)
-    many = {name: np.resize(values, _BATCH) for name, values in columns.items()}
+    again = np.arange(_BATCH) % height
+    many = {name: values[again] for name, values in columns.items()}
     ones = [{name: values[i : i + 1] for name, values in columns.items()} for i in range(height)]
     runner = package.runner()
 

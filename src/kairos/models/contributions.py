@@ -160,7 +160,8 @@ class _Game:
         self.asked += count
         columns = {name: np.repeat(values, count, axis=0) for name, values in self._row.items()}
         for place, name in enumerate(self._differ):
-            columns[name][~taken[:, place]] = self._typical[name][0]
+            both = np.concatenate([self._typical[name], self._row[name]])
+            columns[name] = both[taken[:, place].astype(np.intp)]
         return np.asarray(self._predict(columns), dtype=np.float64)
 
 

@@ -115,8 +115,9 @@ def _usual_shape(column: Column, profile: ColumnProfile) -> tuple[int, ...]:
     lengths = profile.summaries.get("length")
     if lengths is None or column.shape.count(FREE) != 1:
         return column.example_shape
-    edges = lengths.edges
-    return tuple(math.ceil(edges[len(edges) // 2]) if length == FREE else length for length in column.shape)
+    rows = np.cumsum(lengths.counts[1:-2])  # of each bin, which holds its upper edge
+    middle = math.floor(lengths.edges[1 + int(np.searchsorted(rows, rows[-1] / 2))])
+    return tuple(middle if length == FREE else length for length in column.shape)
 
 
 def typical(column: Column, profile: ColumnProfile) -> Json:
