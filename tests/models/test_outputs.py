@@ -266,3 +266,16 @@ def test_what_a_step_would_have_lost_is_measured_over_all_numbers(tmp_path: Path
     losses = loss_named(loss)(truth_of(rows, targets, outputs), answers)
     assert (found["days"], found["rows"]) == ([0, 1, 2], [24, 24, 24])
     assert sum(found["losses"]) == pytest.approx(losses.sum())
+
+
+def test_a_target_of_arrays_is_told_how_it_becomes_several(tmp_path: Path) -> None:
+    """Steps ahead in one cell are a column each; what is told to type makes them."""
+    table = TABLE.select("temperature", "hour_of_day", users=pl.concat_list(pl.col("users"), pl.col("users") * 2.0))
+    with pytest.raises(DataRefused, match=r"'users'.*holds arrays.*shape \[2\].*list.to_struct\(fields=names\)"):
+        finish(tmp_path / "one", LinearRegression(), ModelOptions(loss="squared_error"), train=table)
+    names = ["h1", "h2"]
+    several = table.with_columns(pl.col("users").list.to_struct(fields=names)).unnest("users")
+    made = FinishModel(settings={"demand": ModelOptions(loss="squared_error", target="h1", targets=("h1", "h2"))})(
+        Request(returned=LinearRegression(), inputs={"train": several}, workdir=tmp_path / "two", target=None)
+    )
+    assert score_table(open_package(made), several).shape == (len(table), 2)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["labels", "serve", "sit", "up", "watch"]
 
+_LONGEST_EXAMPLE = 1_000
+"""Characters of a row that is shown; one with arrays may have thousands."""
+
 
 def serve(args: Namespace) -> int:
     """Answers requests until stopped."""
@@ -206,7 +209,11 @@ def _announce(args: Namespace, project: Project, url: str, told: Mapping[str, Js
         known = project.settings.models.get(ref.model)
         hidden = () if known is None else known.privacy.pseudonymise
         example = _without(open_stored(project.store, package).example, hidden)
-        say(f"  curl {url}/predict/{ref.model} -d {shlex.quote(json.dumps(example))}")
+        body = json.dumps(example)
+        if len(body) <= _LONGEST_EXAMPLE:
+            say(f"  curl {url}/predict/{ref.model} -d {shlex.quote(body)}")
+        else:  # arrays, or very many columns
+            say(f"  {url}/predict/{ref.model} takes {', '.join(example)}; an example is at {url}/docs")
     for lost in told["diverged"]:
         say(f"note: {lost['ledger']} is live, but {lost['answers'] or 'nothing'} answers: {lost['reason']}")
     say(*(f"note: {sentence}" for sentence in unapplied(project).values()))

@@ -10,6 +10,7 @@ import numpy as np
 
 from kairos.errors import DataRefused, PackageError
 from kairos.gates.loss_names import CHANCE_LOSSES, pinball_quantiles
+from kairos.models.arrays import shape_words
 from kairos.models.frames import FrameColumn, read_column
 from kairos.models.outputs import ClassName, Output, check_outputs
 
@@ -142,6 +143,14 @@ def _classes(target: str, classes: Sequence[ClassName], values: Sequence[ClassNa
 
 def _numbers(table: Any, target: str, step: str) -> np.ndarray[Any, Any]:
     column = read_column(table, target)
+    if column.kind == "array":
+        raise DataRefused(
+            f"The target {target!r} of the model {step!r} holds arrays.",
+            given=f"arrays of shape {shape_words(column.shape)}",
+            accepted="numbers; of several steps or places a column for each",
+            hint=f"Make them in an earlier step, table.with_columns(pl.col({target!r}).list.to_struct(fields=names))"
+            f".unnest({target!r}), and name them all: @model(target=names).",
+        )
     if column.kind not in ("number", "integer", "boolean"):
         raise DataRefused(f"The target {target!r} of the model {step!r} is not a number.", given=column.dtype)
     values = np.array([math.nan if v is None else float(v) for v in column.values])
