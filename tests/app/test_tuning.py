@@ -196,6 +196,9 @@ def test_a_trial_without_hope_is_stopped(tmp_path: Path, engine: LocalEngine) ->
     assert whole.outcome.winner.params == tuned.outcome.winner.params  # nothing good was stopped
     late = search(write(tmp_path / "late", REPORTING), engine, trials=9, seed=3, sampler="random", prune_after=3)
     assert {len(trial.curves["demand"]) for trial in late.trials if trial.state == "pruned"} == {4}
+    root = write(tmp_path / "halved", REPORTING)
+    halved = search(root, engine, trials=6, sampler="qmc", pruner="successive-halving")
+    assert {len(trial.curves["demand"]) for trial in halved.trials} == {2, 5}  # a rung lies at step 1
 
 
 def test_a_trial_that_fails_stops_nothing(tmp_path: Path, engine: LocalEngine) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -19,6 +21,7 @@ from kairos.experiments.study import Plan, Trial, best_of, check_plan, next_para
 from kairos.pipeline import step
 from kairos.pipeline.declare import find_spec
 from kairos.pipeline.ranges import Between
+from kairos.pipeline.reporting import Past, Watch
 
 
 class Kernel(Enum):
@@ -144,7 +147,7 @@ def tried(plan: Plan, count: int, past: Sequence[Trial] = ()) -> list[Trial]:
     return trials
 
 
-@given(seed=some.integers(0, 2**40), stop=some.integers(0, 14), sampler=some.sampled_from(["tpe", "random"]))
+@given(seed=some.integers(0, 2**40), stop=some.integers(0, 14), sampler=some.sampled_from(["tpe", "qmc", "random"]))
 @settings(max_examples=10, deadline=None)
 def test_who_goes_on_tries_what_would_have_been_tried(seed: int, stop: int, sampler: Any) -> None:
     """Wherever a search was cut off; what comes next follows from the trials alone, and all are within their ranges."""
@@ -174,7 +177,7 @@ def test_a_search_learns_from_its_trials() -> None:
 
 def test_nothing_is_tried_twice_until_all_was_tried() -> None:
     """Whatever the sampler; ``1`` and ``True`` are two choices."""
-    for sampler in ("grid", "tpe", "random"):
+    for sampler in ("grid", "tpe", "qmc", "random"):
         plan = Plan(space=FINITE, current={"fit.depth": 2, "fit.lags": None}, sampler=sampler)
         check_plan(plan)
         trials = tried(plan, 100)
@@ -209,9 +212,58 @@ def test_the_best_is_the_lowest_and_of_equals_the_first() -> None:
 
 def test_who_is_worse_than_most_has_no_hope() -> None:
     """From the fifth trial on, at a step that others reached; the best value so far counts."""
-    past = [[(0, 1.0), (1, 0.5)]] * 5
-    assert is_hopeless(past, [(0, 1.1)])
-    assert not is_hopeless(past, [(0, 0.9)])
-    assert not is_hopeless(past, [(0, 0.4), (1, 0.9)])
-    assert not is_hopeless(past[:4], [(0, 1.1)])
-    assert not is_hopeless(past, [(7, 9.0)])
+    watch = Watch(judge="", way="median")
+    past = [Past(number, [(0, 1.0), (1, 0.5)]) for number in range(5)]
+    assert is_hopeless(watch, past, [(0, 1.1)])
+    assert not is_hopeless(watch, past, [(0, 0.9)])
+    assert not is_hopeless(watch, past, [(0, 0.4), (1, 0.9)])
+    assert not is_hopeless(watch, past[:4], [(0, 1.1)])
+    assert not is_hopeless(watch, past, [(7, 9.0)])
+
+
+def test_what_failed_is_not_sought_again() -> None:
+    """A search that forgets failed trials, as Optuna does, goes on proposing their like."""
+    space = Space({"fit.rate": SPACE.ranges["fit.rate"], "fit.way": Choices(values=("fine", "broken"))})
+    past = [
+        Trial(number=0, params={"fit.rate": 0.02, "fit.way": "fine"}, state="finished", value=1.0),
+        *(
+            Trial(number=n, params={"fit.rate": 0.02 + n / 1000, "fit.way": "broken"}, state="failed", why="it broke")
+            for n in range(1, 16)
+        ),
+        Trial(number=16, params={"fit.rate": 0.1, "fit.way": "fine"}, state="finished", value=2.0),
+    ]
+    plan, searcher = Plan(space=space, current=past[0].params), open_searcher()
+    found = [searcher.propose(plan, past, [], number=17, seed=seed)["fit.way"] for seed in range(40)]
+    assert found.count("broken") < 10
+
+
+def test_a_sequence_lies_evenly_wherever_it_ends() -> None:
+    """By number alone: who goes on, or makes several at once, goes on with the sequence. Each choice has its share."""
+    plan = Plan(space=SPACE, current={"fit.rate": 1.0, "fit.depth": 3, "fit.lags": ()}, sampler="qmc", seed=7)
+    trials = tried(plan, 65)[1:]
+    assert tried(plan, 65, tried(plan, 30))[1:] == trials
+    rates = np.sort([math.log(trial.params["fit.rate"] / 1e-3) / math.log(300) for trial in trials])
+    assert np.abs(rates - (np.arange(64) + 0.5) / 64).max() < 1.1 / 64  # chance alone would be 0.1 off
+    assert {depth: sum(t.params["fit.depth"] == depth for t in trials) for depth in (2, 4, 6, 8)} == dict.fromkeys(
+        (2, 4, 6, 8), 16
+    )
+    places = [LAGS.place(trial.params["fit.lags"]) for trial in trials]
+    assert all(abs(places.count(place) - 64 / 5) <= 2 for place in range(5))
+    assert tried(replace(plan, seed=8), 4) != tried(plan, 4)
+
+
+@pytest.mark.parametrize(
+    ("known", "shares"),
+    [
+        (Number(low=1, high=100, is_whole=True, log=True), {0.0: 1, 0.999999: 100}),
+        (Number(low=1, high=3, is_whole=True), {0.0: 1, 0.34: 2, 0.999999: 3}),
+        (Number(low=0.0, high=1.0, is_whole=False, step=0.25), {0.0: 0.0, 0.5: 0.5, 0.999999: 1.0}),
+        (Number(low=0.0, high=1.0, is_whole=False, step=0.3), {0.0: 0.0, 0.999999: 0.9}),
+        (Number(low=-2.0, high=2.0, is_whole=False), {0.0: -2.0, 0.5: 0.0}),
+    ],
+)
+def test_a_share_of_a_range_is_a_value_of_it(known: Number, shares: dict[float, float]) -> None:
+    """Both ends are tried; steps begin at the lower one."""
+    for share, value in shares.items():
+        assert known.at(share) == pytest.approx(value)
+        assert type(known.at(share)) is (int if known.is_whole else float)

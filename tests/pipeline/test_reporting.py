@@ -7,7 +7,7 @@ import pytest
 from kairos import Between, report
 from kairos.errors import UsageError
 from kairos.pipeline.code import CodeIndex
-from kairos.pipeline.reporting import Pruned, Watch, reporting
+from kairos.pipeline.reporting import Past, Pruned, Watch, reporting
 from tests.pipeline.projects import Place, write_project
 
 
@@ -19,7 +19,7 @@ def test_a_plain_call_reports_to_nobody() -> None:
             report(loss, step=step)  # type: ignore[arg-type]
 
 
-def is_above_one(past: object, own: list[tuple[int, float]]) -> bool:
+def is_above_one(watch: object, past: object, own: list[tuple[int, float]]) -> bool:
     """A judge."""
     return own[-1][1] > 1
 
@@ -35,7 +35,7 @@ def learn() -> None:
 
 def test_who_has_no_hope_is_stopped_past_its_own_care() -> None:
     """``except Exception`` does not hold it; without trials to compare with nobody is stopped."""
-    watch = Watch(judge=f"{__name__}:is_above_one", past={"fit": [[(0, 1.0)]]})
+    watch = Watch(judge=f"{__name__}:is_above_one", past={"fit": [Past(0, [(0, 1.0)])]})
     with reporting("fit", watch), pytest.raises(Pruned) as stopped:
         learn()
     assert (stopped.value.step, stopped.value.loss) == (1, 2.0)

@@ -20,8 +20,11 @@ def add_tune(commands: Commands) -> None:
     tune.add_argument("--window", metavar="START..END", help="the data; the end of it is kept to judge the best")
     tune.add_argument("--workers", metavar="N", type=count, default=1, help="trials at once; default: one")
     tune.add_argument("--time-limit", metavar="TIME", help="begin no trial after it, as in 10m")
-    tune.add_argument("--sampler", choices=("tpe", "random", "grid"), default="tpe", help="how to search; default: tpe")
-    tune.add_argument("--pruner", choices=("median", "none"), default="median", help="what stops a trial early")
+    tune.add_argument(
+        "--sampler", choices=("tpe", "qmc", "random", "grid"), default="tpe", help="how to search; default: tpe"
+    )
+    pruners = "median|percentile[:N]|successive-halving|hyperband|none"
+    tune.add_argument("--pruner", metavar=pruners, default="median", help="what stops a trial early; default: median")
     after = "stop no trial before it has reported this step; default: 0"
     tune.add_argument("--prune-after", metavar="STEP", type=int, default=0, help=after)
     tune.add_argument("--seed", type=int, default=0, help="of the search; another one is another study")

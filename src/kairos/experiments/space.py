@@ -44,6 +44,25 @@ class Number:
         assert self.step is not None  # or they could not be counted
         return round(self.low + place * self.step, 12)
 
+    def at(self, share: float) -> Any:
+        """The value that lies so far from ``low`` to ``high``, for a share in [0, 1); each has its equal part.
+
+        >>> Number(low=1, high=4, is_whole=True).at(0.5), Number(low=0.01, high=1, is_whole=False, log=True).at(0.5)
+        (3, 0.1)
+        """
+        count = self.count
+        if count is not None and not self.log:
+            return self.value(int(share * count))
+        pad = 0.5 if self.is_whole else 0.0
+        low, high = (math.log(end) if self.log else end for end in (self.low - pad, self.high + pad))
+        found = low + share * (high - low)
+        value = math.exp(found) if self.log else found
+        return (
+            min(max(round(value), int(self.low)), int(self.high))
+            if self.is_whole
+            else min(max(value, self.low), self.high)
+        )
+
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
         return {"low": self.low, "high": self.high, "whole": self.is_whole, "log": self.log, "step": self.step}
@@ -68,6 +87,10 @@ class Choices:
     def value(self, place: int) -> Any:
         """One of them."""
         return self.values[place]
+
+    def at(self, share: float) -> Any:
+        """The value that lies so far in them, for a share in [0, 1)."""
+        return self.values[int(share * len(self.values))]
 
     def place(self, value: object) -> int | None:
         """Where a value is; ``None``: it is none of them. ``1`` is not ``True``."""

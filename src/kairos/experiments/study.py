@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
-from kairos.errors import UsageError
+from kairos.errors import UsageError, did_you_mean
 from kairos.experiments.space import Number, Params, Space, same
 from kairos.pipeline.reporting import Curve
 from kairos.pipeline.typed import typed, untyped
@@ -22,6 +22,7 @@ __all__ = [
     "PRUNERS",
     "SAMPLERS",
     "Plan",
+    "Pruner",
     "Searcher",
     "Trial",
     "TrialState",
@@ -32,10 +33,11 @@ __all__ = [
 ]
 
 TrialState = Literal["finished", "pruned", "failed"]
-Sampler = Literal["tpe", "random", "grid"]
-Pruner = Literal["median", "none"]
+Sampler = Literal["tpe", "qmc", "random", "grid"]
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
-PRUNERS: tuple[Pruner, ...] = get_args(Pruner)
+PRUNERS = ("median", "percentile[:N]", "successive-halving", "hyperband", "none")
+_BEST_PERCENT = 25.0
+"""Of a ``percentile`` that does not say which."""
 
 _DRAWS = 8
 """So often something is asked for that was not tried yet."""
@@ -61,6 +63,40 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pruner:
+    """What stops a trial early."""
+
+    way: str
+    percent: float = 50.0
+    """Of ``percentile``: who is not among so many of the best is stopped."""
+
+    @classmethod
+    def parse(cls, text: str) -> Pruner:
+        """Reads what was typed.
+
+        >>> Pruner.parse("percentile:10").percent
+        10.0
+
+        Raises:
+            UsageError: there is no such.
+        """
+        way, colon, percent = text.partition(":")
+        ways = [each.removesuffix("[:N]") for each in PRUNERS]
+        try:
+            part = float(percent) if colon else _BEST_PERCENT
+        except ValueError:
+            part = math.nan
+        if way not in ways or not 0 < part < 100 or (colon and way != "percentile"):
+            raise UsageError(
+                "There is no such pruner." if way not in ways else f"The pruner {way} cannot be so.",
+                given=text,
+                accepted=", ".join(PRUNERS) + "; N above 0 and below 100",
+                hint=did_you_mean(way, ways),
+            )
+        return cls(way=way, percent=part if way == "percentile" else 50.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is searched, and how: one part of a study's name."""
 
@@ -68,7 +104,8 @@ class Plan:
     current: Params
     """Values of the searched params as they are without a search."""
     sampler: Sampler = "tpe"
-    pruner: Pruner = "median"
+    pruner: str = "median"
+    """As ``Pruner.parse`` reads it."""
     prune_after: int = 0
     """No trial is stopped before this step of its own count: curves may cross."""
     seed: int = 0
@@ -87,13 +124,16 @@ class Plan:
 class Searcher(Protocol):
     """Proposes params from what is known of others. It keeps nothing: equal questions have equal answers."""
 
-    def propose(self, plan: Plan, past: Sequence[Trial], running: Sequence[Params], *, seed: int) -> Params:
+    def propose(
+        self, plan: Plan, past: Sequence[Trial], running: Sequence[Params], *, number: int, seed: int
+    ) -> Params:
         """Params to try next.
 
         Args:
             plan: What may be tried, and how.
             past: Trials that are over, by number.
             running: Params of those that are not.
+            number: Of the trial that they are for, from 1 on.
             seed: Of this one draw.
         """
         ...
@@ -103,8 +143,9 @@ def check_plan(plan: Plan) -> None:
     """Refuses a plan that cannot be carried out, before the first trial.
 
     Raises:
-        UsageError: a grid has no end.
+        UsageError: a grid has no end, or there is no such pruner.
     """
+    Pruner.parse(plan.pruner)
     endless = [name for name, each in plan.space.ranges.items() if each.count is None]
     if plan.sampler == "grid" and endless:
         known = plan.space.ranges[endless[0]]
@@ -131,7 +172,10 @@ def next_params(
     if plan.sampler == "grid":
         return _untried(plan.space, tried)
     for draw in range(_DRAWS):
-        found = searcher.propose(plan, past, running, seed=_seed(plan.seed, number, draw))
+        asked = (
+            plan if draw == 0 or plan.sampler != "qmc" else replace(plan, sampler="random")
+        )  # a sequence has one point
+        found = searcher.propose(asked, past, running, number=number, seed=_seed(plan.seed, number, draw))
         if _name(found) not in tried:
             return found
     return found if count is None or count > _MOST_WALKED else _untried(plan.space, tried)

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from kairos.errors import UsageError
 from kairos.pipeline.logged import Logged, LoggedRun, Point
 from kairos.store import Store
 from kairos.values import Digest
 
-__all__ = ["PRUNED", "REPORTED", "Curve", "Pruned", "Reports", "Watch", "curve_of", "report", "reporting"]
+__all__ = ["PRUNED", "REPORTED", "Curve", "Past", "Pruned", "Reports", "Watch", "curve_of", "report", "reporting"]
 
 REPORTED = "reported"
 """Name of the metric."""
@@ -47,16 +47,32 @@ class Pruned(BaseException):
         return f"stopped at {self.step} with {self.loss:.6g}, which is worse than what other trials had there"
 
 
+class Past(NamedTuple):
+    """What a step of another trial had reported."""
+
+    number: int
+    """The trial's."""
+    curve: Curve
+    """By ascending steps."""
+    is_finished: bool = True
+    """Whether it came to its end, and was not stopped."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """What a trial is watched by. It is sent to where the step runs, which asks nobody then."""
 
     judge: str
-    """``MODULE:FUNCTION`` of the curves of other trials and this one's: whether it has no hope."""
-    past: Mapping[str, Sequence[Curve]] = field(default_factory=dict)
-    """By step: what trials that are over had reported."""
+    """``MODULE:FUNCTION`` of this watch, what others reported, and this trial's curve: whether it has no hope."""
+    past: Mapping[str, Sequence[Past]] = field(default_factory=dict)
+    """By step, the trials that are over by number."""
     after: int = 0
     """Nothing is stopped before this step of its own count."""
+    way: str = ""
+    """How the judge goes about it."""
+    study: str = ""
+    number: int = 0
+    """The trial's."""
 
 
 class Reports:
@@ -70,9 +86,8 @@ class Reports:
 
     def __init__(self, step: str, watch: Watch | None, log: Path | None = None) -> None:
         self._log = log
-        self._past: Sequence[Curve] = () if watch is None else watch.past.get(step, ())
-        self._judge = watch.judge if watch is not None and self._past else None
-        self._after = 0 if watch is None else watch.after
+        self._past: Sequence[Past] = () if watch is None else watch.past.get(step, ())
+        self._watch = watch if self._past else None
         self.points: list[Point] = []
 
     def take(self, loss: float, step: int) -> None:
@@ -83,9 +98,9 @@ class Reports:
         """
         self.points.append(Point(REPORTED, loss, round(time.time() * 1000), step))
         self._write_down(self.points[-1])
-        if self._judge is not None and step >= self._after:
-            module, _, function = self._judge.partition(":")
-            if getattr(import_module(module), function)(self._past, curve_of(self.points)):
+        if self._watch is not None and step >= self._watch.after:
+            module, _, function = self._watch.judge.partition(":")
+            if getattr(import_module(module), function)(self._watch, self._past, curve_of(self.points)):
                 raise Pruned(step, loss)
 
     @staticmethod

@@ -15,8 +15,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from kairos.experiments.space import Choices, Number, Params, Range
-from kairos.experiments.study import Plan, Trial
-from kairos.pipeline.reporting import Curve
+from kairos.experiments.study import Plan, Pruner, Trial
+from kairos.pipeline.reporting import Curve, Past, Watch
 
 __all__ = ["OptunaSearcher", "is_hopeless", "open_searcher"]
 
@@ -35,30 +35,56 @@ def open_searcher() -> OptunaSearcher:
 class OptunaSearcher:
     """Proposes params; keeps what ``experiments.study.Searcher`` promises."""
 
-    def propose(self, plan: Plan, past: Sequence[Trial], running: Sequence[Params], *, seed: int) -> Params:
+    def propose(
+        self, plan: Plan, past: Sequence[Trial], running: Sequence[Params], *, number: int, seed: int
+    ) -> Params:
         """Params to try next, by the plan's sampler."""
         ranges = plan.space.ranges
+        if plan.sampler == "qmc":
+            return {
+                name: each.at(share) for (name, each), share in zip(ranges.items(), _even(plan, number), strict=True)
+            }
         distributions = {name: _distribution(each) for name, each in ranges.items()}
         study = optuna.create_study(sampler=_sampler(plan.sampler, seed))
-        if plan.sampler != "random":  # which does not look at them
+        if plan.sampler == "tpe":  # the others do not look at them
             study.add_trials([told for each in past if (told := _told(each, ranges, distributions)) is not None])
             study.add_trials([_running(params, ranges, distributions) for params in running if _fits(params, ranges)])
         asked = study.ask(distributions)
         return {name: _from_optuna(each, asked.params[name]) for name, each in ranges.items()}
 
 
-def is_hopeless(past: Sequence[Curve], own: Curve) -> bool:
-    """Whether a trial's best value is worse than the median of what others had reported up to the same step."""
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=_PATIENCE)
+def is_hopeless(watch: Watch, past: Sequence[Past], own: Curve) -> bool:
+    """Whether a trial's best value is worse than the median of what others had reported up to the same step.
+
+    Args:
+        watch: Whose ``way`` is ``median``, or ``percentile:N`` for another part of the best than half.
+        past: Other trials; those that were stopped do not count.
+        own: What the trial reported.
+    """
+    percent = Pruner.parse(watch.way).percent
+    pruner = optuna.pruners.PercentilePruner(percent, n_startup_trials=_PATIENCE)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(pruner=pruner)
-    study.add_trials([create_trial(value=0.0, intermediate_values=dict(curve)) for curve in past])
+    done = [each.curve for each in past if each.is_finished]
+    study.add_trials([create_trial(value=0.0, intermediate_values=dict(curve)) for curve in done])
     trial = create_trial(state=TrialState.RUNNING, intermediate_values=dict(own))
-    return bool(pruner.prune(study, trial))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of values none of which is a number: such a trial has no hope
+        return bool(pruner.prune(study, trial))
+
+
+def _even(plan: Plan, number: int) -> list[float]:
+    """A point of a scrambled Sobol sequence, in [0, 1) for each param: whatever its length, they lie evenly."""
+    from scipy.stats import qmc  # which takes half a second to load
+
+    points = qmc.Sobol(len(plan.space.ranges), scramble=True, seed=plan.seed)
+    if number > 1:
+        points.fast_forward(number - 1)
+    return [float(share) for share in points.random(1)[0]]
 
 
 def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    if name == "random":
+    if name != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # constant_liar was one for long
@@ -99,10 +125,12 @@ def _fits(params: Params, ranges: dict[str, Range] | Any) -> bool:
 
 
 def _told(trial: Trial, ranges: Any, distributions: dict[str, BaseDistribution]) -> FrozenTrial | None:
-    if trial.state == "failed" or trial.value is None or not _fits(trial.params, ranges):
+    if not _fits(trial.params, ranges):
         return None
     curve = next(iter(trial.curves.values()), ())
     params = {name: _in_optuna(known, trial.params[name]) for name, known in ranges.items()}
+    if trial.state == "failed" or trial.value is None:  # worse than all others: who forgets it, tries its like again
+        return create_trial(state=TrialState.PRUNED, params=params, distributions=distributions)
     if trial.state == "pruned":
         return create_trial(
             state=TrialState.PRUNED,

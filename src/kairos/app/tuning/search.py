@@ -189,7 +189,7 @@ class Search:
             self._is_exhausted = True
             self._claims.release(self._claim(number))
             return False
-        watch = watch_of(self._question, past)
+        watch = watch_of(self._question, number, past)
         self._running[pool.submit(self._in_slot, number, params, watch)] = (number, params)
         return True
 

@@ -14,7 +14,7 @@ from kairos.app.tuning.opening import model_called, open_question, read_space
 from kairos.app.tuning.question import ByStep
 from kairos.app.tuning.search import Search
 from kairos.errors import AdapterMissing
-from kairos.experiments.study import Plan, Pruner, Sampler, Searcher
+from kairos.experiments.study import Plan, Sampler, Searcher
 from kairos.values import Window
 
 __all__ = ["tune"]
@@ -29,7 +29,7 @@ def tune(
     params: ByStep | None = None,
     spaces: Sequence[str] = (),
     sampler: Sampler = "tpe",
-    pruner: Pruner = "median",
+    pruner: str = "median",
     prune_after: int = 0,
     seed: int = 0,
     workers: int = 1,
@@ -46,7 +46,7 @@ def tune(
         params: What the whole study has other than by default, by step.
         spaces: Ranges; none: as the settings or the declarations say.
         sampler: How to search.
-        pruner: What stops a trial early.
+        pruner: What stops a trial early, as ``Pruner.parse`` reads it.
         prune_after: Not before this step of its own count.
         seed: Of the search.
         workers: Trials at once.

@@ -7,14 +7,15 @@ from typing import Any
 
 from kairos.app.tuning.events import Tuned
 from kairos.app.tuning.question import Question
-from kairos.experiments.study import Trial
-from kairos.pipeline.reporting import Watch
+from kairos.experiments.study import Pruner, Trial
+from kairos.pipeline.reporting import Past, Watch
 from kairos.pipeline.typed import typed
 from kairos.values import Json
 
 __all__ = ["judged_body", "status_of", "watch_of", "what_differs"]
 
-_JUDGE = "kairos.adapters.optuna:is_hopeless"
+_OPTUNA = "kairos.adapters.optuna:is_hopeless"
+_HALVING = "kairos.experiments.halving:is_hopeless"
 
 
 def status_of(body: Mapping[str, Json]) -> str:
@@ -22,15 +23,19 @@ def status_of(body: Mapping[str, Json]) -> str:
     return "finished" if body["state"] == "finished" else "failed"
 
 
-def watch_of(question: Question, past: Sequence[Trial]) -> Watch | None:
-    """The curves of trials that came to their end; none for who stops nothing."""
-    if question.plan.pruner == "none":
+def watch_of(question: Question, number: int, trials: Sequence[Trial]) -> Watch | None:
+    """The curves of trials that are over; none for who stops nothing."""
+    plan = question.plan
+    way = Pruner.parse(plan.pruner).way
+    if way == "none":
         return None
-    curves: dict[str, list[Any]] = {}
-    for trial in past:
-        for step, curve in trial.curves.items() if trial.state == "finished" else ():
-            curves.setdefault(step, []).append(curve)
-    return Watch(judge=_JUDGE, past=curves, after=question.plan.prune_after)
+    past: dict[str, list[Past]] = {}
+    for trial in trials:
+        for step, curve in trial.curves.items() if trial.state != "failed" else ():
+            past.setdefault(step, []).append(Past(trial.number, curve, trial.state == "finished"))
+    judge = _HALVING if way in ("successive-halving", "hyperband") else _OPTUNA
+    way = plan.pruner if way == "percentile" else way
+    return Watch(judge=judge, past=past, after=plan.prune_after, way=way, study=question.id, number=number)
 
 
 def judged_body(tuned: Tuned) -> dict[str, Json]:
