@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 import kairos
 from kairos.adapters.mlflow import open_recorder
 from kairos.adapters.mlflow.database import make_database
-from kairos.adapters.mlflow.naming import PARAM_LENGTH, param_texts, run_tags, shorten, version_tags
+from kairos.adapters.mlflow.naming import PARAM_LENGTH, milliseconds, param_texts, run_tags, shorten, version_tags
 from kairos.adapters.mlflow.writer import MlflowWriter
 from kairos.errors import AdapterError, AdapterMissing, SettingsError
 from kairos.experiments import FailedSeed, Recorder, RunRecord, SeedLog, SeedRecord, StepRecord, VersionRecord
@@ -63,6 +63,24 @@ def version(number: int, folder: Path) -> VersionRecord:
         package_folder=package,
         registered_at=MARCH,
         metrics={"mae": 41.5},
+    )
+
+
+def trial(number: int) -> RunRecord:
+    """One of the study ``s1``."""
+    return replace(RUN, run=f"r{number}", study="s1", tags={"study": "s1", "trial": str(number)})
+
+
+def judged(*, winner: int, unseen: float, later: int = 0) -> RunRecord:
+    """The study ``s1`` at its end, or some minutes later."""
+    return replace(
+        RUN,
+        run="s1",
+        study="s1",
+        ended_at=RUN.ended_at + timedelta(minutes=later),
+        params={"demand.level": winner},
+        metrics={"mae.unseen": unseen},
+        tags={"study": "s1", "verdict": "better"},
     )
 
 
@@ -313,16 +331,35 @@ def test_trials_are_below_their_study(writer: tuple[MlflowWriter, MlflowClient, 
     """Which is there from the first of them on, and gets its own values and its end when it is judged."""
     recorder, client, experiment = writer
     for number in range(2):
-        tags = {"study": "s1", "trial": str(number)}
-        recorder.record_run(replace(RUN, run=f"r{number}", study="s1", tags=tags))
+        recorder.record_run(trial(number))
     open_study = client.search_runs([experiment], "tags.`kairos.run` = 's1'")[0]
     assert open_study.info.status == "RUNNING"
-    recorder.record_run(replace(RUN, run="s1", tags={"study": "s1"}, metrics={"mae.unseen": 40.0}))
+    recorder.record_run(judged(winner=1, unseen=40.0))
     (study,) = client.search_runs([experiment], "tags.`kairos.run` = 's1'")
     assert (study.info.run_id, study.info.status) == (open_study.info.run_id, "FINISHED")
     assert study.data.metrics["mae.unseen"] == 40.0
+    assert study.data.tags["verdict"] == "better"
     below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{study.info.run_id}'")
     assert sorted(run.data.tags["trial"] for run in below) == ["0", "1"]
+
+
+def test_a_study_that_goes_on_is_open_again_and_tells_of_its_last_judging(
+    writer: tuple[MlflowWriter, MlflowClient, str],
+) -> None:
+    """Also where the record is told from the beginning once more, as after a crash."""
+    recorder, client, experiment = writer
+    past = [trial(0), judged(winner=0, unseen=41.0), trial(1), judged(winner=1, unseen=39.0, later=5)]
+    seen = []
+    for record in (*past, *past, trial(2), *past):
+        recorder.record_run(record)
+        (study,) = client.search_runs([experiment], "tags.`kairos.run` = 's1'")
+        tags, metrics = study.data.tags, study.data.metrics
+        seen.append((study.info.status, tags.get("kairos.winner.demand.level"), metrics.get("mae.unseen")))
+    first, last = ("0", 41.0), ("1", 39.0)
+    assert seen[:4] == [("RUNNING", None, None), ("FINISHED", *first), ("RUNNING", *first), ("FINISHED", *last)]
+    assert seen[4:8] == [("FINISHED", *last)] * 4
+    assert seen[8:] == [("RUNNING", *last)] * 5  # the third trial has not been judged
+    assert study.info.end_time == milliseconds(past[-1].ended_at)
 
 
 def test_a_version_that_a_crash_cut_short_is_completed(

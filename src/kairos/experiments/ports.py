@@ -126,7 +126,7 @@ class RunRecord:
     """What went wrong, in one line; ``None`` for a finished run."""
     tags: Mapping[str, str] = field(default_factory=dict)
     study: str | None = None
-    """Of a trial, and of the runs that a search compares at its end: the study that it belongs to."""
+    """Of a trial, and of the runs that a search compares at its end: the study they belong to; of that its own id."""
     steps: tuple[StepRecord, ...] = ()
     elapsed_s: float = 0.0
     """What it took, with ``cpu_s`` and ``peak_bytes``; 0 in a replay, whose days are no machine's."""

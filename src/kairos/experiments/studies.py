@@ -73,6 +73,7 @@ def study_record(entry: Entry) -> RunRecord:
         params={param: untyped(value) for param, value in body["params"].items()},
         metrics={key: float(value) for key, value in metrics.items()},
         tags={"study": entry.subject, "trial": "study", "verdict": body["verdict"]},
+        study=entry.subject,
     )
 
 

@@ -10,8 +10,10 @@ from kairos.experiments import RunRecord, VersionRecord
 from kairos.values import canonical_json
 
 __all__ = [
+    "JUDGED_AT",
     "PARAM_LENGTH",
     "TAG_LENGTH",
+    "WINNER",
     "cost_metrics",
     "milliseconds",
     "param_texts",
@@ -24,6 +26,10 @@ PARAM_LENGTH = 6000
 """Characters that MLflow keeps of a param's value."""
 TAG_LENGTH = 5000
 """Characters that MLflow keeps of a tag's value; servers before MLflow 3 kept no more."""
+JUDGED_AT = "kairos.judged_at"
+"""Tag of a study's run: milliseconds since 1970 of the judging that it tells of."""
+WINNER = "kairos.winner"
+"""Before the names of a winner's params, as tags of a study's run."""
 
 
 def run_tags(record: RunRecord, *, project: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from kairos.adapters.mlflow.naming import (
 )
 from kairos.adapters.mlflow.refusing import Taking
 from kairos.adapters.mlflow.seed_writer import record_seeds
+from kairos.adapters.mlflow.study_writer import begin_study, go_on, record_study
 from kairos.errors import AdapterError
 from kairos.experiments import RunRecord, VersionRecord
 from kairos.pipeline.logged import Point
@@ -81,6 +82,11 @@ class MlflowWriter:
         Raises:
             AdapterError: something of it was refused; the rest is recorded.
         """
+        if record.study == record.run:
+            study = self._study(record.run, record)
+            if refused := record_study(self._client, study, record, project=self._project):
+                raise _in_parts(record, refused)
+            return
         run = self._find_run(record.run)
         if run is None:
             run = self._client.create_run(
@@ -161,16 +167,16 @@ class MlflowWriter:
         """Does nothing: all is written when a call returns."""
 
     def _below(self, record: RunRecord) -> dict[str, str]:
-        """The tag by which a trial is shown below its study, which is begun with the first of them."""
-        if record.study is None or record.study == record.run:
+        """The tag by which a trial is shown below its study, which begins, or goes on, with it."""
+        if record.study is None:
             return {}
-        study = self._find_run(record.study) or self._client.create_run(
-            self._experiment,
-            start_time=milliseconds(record.started_at),
-            tags={"kairos.run": record.study, "mlflow.user": record.actor, "mlflow.source.name": self._project},
-            run_name=record.study,
-        )
+        study = self._study(record.study, record)
+        go_on(self._client, study)
         return {"mlflow.parentRunId": study.info.run_id}
+
+    def _study(self, name: str, record: RunRecord) -> Run:
+        found = self._find_run(name)
+        return found or begin_study(self._client, self._experiment, name, record, project=self._project)
 
     @cached_property
     def _experiment(self) -> str:
