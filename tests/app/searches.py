@@ -77,10 +77,11 @@ def search(
     root: Path, engine: LocalEngine, *, trials: int = 4, events: list[Event] | None = None, **options: Any
 ) -> Tuned:
     """Searches in this process, on workers that are there already."""
-    options = {"spaces": ("demand.level",), **options}
-    with Project(root, clock=ReplayClock(parse_moment("2011-03-01")), actor="tester") as project:
+    options = {"spaces": ("demand.level",), "window": WINDOW, **options}
+    with Project(root, clock=ReplayClock(parse_moment(options.pop("at", "2011-03-01"))), actor="tester") as project:
         project.engine = engine
-        window = Window.parse(options.pop("window", WINDOW))
+        text = options.pop("window")
+        window = None if text is None else Window.parse(text)
         note = (lambda event: None) if events is None else events.append
         return tune(project, "demand", trials=trials, window=window, on_event=note, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,20 @@ from hypothesis import strategies as some
 from kairos.app.differing_rows import judge_answers
 from kairos.app.needs import needs
 from kairos.app.project import Project
-from kairos.app.training import train
-from kairos.app.tuning import Ended, Event, Opened, tune
+from kairos.app.training import pipeline_source, train
+from kairos.app.tuning import Ended, Event, Opened, Prepares, tune
 from kairos.app.tuning.opening import read_space
+from kairos.app.tuning.question import ByStep
+from kairos.app.tuning.window import choose_window
 from kairos.clock import ReplayClock
 from kairos.errors import AdapterMissing, DataRefused, NotFound, StepFailed, UsageError
 from kairos.experiments.runs import run_called, runs
+from kairos.experiments.study import Plan
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.graph import Graph
+from kairos.pipeline.preparing import prepare
 from kairos.pipeline.project import PipelineSource, load_module
 from kairos.pipeline.result import StepEvent
 from kairos.store.tables import read_table
@@ -247,6 +252,36 @@ def test_another_question_is_another_study(tmp_path: Path, engine: LocalEngine) 
     assert told[0] is None
     assert "differs in its ranges" in (told[1] or "")
     assert "differs in code or data" in (told[2] or "")
+
+
+def test_a_study_keeps_its_window_until_it_is_over(tmp_path: Path, engine: LocalEngine) -> None:
+    """Where the settings name none, the last ``history`` moves; a study that ends with it, or other code, does not."""
+    root = write(tmp_path / "toy", settings=SETTINGS.replace(f'window = "{WINDOW}"', 'history = "35d"'))
+    first = search(root, engine, trials=2, window=None, at="2011-02-07T10:30:00Z")
+    kept, moved = "2011-01-03T10:00:00Z..2011-02-07T10:00:00Z", "2011-01-05T00:00:00Z..2011-02-09T00:00:00Z"
+    assert str(first.question.window) == kept
+    events: list[Event] = []
+    more = search(root, engine, trials=3, window=None, at="2011-02-09", events=events)
+    assert (more.question.id, more.trials[:2]) == (first.question.id, first.trials)
+    prepares = next(event for event in events if isinstance(event, Prepares))
+    assert (str(prepares.window), prepares.study) == (kept, first.question.id)
+
+    def chosen(plan: Plan, wanted: int, base: ByStep | None = None) -> tuple[str, str | None]:
+        with Project(root, clock=ReplayClock(parse_moment("2011-02-09"))) as project:
+            model = project.settings.model("demand")
+            steps = [model.step, model.holdout]
+            source = pipeline_source(project)
+            prepared = prepare(source, cache=project.cache, params={}, targets=steps, force=())
+            found = choose_window(project, model, plan, base or {}, prepared.reached, wanted)
+            return str(found.window), found.study
+
+    plan = more.question.plan
+    assert chosen(plan, 4) == (kept, first.question.id)
+    assert chosen(plan, 3) == (moved, None)  # judged, with as many trials as are wanted
+    assert chosen(replace(plan, seed=1), 4) == (moved, None)
+    assert chosen(plan, 4, {"split": {"holdout_days": 7}}) == (moved, None)
+    (root / "pipeline.py").write_text(PIPELINE.replace("constant=level", "constant=level + 0.0"))
+    assert chosen(plan, 4) == (moved, None)
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_runs(tmp_path: Path, engine: LocalEngine) -> None:

@@ -25,12 +25,12 @@ __all__ = ["tune"]
 
 def tune(args: Namespace) -> int:
     """Searches params, and says whether the best beat the current ones by more than chance."""
-    from kairos.app.training import default_window, train
+    from kairos.app.training import train
     from kairos.app.tuning import tune as search
     from kairos.app.tuning.question import merged
 
     with open_project(args) as project:
-        window = Window.parse(args.window) if args.window else default_window(project)
+        window = Window.parse(args.window) if args.window else None
         base = read_params(args.params)
         screen = _Screen(quiet=args.json)
         with recorded(project) as record:
@@ -58,7 +58,8 @@ def tune(args: Namespace) -> int:
             outcome = tuned.outcome
             registered: list[str] = []
             if args.register and outcome is not None and outcome.verdict == "better":
-                found = train(project, window=window, params=merged(base, tuned.question.params(outcome.winner.params)))
+                whole = tuned.question.window
+                found = train(project, window=whole, params=merged(base, tuned.question.params(outcome.winner.params)))
                 registered = [str(ref) for ref in (*found.versions, *found.unchanged)]
     if args.json:
         show_json(_plain(tuned, registered))
@@ -84,6 +85,8 @@ class _Screen:
         if self._quiet:
             return
         if isinstance(event, Prepares):
+            if event.study is not None:
+                self._print(f"study {event.study} goes on, and its window with it; a later one is asked by --window")
             self._print(f"the model is made with its current params on {_days(event.window)}")
         elif isinstance(event, Opened):
             say(*_opened_lines(event), "")

@@ -20,6 +20,8 @@ class Prepares:
     """The model is made with its current params first."""
 
     window: Window
+    study: str | None = None
+    """The unfinished study whose window this is, where the project's has moved on since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from kairos.errors import DataRefused, NotFound, StepFailed, UsageError, did_you
 from kairos.experiments.range_of import Param, declared_range, how_to_say, parse_range, read_param
 from kairos.experiments.space import Range, Space
 from kairos.experiments.study import Plan, check_plan
+from kairos.pipeline.code import Reached
 from kairos.pipeline.declare import REQUIRED, StepSpec
 from kairos.pipeline.graph import Graph
 from kairos.pipeline.plan import select
@@ -46,7 +47,7 @@ def open_question(
     project: Project,
     model: ModelSettings,
     *,
-    window: Window,
+    window: Callable[[Plan, Mapping[str, Reached]], Window],
     base: ByStep,
     space: Callable[[Graph], Space],
     plan: Callable[..., Plan],
@@ -57,7 +58,7 @@ def open_question(
     Args:
         project: Whose.
         model: Which.
-        window: Of the runs that are compared at the end.
+        window: Gives that of the runs that are compared at the end, from the plan and what each step reaches.
         base: Params that the whole study has other than by default.
         space: Gives the ranges, from the pipeline's graph.
         plan: Gives the plan, from ``space`` and ``current``.
@@ -86,7 +87,8 @@ def open_question(
     }
     planned = plan(space=asked, current=current)
     check_plan(planned)
-    ran = run_on(project, model, window=window, params=base, checked=True, on_event=on_event)
+    whole = window(planned, prepared.reached)
+    ran = run_on(project, model, window=whole, params=base, checked=True, on_event=on_event)
     _refuse_failed(ran.result, "The model cannot be made with its current params")
     final = judged_rows(project, model, graph, ran.result)
     inner = _inner(project, model, graph, ran.result, base=base, seed=planned.seed)
@@ -102,7 +104,7 @@ def open_question(
         graph=graph,
         plan=planned,
         base=base,
-        window=window,
+        window=whole,
         inner=inner,
         final=final,
         rests_on=rests_on,

@@ -15,7 +15,10 @@ from kairos.pipeline.graph import Graph
 from kairos.pipeline.typed import typed
 from kairos.values import Json, Window, canonical_json
 
-__all__ = ["ByStep", "Inner", "Question", "Rows", "by_step", "merged"]
+__all__ = ["BEGAN", "ByStep", "Inner", "Question", "Rows", "by_step", "merged", "plain_base", "plain_plan"]
+
+BEGAN = "study.began"
+"""The kind of the fact that a study is there."""
 
 ByStep = Mapping[str, Mapping[str, Any]]
 """Values of params by step."""
@@ -86,9 +89,8 @@ class Question:
         return {
             "model": self.model.name,
             "loss": self.model.gate.loss,
-            **self.plan.plain(),
-            "current": {name: typed(value) for name, value in self.plan.current.items()},
-            "base": {f"{step}.{name}": typed(v) for step, each in self.base.items() for name, v in each.items()},
+            **plain_plan(self.plan),
+            "base": plain_base(self.base),
             "window": str(self.window),
             "inner": self.inner.plain(),
             "final": {"rows": self.final.digest, "count": self.final.count},
@@ -98,6 +100,16 @@ class Question:
     def params(self, searched: Params) -> dict[str, dict[str, Any]]:
         """All params that a run of the study is given."""
         return merged(self.base, by_step(searched))
+
+
+def plain_plan(plan: Plan) -> dict[str, Json]:
+    """What is searched, how, and from where: a part of a study's fact."""
+    return {**plan.plain(), "current": {name: typed(value) for name, value in plan.current.items()}}
+
+
+def plain_base(base: ByStep) -> dict[str, Json]:
+    """Params that a whole study has other than by default, as its fact has them."""
+    return {f"{step}.{name}": typed(value) for step, each in base.items() for name, value in each.items()}
 
 
 def by_step(params: Params) -> dict[str, dict[str, Any]]:

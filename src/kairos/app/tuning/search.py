@@ -18,7 +18,7 @@ from kairos.app.measuring import measured_of
 from kairos.app.project import Project
 from kairos.app.tuning.events import Ended, Event, Judges, Opened, Tuned, Waits
 from kairos.app.tuning.judging import JUDGED, Outcome, judge_winner, rank_of
-from kairos.app.tuning.question import Question
+from kairos.app.tuning.question import BEGAN, Question
 from kairos.app.tuning.telling import judged_body, status_of, watch_of, what_differs
 from kairos.app.tuning.trying import TRIED, Ran, run_on, run_trial, told_of
 from kairos.errors import StepFailed
@@ -29,10 +29,7 @@ from kairos.pipeline.result import RunStopped
 from kairos.store.claims import Claims
 from kairos.values import Json, canonical_json
 
-__all__ = ["BEGAN", "Search"]
-
-BEGAN = "study.began"
-"""The kind of the fact that a study is there."""
+__all__ = ["Search"]
 
 _LOOK_S = 0.2
 """How often it is looked whether trials of other processes are over."""

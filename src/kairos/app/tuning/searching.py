@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
@@ -13,8 +13,10 @@ from kairos.app.tuning.events import Event, Prepares, Tuned
 from kairos.app.tuning.opening import model_called, open_question, read_space
 from kairos.app.tuning.question import ByStep
 from kairos.app.tuning.search import Search
+from kairos.app.tuning.window import Chosen, choose_window
 from kairos.errors import AdapterMissing
 from kairos.experiments.study import Plan, Sampler, Searcher
+from kairos.pipeline.code import Reached
 from kairos.values import Window
 
 __all__ = ["tune"]
@@ -25,7 +27,7 @@ def tune(
     name: str,
     *,
     trials: int,
-    window: Window,
+    window: Window | None = None,
     params: ByStep | None = None,
     spaces: Sequence[str] = (),
     sampler: Sampler = "tpe",
@@ -42,7 +44,7 @@ def tune(
         project: Whose.
         name: Of the model.
         trials: So many in all, with those that the study has already; the first are the current params.
-        window: Of the runs that are compared at the end.
+        window: Of the runs that are compared at the end; ``None``: as ``choose_window`` has it.
         params: What the whole study has other than by default, by step.
         spaces: Ranges; none: as the settings or the declarations say.
         sampler: How to search.
@@ -61,12 +63,19 @@ def tune(
     """
     searcher = _searcher()
     model = model_called(project, name)
-    on_event(Prepares(window=window))
+    base = params or {}
+
+    def settle(plan: Plan, reached: Mapping[str, Reached]) -> Window:
+        known = None if window is None else Chosen(window=window)
+        chosen = known or choose_window(project, model, plan, base, reached, trials)
+        on_event(Prepares(window=chosen.window, study=chosen.study))
+        return chosen.window
+
     question, before = open_question(
         project,
         model,
-        window=window,
-        base=params or {},
+        window=settle,
+        base=base,
         space=partial(read_space, model=model, spaces=spaces or model.tune),
         plan=partial(Plan, sampler=sampler, pruner=pruner, prune_after=prune_after, seed=seed),
         on_event=on_event,
