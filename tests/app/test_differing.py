@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kairos.app.differing import Judged, differ
+from kairos.app.differing import Judged, Side, differ
 from kairos.app.differing_rows import judge_answers
 from kairos.cli.differing import judged_line
 from kairos.errors import NotFound
+from kairos.experiments.finding import find_run
 from kairos.gates.policy import GatePolicy
 from kairos.gates.rows import GateRows
 from kairos.store.tables import write_table
-from kairos.values import Json
+from kairos.values import Digest, Json
 from tests.app.worlds import DAY, SETTINGS, START, Stock, World, hourly
 
 RUNS = 400
@@ -143,3 +144,17 @@ def test_seeds_that_were_measured_on_other_rows_are_not_compared(world: World) -
         reasons = [each.reason for each in differ(world.project, before, second).not_judged if each.over == "seeds"]
         assert len(reasons) == 1
         assert reasons[0].startswith(reason)
+
+
+def test_a_version_of_another_model_tells_the_seeds_of_its_run(world: World) -> None:
+    """Who names a version of one model is told of all that both runs made."""
+    ref = told_of_seeds(world, {0: 20.0, 1: 20.5})
+    version, model = world.project.state().model("demand").version(1), world.project.settings.model("demand")
+    record = find_run(world.project.run_index, version.run)
+    body = list(world.project.ledger.read(kinds=["run.finished"], subject=version.run))[-1].body
+    own, other, recalibrated = (
+        Side(name=ref, record=record, body=body, version=named)
+        for named in (("demand", version.package), ("sales", Digest("3" * 32)), ("demand", Digest("3" * 32)))
+    )
+    assert len(own.seeds(model)) == len(other.seeds(model)) == 2
+    assert recalibrated.seeds(model) == ()

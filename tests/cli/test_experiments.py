@@ -214,6 +214,7 @@ def test_two_runs_are_compared(flows: Flows, type_in: Type) -> None:
     assert "better, by more than" in type_in(root, "diff", "flow@2", "flow@1", "--on", "first").out
     same = type_in(root, "diff", good, good)
     assert same.out == f"{good} and {good} do not differ in params, data, code or metrics.\n"
+    assert type_in(root, "diff", good, "flow@1").out == f"{good} and flow@1 were made by one run, {good}.\n"
     nobody = type_in(root, "diff", good, "r000")
     assert (nobody.code, "There is no run 'r000'" in nobody.err) == (1, True)
 

@@ -44,9 +44,9 @@ class Side:
         return self.record.outputs.get(model.holdout)
 
     def seeds(self, model: ModelSettings) -> tuple[SeedRecord, ...]:
-        """What each seed gave; empty for a run with one."""
-        is_another = self.version is not None and self.version[1] != (self.body.get("models") or {}).get(model.step)
-        return () if is_another else self.record.seeds.get(model.name, ())
+        """What each seed gave; empty for a run with one, and for a version of this model that is not the run's own."""
+        is_own = self.package(model) == (self.body.get("models") or {}).get(model.step)
+        return self.record.seeds.get(model.name, ()) if is_own else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

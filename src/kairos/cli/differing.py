@@ -29,7 +29,9 @@ def diff(args: Namespace) -> int:
         return 0
     first, second = found.difference.before, found.difference.after
     changes = [(part, change) for part in _PARTS for change in getattr(found.difference, part)]
-    if not changes:
+    if first == second and args.first != args.second:
+        say(f"{args.first} and {args.second} were made by one run, {first}.")
+    elif not changes:
         say(f"{first} and {second} do not differ in params, data, code or metrics.")
     else:
         rows = [(part, c.name, _short(c.before), _short(c.after)) for part, c in changes]
