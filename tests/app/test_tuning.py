@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from kairos.app.tuning import Ended, Event, Opened, Prepares, tune
 from kairos.app.tuning.opening import read_space
 from kairos.app.tuning.question import ByStep
 from kairos.app.tuning.window import choose_window
+from kairos.cli.tuning import _outcome_lines
 from kairos.clock import ReplayClock
 from kairos.errors import AdapterMissing, DataRefused, NotFound, StepFailed, UsageError
 from kairos.experiments.runs import run_called, runs
@@ -233,6 +235,19 @@ def test_everything_is_tried_once(tmp_path: Path, engine: LocalEngine) -> None:
         tuned = search(root, engine, trials=20, spaces=("demand.level=90.0,100.0,120.0", "demand.way"), sampler=sampler)
         assert tuned.is_exhausted
         assert len({tuple(trial.params.values()) for trial in tuned.trials}) == len(tuned.trials) == 6
+
+
+def test_a_search_that_had_too_little_time_says_so(tmp_path: Path, engine: LocalEngine) -> None:
+    """No trial begins after it; with more time the same search goes on."""
+    root = write(tmp_path / "toy")
+    none = search(root, engine, trials=2, time_limit=timedelta(0))
+    assert (none.trials, none.outcome, none.is_late) == ((), None, True)
+    assert _outcome_lines(none, [])[1] == "0 trials: none began: the time was up, and the same command goes on."
+    more = search(root, engine, trials=2, time_limit=timedelta(hours=1))
+    assert (more.question.id, len(more.trials), more.is_late) == (none.question.id, 2, False)
+    assert _outcome_lines(more, [])[1] == "2 trials: 2 finished."
+    over = search(root, engine, trials=2, time_limit=timedelta(0))
+    assert (over.is_late, over.outcome) == (False, more.outcome)
 
 
 def test_another_question_is_another_study(tmp_path: Path, engine: LocalEngine) -> None:

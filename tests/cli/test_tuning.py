@@ -116,6 +116,7 @@ def test_a_search_reads_well_in_a_log(project: Path, type_in: TypeIn) -> None:
     assert "Trials see 2011-01-03..2011-01-31 and are judged on 168 rows of it" in said.out
     assert "It beats the current params by more than chance would make." in said.out
     command = said.out.rpartition("kairos run ")[2].strip().splitlines()[0]
+    assert f"make these the defaults: {command.rpartition('-p ')[2].replace('=', ' = ')}" in said.out
     listed = type_in(project, "runs")
     assert len(listed.out.splitlines()) == 2
     assert "searched" in listed.out

@@ -66,7 +66,12 @@ def tune(args: Namespace) -> int:
     else:
         say(*_outcome_lines(tuned, registered))
     if outcome is None:
-        raise StepFailed("No trial finished.", hint="The reasons are above; `kairos runs --trials` lists them.")
+        why = (
+            "The reasons are above; `kairos runs --trials` lists them."
+            if tuned.trials
+            else "Type a longer --time-limit."
+        )
+        raise StepFailed("No trial finished.", hint=why)
     return 0
 
 
@@ -151,8 +156,10 @@ def _ended_line(event: Ended) -> str:
 
 def _outcome_lines(tuned: Tuned, registered: list[str]) -> list[str]:
     outcome, question = tuned.outcome, tuned.question
-    counts = ", ".join(f"{count} {state}" for state, count in tuned.counts.items() if count)
-    lines = ["", f"{len(tuned.trials)} trials: {counts}" + (": everything was tried." if tuned.is_exhausted else ".")]
+    counts = ", ".join(f"{count} {state}" for state, count in tuned.counts.items() if count) or "none began"
+    end = "everything was tried" if tuned.is_exhausted else "the time was up, and the same command goes on"
+    is_short = tuned.is_exhausted or tuned.is_late
+    lines = ["", f"{len(tuned.trials)} trials: {counts}" + (f": {end}." if is_short else ".")]
     if outcome is None:
         return lines
     loss = question.model.gate.loss.replace("_", " ")
@@ -182,6 +189,9 @@ def _outcome_lines(tuned: Tuned, registered: list[str]) -> list[str]:
     lines += [f"{ref} is registered. Next: kairos gate {ref}" for ref in registered]
     if not registered:
         lines.append(f"To make {'it' if outcome.verdict == 'better' else 'it all the same'}: {_command(tuned)}")
+    if outcome.verdict == "better":
+        told = ", ".join(f"{name} = {value!r}" for name, value in outcome.winner.params.items())
+        lines.append(f"Later trainings take the defaults of the code. To keep it, make these the defaults: {told}")
     return lines
 
 

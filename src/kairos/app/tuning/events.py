@@ -76,6 +76,8 @@ class Tuned:
     """``current`` and ``winner``: the runs that were compared."""
     is_exhausted: bool = False
     """Whether everything was tried."""
+    is_late: bool = False
+    """Whether the time limit was over before all trials had begun."""
 
     @property
     def counts(self) -> dict[str, int]:

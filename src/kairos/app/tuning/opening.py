@@ -165,7 +165,7 @@ def _nothing(steps: Mapping[str, StepSpec], model: ModelSettings) -> UsageError:
     hints = [how_to_say(read_param(spec, name)) for spec in reversed([*steps.values()]) for name in spec.params]
     return UsageError(
         f"No param of step {model.step!r} says its range, and none is guessed.",
-        accepted="Annotated[float, Between(LOW, HIGH)], Literal[...] or bool in the code, or a range that you type",
+        accepted="Annotated[float, Between(LOW, HIGH)], Literal[...], Enum or bool in the code, or a typed range",
         hint=f"Type: {hints[0]}" if hints else "Give the step a keyword-only param.",
         could_be=hints,
     )

@@ -61,7 +61,7 @@ class Search:
         self._trials: dict[int, Trial] = {}
         self._running: dict[Future[dict[str, Json]], tuple[int, Params]] = {}
         self._runs: dict[str, str] = {}
-        self._is_exhausted = False
+        self._is_exhausted, self._is_late = False, False
         self._began_at = ""
 
     def begin(self, before: Ran) -> None:
@@ -244,14 +244,16 @@ class Search:
         return None
 
     def _can_start(self) -> bool:
-        late = self._limit_s is not None and time.monotonic() - self._began_s > self._limit_s
-        if self._is_exhausted or late:
+        if self._is_exhausted:
             return False
         self._follow()
-        return any(
+        is_open = any(
             number not in self._trials and self._claims.holder(self._claim(number)) is None
             for number in range(self._wanted)
         )
+        is_late = self._limit_s is not None and time.monotonic() - self._began_s > self._limit_s
+        self._is_late = is_open and is_late
+        return is_open and not is_late
 
     def _claim(self, what: int | str) -> str:
         return f"{self._question.id} {what}"
@@ -270,5 +272,10 @@ class Search:
         if outcome is not None and (run := self._runs.get(f"winner {outcome.winner.number}")) is not None:
             runs["winner"] = run
         return Tuned(
-            question=self._question, trials=trials, outcome=outcome, runs=runs, is_exhausted=self._is_exhausted
+            question=self._question,
+            trials=trials,
+            outcome=outcome,
+            runs=runs,
+            is_exhausted=self._is_exhausted,
+            is_late=self._is_late,
         )
