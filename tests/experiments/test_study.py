@@ -221,6 +221,27 @@ def test_who_is_worse_than_most_has_no_hope() -> None:
     assert not is_hopeless(watch, past, [(7, 9.0)])
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "qmc", "random", "grid"])
+@pytest.mark.parametrize(
+    ("known", "values"),
+    [
+        (Number(low=0.2, high=1.0, is_whole=False, step=0.2), [0.2, 0.4, 0.6, 0.8, 1.0]),
+        (Number(low=0.0, high=1.0, is_whole=False, step=0.3), [0.0, 0.3, 0.6, 0.9]),
+        (Number(low=1, high=10, is_whole=True, step=4), [1, 5, 9]),
+        (Number(low=1, high=3, is_whole=True, log=True), [1, 2, 3]),
+    ],
+)
+def test_steps_are_the_same_numbers_whoever_proposes_them(sampler: Any, known: Number, values: list[float]) -> None:
+    """To the last digit, so none is tried twice; a range need not end with a step, and nobody complains of it."""
+    plan = Plan(space=Space({"fit.depth": known}), current={"fit.depth": values[0]}, sampler=sampler, seed=1)
+    searcher, past = open_searcher(), list[Trial]()
+    while (params := next_params(plan, len(past), past, [], searcher)) is not None:
+        past.append(Trial(number=len(past), params=params, state="finished", value=1.0))
+    assert sorted(trial.params["fit.depth"] for trial in past) == values
+    assert all(known.place(value) == place for place, value in enumerate(values))
+    assert known.place(values[0] + 0.1) is known.place(values[-1] + 5) is known.place(True) is None
+
+
 def test_what_failed_is_not_sought_again() -> None:
     """A search that forgets failed trials, as Optuna does, goes on proposing their like."""
     space = Space({"fit.rate": SPACE.ranges["fit.rate"], "fit.way": Choices(values=("fine", "broken"))})

@@ -44,6 +44,19 @@ class Number:
         assert self.step is not None  # or they could not be counted
         return round(self.low + place * self.step, 12)
 
+    def place(self, value: object) -> int | None:
+        """Where a value is among those in steps; ``None``: it is none of them.
+
+        >>> Number(low=0.2, high=1.0, is_whole=False, step=0.2).place(0.6000000000000001)
+        2
+        """
+        count, step = self.count, self.step or 1
+        if count is None or isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        place = round((value - self.low) / step)
+        is_near = abs((value - self.low) / step - place) < 1e-9
+        return place if is_near and 0 <= place < count else None
+
     def at(self, share: float) -> Any:
         """The value that lies so far from ``low`` to ``high``, for a share in [0, 1); each has its equal part.
 

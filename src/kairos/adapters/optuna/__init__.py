@@ -7,7 +7,7 @@ ledger, so there is no database to lock, to lose, or to be left with trials that
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -92,34 +92,42 @@ def _sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def _distribution(known: Range) -> BaseDistribution:
-    """Choices are told by their places: Optuna knows no lists, and takes ``1`` for ``True``."""
+    """Choices are told by their places: Optuna knows no lists, and takes ``1`` for ``True``.
+
+    So are numbers in steps: its sums are not ours to the last digit, and the same number would be tried twice.
+    """
     if isinstance(known, Choices):
         return CategoricalDistribution(range(known.count))
+    if known.step is not None:
+        return IntDistribution(0, (known.count or 1) - 1)
     if known.is_whole:
-        return IntDistribution(int(known.low), int(known.high), log=known.log, step=int(known.step or 1))
-    return FloatDistribution(known.low, known.high, log=known.log, step=known.step)
+        return IntDistribution(int(known.low), int(known.high), log=known.log)
+    return FloatDistribution(known.low, known.high, log=known.log)
 
 
 def _from_optuna(known: Range, value: Any) -> Any:
-    if isinstance(known, Choices):
+    if _is_told_by_place(known):
         return known.value(int(value))
+    assert isinstance(known, Number)
     return int(value) if known.is_whole else float(value)
 
 
 def _in_optuna(known: Range, value: Any) -> Any:
-    return known.place(value) if isinstance(known, Choices) else value
+    return known.place(value) if _is_told_by_place(known) else value
 
 
-def _fits(params: Params, ranges: dict[str, Range] | Any) -> bool:
+def _is_told_by_place(known: Range) -> bool:
+    return isinstance(known, Choices) or known.step is not None
+
+
+def _fits(params: Params, ranges: Mapping[str, Range]) -> bool:
     """Whether all are in their ranges: the current ones need not be, and Optuna takes no others."""
     for name, known in ranges.items():
         value = params[name]
-        if isinstance(known, Number):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not known.low <= value <= known.high:
+        if isinstance(known, Choices) or known.step is not None:
+            if known.place(value) is None:
                 return False
-            if known.step is not None and abs((value - known.low) / known.step % 1) > 1e-9:
-                return False
-        elif known.place(value) is None:
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not known.low <= value <= known.high:
             return False
     return True
 
