@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from kairos.app.project import Project
+from kairos.app.recording import Record
 from kairos.app.training import train
 from kairos.experiments import RunRecord, runs
 from kairos.pipeline.logged import Logged
+from kairos.pipeline.progress import read_unended
 from kairos.pipeline.result import RunStopped
+from kairos.testing import MemoryRecorder
 from kairos.values import Window
 
 PIPELINE = """\
@@ -98,3 +107,35 @@ def test_what_was_logged_when_a_run_was_stopped_is_in_its_record(project: Projec
     ended.set()
     thread.join()
     assert (told(project).status, told(project).metrics) == ("failed", {"reported": 3.0})
+
+
+def test_a_run_that_was_killed_with_all_its_processes_is_a_failed_one_with_what_it_had_logged(
+    project: Project, tmp_path: Path
+) -> None:
+    """Once somebody tells the record; when it ended is when it was last known to live. One that logged nothing stays
+    what it was."""
+    place = tmp_path / "place"
+    words = ["-C", str(project.root), "run", "--until", "waits", "-p", f"waits.place={place}"]
+    run = subprocess.Popen([sys.executable, "-m", "kairos.cli", *words], start_new_session=True)
+    try:
+        while not place.exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+        assert not Record.is_behind(project), "it lives"
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert [one.state for one in read_unended(project.home / "runs")] == ["dead"]
+    assert Record.is_behind(project)
+    recorder = MemoryRecorder()
+    with Record(project, recorder):
+        pass
+    assert not Record.is_behind(project)
+    record = told(project)
+    assert (record.status, record.metrics) == ("failed", {"reported": 3.0})
+    assert record.params["waits.place"] == str(place)
+    assert "killed, with all its processes, at step 'waits'" in (record.failure or "")
+    assert record.started_at <= record.ended_at <= datetime.now(UTC)
+    assert list(recorder.runs) == [record.run]
+    assert read_unended(project.home / "runs") == []
+    assert not list((project.home / "logging").iterdir())

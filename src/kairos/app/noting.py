@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
+from kairos.app.left_logs import LISTENER, LogFolder
 from kairos.app.project import Project
 from kairos.clock import SystemClock
 from kairos.pipeline.engine.noting import NotingEngine
+from kairos.pipeline.progress import Progress
 from kairos.pipeline.reporting import Watch
 from kairos.pipeline.result import RunResult
+from kairos.pipeline.setup import Setup
 from kairos.values import Digest, Json
 
 __all__ = ["Notes"]
 
-_LISTENER = "kairos.adapters.mlflow.inside:keep"
-"""Loaded by a worker whose step logged with MLflow, and by nobody else."""
 _PATIENCE_S = 60.0
 _HASTE_S = 1.0
 """As a loop waits for no more than two seconds, its training among it."""
@@ -37,13 +35,17 @@ class Notes:
     def __init__(self, project: Project, watch: Watch | None = None) -> None:
         self._project, self._watch = project, watch
         self._is_replay = not isinstance(project.clock, SystemClock)
-        self._log = project.home / "logging" / f"{os.getpid()}-{time.time_ns()}"
+        self._log = LogFolder(project.home)
         self._numbers = count()
         self._others: list[NotingEngine] = []
         self._seeds: dict[str, dict[str, dict[str, list[Digest]]]] = {}
         """By model and seed: what its steps logged."""
         self.engine = self._engine()
         """Runs the steps, and notes what they took."""
+
+    def begin(self, setup: Setup, progress: Progress) -> None:
+        """Writes down which run it is, for the case that nobody of it is left to say so."""
+        self._log.begin(setup, progress.path)
 
     def another_engine(self) -> NotingEngine:
         """For the run's steps with another seed, whose cost is the run's, and nothing else."""
@@ -59,7 +61,7 @@ class Notes:
 
     def close(self) -> None:
         """Removes what is left of logs that were kept, or lost."""
-        shutil.rmtree(self._log, ignore_errors=True)
+        self._log.close()
 
     def of_seed(
         self, model: str, seed: int, nth: int, result: RunResult, steps: Collection[str]
@@ -101,7 +103,7 @@ class Notes:
             project.engine,
             cache=project.cache,
             store=project.store,
-            listener=_LISTENER,
-            log=self._log / str(next(self._numbers)),
+            listener=LISTENER,
+            log=self._log.path / str(next(self._numbers)),
             watch=self._watch,
         )

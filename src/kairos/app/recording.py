@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from kairos.app.left_logs import are_left, take_up
 from kairos.app.project import Project
 from kairos.app.set_aside import note_refused
 from kairos.errors import AdapterError, AdapterMissing, BlobDamaged, LedgerError, NotFound
@@ -62,9 +63,9 @@ class Record:
 
     @staticmethod
     def is_behind(project: Project) -> bool:
-        """Whether the ledger has facts that a recorder was not told; answers without opening one."""
+        """Whether there are facts that a recorder was not told; answers without opening one."""
         seq = _read_mark(project).seq
-        return any(True for _ in project.ledger.read(after=seq, kinds=_KINDS))
+        return are_left(project.home) or any(True for _ in project.ledger.read(after=seq, kinds=_KINDS))
 
     def follow(self) -> None:
         """Hands over what is new in the ledger.
@@ -154,6 +155,7 @@ class Record:
             self._project.home.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._project.home / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+            take_up(self._project)
             mark = _read_mark(self._project)
             self._seq = mark.seq
             self._hand_over("expect", mark.place)

@@ -135,6 +135,7 @@ def train(
                 since=since,
                 check=check,
             )
+            notes.begin(setup, progress)
             if seeds > 1:
                 from kairos.app.seeding import check_seeds, run_seeds  # loads what one seed does without
 

@@ -49,8 +49,8 @@ def run_status(entry: Entry) -> RunStatus:
 
 
 def run_end(entry: Entry) -> datetime:
-    """When the run of a fact ended: when the ledger learned of it, but for one that was imported later."""
-    return parse_moment(entry.body["ended_at"]) if entry.kind == "run.imported" else entry.at
+    """When the run of a fact ended: when the ledger learned of it, but for one of which it learned later."""
+    return parse_moment(entry.body["ended_at"]) if "ended_at" in entry.body else entry.at
 
 
 def run_record(entry: Entry) -> RunRecord:

@@ -12,7 +12,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from kairos.pipeline.listening import hearing
@@ -46,24 +46,37 @@ def keep(
     return (*reported, *heard)
 
 
-def hear_out(tasks: Iterable[Task], *, patience_s: float) -> dict[str, tuple[Digest, ...]]:
-    """Keeps what tasks have logged that will not do so themselves.
+def hear_out(
+    logs: Mapping[str, str], listener: Listener, store: Path, *, patience_s: float
+) -> dict[str, tuple[Digest, ...]]:
+    """Keeps what steps have logged that will not do so themselves; their logs are removed.
 
     Args:
-        tasks: Their processes were killed, or are about to be.
+        logs: Folders of tasks whose processes were killed, or are about to be, to their steps; some may not be there.
+        listener: Keeps it.
+        store: Root of the store that it is kept in.
         patience_s: How long that may take; what is not kept by then is lost, which is logged.
 
     Returns:
-        By the task's log, what :func:`keep` gives; without tasks that logged nothing, or to which nobody listens.
+        By log, what :func:`keep` gives; without those of steps that logged nothing.
     """
-    logs = {str(task.log): task for task in tasks if task.log is not None and task.listener and task.log.exists()}
-    if not logs:
-        return {}
-    task = next(iter(logs.values()))  # all are of one run
+    there = [log for log in logs if Path(log).exists()]
+    try:
+        heard = {log: Reports.written_down(Path(log)).keep(Store(store)) for log in there}
+        with_library = {log: logs[log] for log in there if Path(log, _LIBRARYS).exists()}
+        return heard | (_by_another(with_library, listener, store, patience_s) if with_library else {})
+    finally:
+        for log in there:
+            shutil.rmtree(log, ignore_errors=True)
+
+
+def _by_another(
+    logs: Mapping[str, str], listener: Listener, store: Path, patience_s: float
+) -> dict[str, tuple[Digest, ...]]:
     words = [sys.executable, "-P", "-W", "ignore", "-m", "kairos.pipeline.hearing_out"]
     try:
         done = subprocess.run(
-            [*words, str(task.listener), str(task.store), *logs],
+            [*words, listener, str(store), *logs],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -75,12 +88,9 @@ def hear_out(tasks: Iterable[Task], *, patience_s: float) -> dict[str, tuple[Dig
         return {log: tuple(Digest(digest) for digest in digests) for log, digests in told.items()}
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as error:
         said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
-        steps = ", ".join(repr(task.step) for task in logs.values())
+        steps = ", ".join(map(repr, logs.values()))
         logging.getLogger("kairos.pipeline").warning("What step %s logged could not be kept: %s", steps, *said)
         return {}
-    finally:
-        for log in logs:
-            shutil.rmtree(log, ignore_errors=True)
 
 
 def main(listener: str, store: str, *logs: str) -> None:

@@ -108,6 +108,11 @@ class Progress:
         (self._folder / f"{self._name}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 
+    @property
+    def path(self) -> Path:
+        """The file, until the run has ended."""
+        return self._folder / f"{self._name}.json"
+
     def note(self, event: StepEvent) -> None:
         """Takes in what happened to a step; the file tells it with the next beat."""
         with self._guard:

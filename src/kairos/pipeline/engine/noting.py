@@ -81,7 +81,7 @@ class NotingEngine:
             note = self._notes.setdefault(task.step, _Note())
             note.tries[f"{task.window or task.reads} {bool(task.parts)}"] += 1
             self._sent += 1
-            log = None if self._log is None else self._log / str(self._sent)
+            log = None if self._log is None else self._log / f"{self._sent}-{task.step}"
             task = self._at_work[outer] = replace(task, listener=self._listener, log=log, watch=self._watch)
         inner = self._engine.submit(task)
         inner.add_done_callback(partial(self._done, task, outer))
@@ -190,10 +190,13 @@ class NotingEngine:
             outer.set_exception(error)
 
     def _keep(self, tasks: Sequence[Task], *, patience_s: float = 60.0) -> None:
-        heard = hear_out(tasks, patience_s=patience_s)
+        if self._listener is None:
+            return
+        logs = {str(task.log): task.step for task in tasks if task.log is not None}
+        heard = hear_out(logs, self._listener, self._store.root, patience_s=patience_s)
         with self._guard:
-            for task in tasks:
-                self._notes[task.step].logged += heard.get(str(task.log), ())
+            for log, digests in heard.items():
+                self._notes[logs[log]].logged += digests
 
     def _note(self, task: Task, made: Made, *, is_over: bool) -> None:
         with self._guard:
