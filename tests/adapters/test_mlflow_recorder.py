@@ -186,6 +186,19 @@ def test_what_mlflow_refuses_of_a_run_is_left_out_and_named(
     write.record_run(record)
 
 
+def test_a_deleted_experiment_is_waited_for(writer: tuple[MlflowWriter, MlflowClient, str]) -> None:
+    """MLflow would refuse each run of it; none is set aside, and the message says how it comes back."""
+    _, client, experiment = writer
+    name = client.get_experiment(experiment).name
+    client.delete_experiment(experiment)
+    another = MlflowWriter(project=name, uri=client.tracking_uri, artifacts=None)
+    with pytest.raises(AdapterError, match=f"restore --experiment-id {experiment}") as refusal:
+        another.record_run(RUN)
+    assert refusal.value.facts["passing"]
+    client.restore_experiment(experiment)
+    another.record_run(RUN)
+
+
 def test_a_record_with_another_database_is_not_told_what_is_new_alone(folder: Path, tmp_path: Path) -> None:
     """The caller learns of it, and nothing is recorded; the same one, and one of which nobody knows, go on."""
     places: list[str | None] = []
