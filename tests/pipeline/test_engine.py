@@ -53,6 +53,25 @@ def test_independent_steps_run_at_once(place: Place) -> None:
     assert place.run(text).ok
 
 
+def test_steps_that_follow_each_other_have_one_worker(tmp_path: Path) -> None:
+    """Another one would load its libraries while the first has nothing to do."""
+    text = """
+        import os
+        @step
+        def a(): return [os.getpid()]
+        @step
+        def b(a): return [*a, os.getpid()]
+        @step
+        def c(b): return [*b, os.getpid()]
+        @step
+        def d(c): return [*c, os.getpid()]
+    """
+    with LocalEngine(workers=2) as engine:
+        place = Place(tmp_path, engine)
+        assert len(set(value(place, text, step="d"))) == 1
+        place.cache.close()
+
+
 def test_steps_run_in_the_projects_folder_with_its_modules(place: Place) -> None:
     """Files are found by relative paths, own modules by import, also inside a function."""
     (place.root / "data.txt").write_text("7")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +18,10 @@ from kairos.pipeline.declare import step
 from kairos.pipeline.engine.local import LocalEngine
 from kairos.pipeline.engine.resources import Resources
 from kairos.pipeline.limits import Limits, read_limits
+from kairos.pipeline.ports import Task
+from kairos.pipeline.project import PipelineSource
 from kairos.pipeline.result import StepEvent
+from kairos.values import Digest
 from tests.pipeline.projects import Place, statuses
 
 
@@ -159,18 +164,14 @@ def test_cards_are_handed_out(wide: Place) -> None:
     assert "asks for more graphics cards than this machine has" in result.failure.message
 
 
+def task(name: str, cpus: int = 1) -> Task:
+    """One that nobody runs."""
+    place = PipelineSource(root=Path())
+    return Task(source=place, code=Digest(""), store=Path(), step=name, outputs=[], limits=Limits(cpus=cpus))
+
+
 def test_a_large_task_is_not_overtaken_for_ever() -> None:
     """Small ones go before it as long as it does not fit, but only so many."""
-    from concurrent.futures import Future
-
-    from kairos.pipeline.ports import Task
-    from kairos.pipeline.project import PipelineSource
-    from kairos.values import Digest
-
-    def task(name: str, cpus: int) -> Task:
-        place = PipelineSource(root=Path())
-        return Task(source=place, code=Digest(""), store=Path(), step=name, outputs=[], limits=Limits(cpus=cpus))
-
     resources = Resources(2, cpus=2)
     resources.put(task("first", 1), Future())
     held = resources.take()
@@ -189,6 +190,29 @@ def test_a_large_task_is_not_overtaken_for_ever() -> None:
     assert granted is not None
     assert granted.task.step == "large"
     assert order == [f"small {number}" for number in range(16)]
+
+
+def test_the_next_task_is_for_who_has_a_worker() -> None:
+    """Somebody without one, who has waited longer, gets the one after it."""
+    resources, others = Resources(2, cpus=2), list[str]()
+
+    def other() -> None:
+        granted = resources.take()
+        assert granted is not None
+        others.append(granted.task.step)
+
+    resources.put(task("first"), Future())
+    first = resources.take()
+    assert first is not None
+    waiting = threading.Thread(target=other)
+    waiting.start()
+    resources.give_back(first, is_warm=True)
+    for name in ("second", "third"):
+        resources.put(task(name), Future())
+    second = resources.take(is_warm=True)
+    waiting.join(60)
+    assert second is not None
+    assert (second.task.step, others) == ("second", ["third"])
 
 
 def test_torch_is_seeded_where_a_step_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -122,18 +123,24 @@ class _Lane:
         self._bury()
 
     def _run(self) -> None:
-        while (granted := self._resources.take()) is not None:
-            if granted.outcome.set_running_or_notify_cancel():
-                try:
-                    result = self._ask(granted)
-                except BaseException as error:
-                    self._resources.give_back(granted)
-                    granted.outcome.set_exception(error)
-                else:
-                    self._resources.give_back(granted)
-                    granted.outcome.set_result(result)
-            else:
-                self._resources.give_back(granted)
+        is_warm = False
+        while (granted := self._resources.take(is_warm=is_warm)) is not None:
+            tell = self._outcome(granted)
+            is_warm = self._is_warm()
+            self._resources.give_back(granted, is_warm=is_warm)  # before anybody has the next task
+            tell()
+
+    def _outcome(self, granted: Granted) -> Callable[[], None]:
+        """Runs a task, if it is still wanted; what tells how it ended."""
+        if not granted.outcome.set_running_or_notify_cancel():
+            return lambda: None
+        try:
+            return partial(granted.outcome.set_result, self._ask(granted))
+        except BaseException as error:
+            return partial(granted.outcome.set_exception, error)
+
+    def _is_warm(self) -> bool:
+        return self._worker is not None and self._worker.poll() is None
 
     def _ask(self, granted: Granted) -> tuple[Artifact, ...]:
         task = granted.task

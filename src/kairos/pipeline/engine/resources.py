@@ -54,6 +54,8 @@ class Resources:
         self._memory = self._all_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         self._waiting: deque[tuple[Task, Outcome]] = deque()
         self._overtaken = 0
+        self._warm = 0
+        """Workers that are there and have nothing to do."""
         self._is_closed = False
         self._changed = threading.Condition()
         """Guards all of it."""
@@ -66,25 +68,36 @@ class Resources:
             return
         with self._changed:
             self._waiting.append((task, outcome))
-            self._changed.notify()
+            self._changed.notify_all()
 
-    def take(self) -> Granted | None:
-        """The next task that there is room for; ``None`` when all is over."""
+    def take(self, *, is_warm: bool = False) -> Granted | None:
+        """The next task that there is room for; ``None`` when all is over.
+
+        Args:
+            is_warm: As it was given back. While such a one is free, nobody else is given a task: of steps that follow
+                each other, each would wait for a new worker to load its libraries otherwise.
+        """
         with self._changed:
-            while True:
-                found = self._first()
-                if found is not None:
-                    return found
-                if self._is_closed and not self._waiting:
-                    return None
-                self._changed.wait()
+            try:
+                while True:
+                    found = self._first() if is_warm or not self._warm else None
+                    if found is not None:
+                        return found
+                    if self._is_closed and not self._waiting:
+                        return None
+                    self._changed.wait()
+            finally:
+                if is_warm:
+                    self._warm -= 1
+                    self._changed.notify_all()
 
-    def give_back(self, granted: Granted) -> None:
-        """Frees what was set apart."""
+    def give_back(self, granted: Granted, *, is_warm: bool = False) -> None:
+        """Frees what was set apart; ``is_warm``: whoever had it asks for the next task, and has a worker for it."""
         with self._changed:
             self._cpus += granted.cpus
             self._memory += granted.memory_bytes
             self._used_gpus -= set(granted.gpus)
+            self._warm += is_warm
             self._changed.notify_all()
 
     def close(self) -> None:
