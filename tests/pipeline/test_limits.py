@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
+import termios
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from kairos.errors import UsageError
 from kairos.pipeline.artifacts import decode
 from kairos.pipeline.declare import step
+from kairos.pipeline.engine import local
 from kairos.pipeline.engine.local import LocalEngine
+from kairos.pipeline.engine.messages import read_message
 from kairos.pipeline.engine.resources import Resources
 from kairos.pipeline.limits import Limits, read_limits
 from kairos.pipeline.ports import Task
@@ -103,6 +109,26 @@ def test_a_step_that_takes_too_long_is_ended_with_all_that_it_started(place: Pla
     while Path(f"/proc/{child}").exists() and b"Z" not in Path(f"/proc/{child}/stat").read_bytes().split()[2:3]:
         time.sleep(0.01)
     assert place.run("@step\ndef a() -> int: return 1").ok
+
+
+def test_an_answer_that_is_there_before_anybody_waits_for_it_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step may end before the engine, on a busy machine, has read that its worker is up."""
+
+    def late(stream: IO[bytes]) -> bytes:
+        there = bytearray(4)
+        while struct.unpack("i", there)[0] <= struct.calcsize(">Q") + len("up"):
+            fcntl.ioctl(stream.fileno(), termios.FIONREAD, there)
+        monkeypatch.undo()
+        return read_message(stream)
+
+    monkeypatch.setattr(local, "read_message", late)
+    with LocalEngine(workers=1) as engine:
+        place = Place(tmp_path, engine)
+        result = place.run('@step(timeout="10s")\ndef a() -> int: return 1')
+        place.cache.close()
+    assert result.ok, result.failure
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
@@ -148,14 +149,14 @@ class _Lane:
         worker = self._living_worker(granted)
         self._is_fresh = False
         assert worker.stdin is not None  # because of PIPE
-        assert worker.stdout is not None
+        answers = _answers(worker)
         try:
             write_message(worker.stdin, data)
             if not self._is_up:  # what its start takes is none of the step's time
-                read_message(worker.stdout)
+                read_message(answers)
                 self._is_up = True
             _watch(worker, task)
-            answer: Any = pickle.loads(read_message(worker.stdout))  # from our own child
+            answer: Any = pickle.loads(read_message(answers))  # from our own child
         except (EOFError, OSError):
             raise _died(task, _remains(worker), by_us=self._is_stopped) from None
         if isinstance(answer, KairosError):
@@ -193,6 +194,13 @@ class _Lane:
             shutil.rmtree(self._desk, ignore_errors=True)
 
 
+def _answers(worker: subprocess.Popen[bytes]) -> io.FileIO:
+    """What a worker writes, without a buffer: who waits for it does not see what was read ahead."""
+    assert isinstance(worker.stdout, io.BufferedReader)  # because of PIPE
+    assert isinstance(worker.stdout.raw, io.FileIO)
+    return worker.stdout.raw
+
+
 def _watch(worker: subprocess.Popen[bytes], task: Task) -> None:
     """Waits until a task with limits answers, or ends it when it passes one.
 
@@ -202,12 +210,11 @@ def _watch(worker: subprocess.Popen[bytes], task: Task) -> None:
     limits = task.limits
     if limits.timeout is None and limits.memory_bytes is None:
         return
-    assert worker.stdout is not None
-    started = time.monotonic()
+    answers, started = _answers(worker), time.monotonic()
     while True:
         left_s = float("inf") if limits.timeout is None else started + limits.timeout.total_seconds() - time.monotonic()
         wait_s = min(left_s, 3600.0 if limits.memory_bytes is None else _LOOK_S)
-        if select.select([worker.stdout], [], [], max(wait_s, 0.0))[0]:
+        if select.select([answers], [], [], max(wait_s, 0.0))[0]:
             return
         if left_s <= 0:
             assert limits.timeout is not None

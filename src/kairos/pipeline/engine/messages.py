@@ -29,7 +29,11 @@ def read_message(stream: IO[bytes]) -> bytes:
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
+    parts = []
+    while size:
+        part = stream.read(size)  # of a pipe without a buffer, what is there
+        if not part:
+            raise EOFError
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
