@@ -13,6 +13,7 @@ import pytest
 
 from kairos.errors import GraphError, NotFound, UsageError
 from kairos.pipeline.artifacts import decode
+from kairos.pipeline.result import StepEvent
 from kairos.pipeline.run import RunResult
 from kairos.values import Window, canonical_json
 from tests.pipeline.projects import WINDOW, Finisher, Place, statuses
@@ -196,7 +197,6 @@ def test_steps_beside_a_failed_one_are_finished_and_kept(place: Place) -> None:
         @step
         def fails() -> int:
             until("working")
-            Path("failed").touch()
             raise ValueError("no")
         @step
         def works() -> int:
@@ -206,7 +206,12 @@ def test_steps_beside_a_failed_one_are_finished_and_kept(place: Place) -> None:
         @step
         def after(works: int) -> int: return works
     """
-    result = place.run(text)
+
+    def tell(event: StepEvent) -> None:
+        if event.what == "failed":
+            (place.root / "failed").touch()
+
+    result = place.run(text, on_event=tell)
     assert statuses(result) == {"fails": "failed", "works": "ran", "after": "not_run"}
     assert statuses(place.run())["works"] == "reused"
 
