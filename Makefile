@@ -51,8 +51,7 @@ check: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 test: check
-	$(BIN)/python -m compileall -q src  # hundreds of processes load it
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/test
 
 # Other people's implementations, for a second opinion; apart from ours, as some need other versions of the same.
 $(ORACLES)/.done: requirements/oracles.lock | $(BIN)/uv

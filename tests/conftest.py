@@ -26,12 +26,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _LONG = (
     "tests/e2e/",
-    "tests/cli/test_tuning.py",
+    "tests/simulation/",
     "tests/app/test_killed_anywhere.py",
+    "tests/app/test_tuning.py",
+    "tests/cli/test_tuning.py",
     "tests/app/test_reading.py",
     "tests/adapters/test_mlflow_",
-    "tests/app/test_",
-    "tests/cli/test_",
+    "tests/app/",
+    "tests/cli/",
+    "tests/contracts/",
+    "tests/web/",
 )
 """What takes longest, in the order in which it is to begin: whoever is given it last keeps the others waiting."""
 
