@@ -17,7 +17,7 @@ from kairos.privacy.capture import CapturePolicy
 from kairos.serving.protocols.inference_grpc import InferenceMessage
 from kairos.serving.protocols.messages import message
 from kairos.serving.protocols.plain import read_quickly
-from kairos.serving.rows import Intake
+from kairos.serving.rows import Intake, Rows, join, take, told_rows
 from tests.serving.toys import Columns, Registry, Served, ToySpec, route, serving
 
 TOKENS = Column(
@@ -138,6 +138,16 @@ def test_what_does_not_fit_is_refused_in_the_same_words(served: Served, name: st
     for other in others:
         assert other.status_code == 400
         assert sentence in json.dumps(other.json(), ensure_ascii=False)
+
+
+def test_rows_are_joined_parted_and_told_again_as_they_came() -> None:
+    """What came at the same moment is asked together; another version's signature reads what is told of the rows."""
+    parts = [Rows(columns=SIGNATURE.parse_rows(each), count=len(each)) for each in (ROWS[:1], ROWS[1:])]
+    together = join(parts)
+    assert told_rows(together.columns, SIGNATURE) == ROWS
+    assert told_rows(take(together, [2, 0]).columns, SIGNATURE) == [ROWS[2], ROWS[0]]
+    alike = SIGNATURE.parse_rows([ROWS[0]] * 2)  # of one length, and not one array
+    assert adds_up(alike).tolist() == [EXPECTED[0]] * 2
 
 
 def test_tensors_of_numbers_are_held_to_the_same_lengths(served: Served) -> None:
