@@ -5,6 +5,7 @@ A worker calls this by name, and only for a step that logged something; MLflow i
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,10 @@ __all__ = ["keep"]
 _OURS = ("mlflow.user", "mlflow.source.", "mlflow.runName", "mlflow.parentRunId", "mlflow.log-model.history")
 """Tags that MLflow makes up from the process that it runs in, or that name runs of the folder."""
 _AT_ONCE = 1000
+_NO_THINGS = ("datasets", "models", "tags", "traces")
+"""Folders of an experiment that are no run."""
+_FIELDS = (2, 3, 5)
+"""Of a metric's line."""
 
 
 def keep(folder: Path, store: Store, *, was_killed: bool = False) -> tuple[Digest, ...]:
@@ -41,6 +46,8 @@ def keep(folder: Path, store: Store, *, was_killed: bool = False) -> tuple[Diges
         The digest of a :class:`kairos.pipeline.logged.Logged`, and of the folders of files that it names; nothing if
         nothing was logged.
     """
+    if was_killed:
+        _leave_out_halves(folder)
     tracking: Any = FileStore(str(folder), folder.as_uri())  # type: ignore[no-untyped-call]
     tracking.flush_async_logging()
     experiments = [each.experiment_id for each in tracking.search_experiments(ViewType.ALL)]
@@ -61,6 +68,24 @@ def keep(folder: Path, store: Store, *, was_killed: bool = False) -> tuple[Diges
     if without := models.get(""):  # code that logs a model before all else has begun no run
         told = _with_models(told, [_model(model, store) for model in without], without[0].creation_timestamp)
     return Logged(runs=tuple(told)).keep(store) if told else ()
+
+
+def _leave_out_halves(folder: Path) -> None:
+    """Takes away what was cut off in its middle, by a power cut or a full disk: all would be unreadable for it."""
+    for place in ("*/*", "*/models/*", "*/*/inputs/*"):
+        for thing in folder.glob(place):
+            meta = thing / "meta.yaml"
+            if thing.is_dir() and thing.name not in _NO_THINGS and not (meta.is_file() and meta.read_bytes().strip()):
+                shutil.rmtree(thing)
+    for metrics in (*folder.glob("*/*/metrics"), *folder.glob("*/models/*/metrics")):
+        for file in metrics.rglob("*"):
+            if file.is_file():
+                lines = file.read_bytes().splitlines(keepends=True)
+                whole = [line for line in lines if line.endswith(b"\n") and len(line.split()) in _FIELDS]
+                if not whole:
+                    file.unlink()
+                elif whole != lines:
+                    file.write_bytes(b"".join(whole))
 
 
 def _with_models(runs: Sequence[LoggedRun], models: Sequence[LoggedModel], at_ms: int) -> list[LoggedRun]:
