@@ -131,6 +131,13 @@ def test_a_worse_ranker_fails_against_the_champion_and_live_requests_are_lists(m
     [version] = train(project, window=WEEKS).versions
     judge(project, version)
     world.put(version, "live")
+    package = open_stored(project.store, world.model().version(version.number).package, allow_pickle=False)
+    reference = package.profile.losses
+    assert reference is not None
+    assert (reference.loss, reference.on) == ("ndcg:5", "train")
+    assert set(reference.slices["country"]) == {"at", "ch"}
+    lists = sum(each.rows for each in reference.slices["country"].values())
+    assert lists == reference.sketch.rows < package.spec.train_rows / 2
     (world.root / "pipeline.py").write_text(WORSE)
     [worse] = train(project, window=WEEKS).versions
     assert judge(project, worse).decision.verdict == "fail"
@@ -164,7 +171,11 @@ def test_a_worse_ranker_fails_against_the_champion_and_live_requests_are_lists(m
     state = world.model().version(version.number)
     world.clock.move_to(world.clock.now() + 3 * DAY)
     watch = Watch(project, model)
-    [(_, loss, count)] = quality_of(project, model, state, watch).days
+    found = quality_of(project, model, state, watch)
+    [(_, loss, count)] = found.days
+    [beside] = found.beside
+    assert (beside.about, beside.rows, found.unit) == (None, 5, "list")
+    assert (beside.live, beside.then) == pytest.approx((loss, reference.mean))
     losses = [
         loss_named("ndcg:5")(np.array([truth]), np.array([answers]))[0]
         for truth, answers in zip(truths, said, strict=True)

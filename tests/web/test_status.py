@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from kairos.app.outlook import Outlook
+from kairos.app.quality import beside_sentences
 from kairos.web.status import FindingLine, ModelStatus, RunLine, StatusPage, render_status
 from kairos.web.words import clean
+from tests.app.test_beside import QUALITY
 from tests.web.outlooks import with_outlook
 from tests.web.reading import read_page
 from tests.web.stories import HOSTILE, bikes, hostile
@@ -55,6 +58,14 @@ def test_it_says_what_was_found_and_decided_last() -> None:
     text = text_of(PAGE)
     assert "5 Jun 2012, 09:30 demand@8 alarm quality: 61.2 is above 50.3" in text
     assert "stage demand@1 hold live: the first version ann" in text
+
+
+def test_live_losses_stand_beside_those_of_the_day_it_was_packaged() -> None:
+    """For information, above the picture; nothing where they are not known."""
+    outlook = Outlook(model="demand", champion=QUALITY.version, since=AT, quality=QUALITY)
+    text = text_of(replace(PAGE, models=(replace(LIVE, outlook=outlook),)))
+    assert " ".join(beside_sentences(QUALITY)) in text
+    assert "when it was packaged" not in text_of(PAGE)
 
 
 def test_a_model_without_a_champion_gets_the_command_that_helps() -> None:

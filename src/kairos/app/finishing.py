@@ -85,6 +85,7 @@ def model_options(model: ModelSettings, label_delay: timedelta = timedelta(0)) -
         entity=model.entity,
         rank_within=model.rank_within,
         item=model.item,
+        slices=model.gate.slices,
         loss=model.gate.loss,
         drop=model.drop,
         lower=model.output.lower,

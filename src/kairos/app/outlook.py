@@ -11,7 +11,7 @@ from kairos.app.evidence import Evidence, Gathered
 from kairos.app.learning import Learning, learning_of
 from kairos.app.plainly import plain_words
 from kairos.app.project import Project
-from kairos.app.quality import Quality, quality_of
+from kairos.app.quality import Quality, find_quality
 from kairos.app.settings import ModelSettings
 from kairos.app.triaging import open_trouble, trainings
 from kairos.app.trials import owed_proof
@@ -143,7 +143,7 @@ def outlook(project: Project, model: ModelSettings) -> Outlook:
         bake=bake,
         newest=_newest(project, found),
         retrained=_retrained(project, model.name),
-        quality=None if champion is None else _quality(project, model, champion, watch),
+        quality=find_quality(project, watch),
         freezes=tuple(one.sentence for one in frozen(model.control, found, project.clock.now())),
         freezes_ahead=freezes_ahead(model.control, project.clock.now()),
         trouble=None if trouble is None else plain_words(trouble),
@@ -172,13 +172,6 @@ def _retrained(project: Project, model: str) -> Retrained | None:
     except (KairosError, KeyError, TypeError, ValueError):  # written by another release
         return None
     return Retrained(at=told[-1].at, seq=told[-1].seq, policy=policy, facts=facts)
-
-
-def _quality(project: Project, model: ModelSettings, champion: VersionState, watch: Watch) -> Quality | None:
-    try:
-        return quality_of(project, model, champion, watch)
-    except KairosError:
-        return None
 
 
 def _trial(

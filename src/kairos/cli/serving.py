@@ -66,12 +66,14 @@ def up(args: Namespace) -> int:
 
 def watch(args: Namespace) -> int:
     """Looks once; writes new findings down."""
+    from kairos.app.quality import beside_sentences, find_quality
     from kairos.app.watching import Watch
 
     with open_project(args) as project:
         project.predictions.roll()
         models = [m for m in project.settings.models.values() if m.name in project.state().models]
-        found = {model.name: decide_again(Watch(project, model).look) for model in models}
+        watches = {model.name: Watch(project, model) for model in models}
+        found = {name: decide_again(watch.look) for name, watch in watches.items()}
         if args.json:
             show_json([finding for findings in found.values() for finding in findings])
         elif not any(found.values()):
@@ -80,6 +82,8 @@ def watch(args: Namespace) -> int:
             say(*(f"{finding.level:5}  {finding.sentence}" for finding in findings))
             if any(finding.level == "alarm" for finding in findings):
                 say(f"       What changed first? Type: kairos why {name}")
+            quality = find_quality(project, watches[name])
+            say(*(() if quality is None else beside_sentences(quality)))
     return 0
 
 

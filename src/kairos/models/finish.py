@@ -16,9 +16,8 @@ from kairos.models.baseline import simple_answer, simple_baseline
 from kairos.models.baselines.choosing import Series, fit_baselines
 from kairos.models.compiling.apart import apart
 from kairos.models.compiling.prove import COMPILER, can_compile, compile_model
-from kairos.models.every import every_so_many
 from kairos.models.foreign import Foreign, Untried, adopt, check_answers
-from kairos.models.frames import column_names, every_row, read_column, select
+from kairos.models.frames import column_names, read_column, select, take_rows
 from kairos.models.importance import input_importances
 from kairos.models.learn import Learn, prepared, row_weights
 from kairos.models.libraries import libraries_of
@@ -28,7 +27,7 @@ from kairos.models.package import write_package
 from kairos.models.ports import FinishRequest
 from kairos.models.profile import Profile
 from kairos.models.ranked import by_lists
-from kairos.models.reference import known_truth, reference_losses
+from kairos.models.reference import Judged, known_truth, reference_losses
 from kairos.models.runner import make_runner
 from kairos.models.sealing import seal, typical
 from kairos.models.spec import Method, PackageSpec
@@ -114,7 +113,8 @@ class FinishModel:
         holdout = request.inputs.get("holdout") if learn.artifact is None else None
         unseen = _unseen(holdout, data, told, is_spread=spread is not data)
         truth = None if unseen is None else known_truth(holdout, targets or (target,), data.outputs)
-        profile = _profile(estimator, data, spread.features, method, unseen, importances, truth, options.loss)
+        judged = Judged(table=table if unseen is None else holdout, truth=truth, is_holdout=unseen is not None)
+        profile = _profile(estimator, data, spread.features, method, unseen, importances, judged, options)
         compilation, compiled = compile_model(
             estimator,
             runner if spread is data else make_runner(estimator, signature=own, form=form, method=method),
@@ -176,8 +176,8 @@ class FinishModel:
         told: dict[str, Json] = plain(options)
         if not options.targets:
             del told["targets"]  # so that what was made before there could be several is found again
-        for name in ("rank_within", "item"):
-            if told[name] is None:
+        for name in ("rank_within", "item", "slices"):
+            if not told[name]:
                 del told[name]  # the same
         return {"model": model, **told, **learn, **compiler}
 
@@ -208,14 +208,14 @@ def _profile(
     method: Method,
     unseen: Any,
     importances: Mapping[str, float],
-    truth: np.ndarray[Any, Any] | None,
-    loss: str,
+    judged: Judged,
+    options: ModelOptions,
 ) -> Profile:
-    every = every_so_many(len(data.target))
-    frame = every_row(features, every) if unseen is None else unseen
+    if unseen is None:
+        judged, rows = judged.evenly(data.target, options)
+    frame = take_rows(features, rows) if unseen is None else unseen
     answer = answers_a_row(np.asarray(getattr(estimator, method)(frame)), len(frame), data.outputs)
     on = "train" if unseen is None else "holdout"
-    truth = data.target[::every] if unseen is None else truth
     return Profile.fit(
         {name: (column.kind, column.values) for name, column in data.columns.items()},
         shapes={name: column.shape for name, column in data.columns.items() if is_free(column.shape)},
@@ -224,5 +224,5 @@ def _profile(
         prediction_on=on,
         importances=importances,
         outputs=beside_lead(data.outputs, answer),
-        losses=None if truth is None else reference_losses(truth, answer, loss=loss, on=on),
+        losses=reference_losses(judged, answer, options),
     )

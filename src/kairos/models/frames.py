@@ -22,11 +22,11 @@ __all__ = [
     "FrameKind",
     "as_pandas",
     "column_names",
-    "every_row",
     "frame_kind",
     "read_column",
     "read_moments",
     "select",
+    "take_rows",
 ]
 
 FrameKind = Literal["polars", "pandas"]
@@ -87,9 +87,9 @@ def select(frame: Any, names: Sequence[str]) -> Any:
     return frame.select(list(names)) if frame_kind(frame) == "polars" else frame[list(names)]
 
 
-def every_row(frame: Any, step: int) -> Any:
-    """Returns the first row and each ``step``-th after it."""
-    return frame.gather_every(step) if frame_kind(frame) == "polars" else frame.iloc[::step]
+def take_rows(frame: Any, rows: Any) -> Any:
+    """Returns the rows at these positions, in their order."""
+    return frame[rows] if frame_kind(frame) == "polars" else frame.iloc[rows].reset_index(drop=True)
 
 
 def as_pandas(frame: Any) -> Any:

@@ -37,6 +37,8 @@ class ModelOptions:
     """Simple models that are fitted beside it."""
     label_delay_s: float = 0.0
     """How late a truth is known, which the last value has to wait for."""
+    slices: tuple[str, ...] = ()
+    """Columns by whose levels the reference losses are kept as well."""
 
     @property
     def keys(self) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from kairos.errors import PackageError
 from kairos.models.levels import fewest_rows
+from kairos.models.losses import ReferenceLosses
 from kairos.models.signature import ColumnKind
 from kairos.models.summaries import LEAD, SUMMARIES, summaries
 from kairos.stats.bins import CategoryBins, NumberBins
@@ -158,26 +159,6 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceLosses:
-    """How wrong the model was when it was packaged: what live losses are held against."""
-
-    loss: str
-    """Its name."""
-    on: str
-    """``"holdout"`` or ``"train"`` (then smaller than live ones)."""
-    mean: float
-    sketch: QuantileSketch
-    """Of the loss of each row."""
-
-    @classmethod
-    def fit(cls, losses: np.ndarray[Any, Any], *, loss: str, on: str) -> ReferenceLosses | None:
-        """Describes losses, one a row, shape (n,); ``None`` if one of them is no number, or there are none."""
-        if not losses.size or not np.isfinite(losses).all():
-            return None
-        return cls(loss=loss, on=on, mean=float(losses.mean()), sketch=QuantileSketch.fit(losses))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What a version was trained on, and what it answered."""
 
@@ -245,6 +226,8 @@ class Profile:
         found["outputs"] = {name: column.told() for name, column in self.outputs.items()}
         if not self.outputs:
             del found["outputs"]  # so that equal trainings give the bytes that they gave before
+        if self.losses is not None and not self.losses.slices:
+            del found["losses"]["slices"]  # the same
         return found
 
     @classmethod
@@ -267,9 +250,7 @@ class Profile:
                 outputs={name: ColumnProfile.from_plain(item) for name, item in value.get("outputs", {}).items()},
                 correlations=tuple(RankCorrelation(*each) for each in value.get("correlations", ())),
                 target_correlations=dict(value.get("target_correlations", {})),
-                losses=None
-                if losses is None
-                else ReferenceLosses(**{**losses, "sketch": QuantileSketch.from_plain(losses["sketch"])}),
+                losses=None if losses is None else ReferenceLosses.from_plain(losses),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise PackageError("A model's profile cannot be read.", given=str(error)) from error

@@ -9,7 +9,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from kairos.errors import DataRefused, PackageError, did_you_mean
 from kairos.gates.lists import Lists
-from kairos.models.frames import column_names, frame_kind
+from kairos.models.frames import column_names, take_rows
 
 __all__ = ["by_lists", "list_keys", "told_lists"]
 
@@ -37,7 +37,7 @@ def by_lists(table: Any, name: str | None, *, step: str) -> tuple[Any, Lists | N
     order = lists.together
     if (np.diff(order) > 0).all():
         return table, lists
-    table = table[order] if frame_kind(table) == "polars" else table.iloc[order].reset_index(drop=True)
+    table = take_rows(table, order)
     return table, Lists.of(list_keys(table, name))
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from kairos.app.outlook import Outlook, Waiting
+from kairos.app.quality import beside_sentences
 from kairos.app.story import DecisionLine
 from kairos.monitor.findings import Finding
 from kairos.web.drawings.canvas import Canvas
@@ -50,6 +51,12 @@ class ModelStatus:
         if self.outlook is None:
             return []
         return [_shown(self.name, one) for one in (self.outlook.trial, self.outlook.bake) if one is not None]
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The live losses beside those that the version had when it was packaged, in sentences."""
+        quality = None if self.outlook is None else self.outlook.quality
+        return () if quality is None else beside_sentences(quality)
 
     @property
     def drawings(self) -> list[Canvas]:
