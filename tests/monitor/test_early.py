@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kairos.gates.losses import loss_named
+from kairos.models.outputs import Output
 from kairos.models.profile import Profile
 from kairos.monitor.checks.quality import LossReference, loss_reference
 from kairos.monitor.delays import group_arrivals
 from kairos.monitor.features import common_features, feature_matrix
 from kairos.monitor.findings import Finding
+from kairos.monitor.forms import AnswerForm
 from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.watch import Monitor
+from kairos.store.predictions import Label
 from kairos.values import Window
 from tests.monitor.logs import DAY, HOUR, START, label, new_log, prediction, profile_of, write
 from tests.monitor.test_watch import absolute_error, again
@@ -167,3 +172,72 @@ def test_labels_of_each_class_have_their_own_delays(tmp_path: Path) -> None:
     assert alike is not None
     assert alike.curves[0].ever == 1.0
     assert group_arrivals(rows.head(10), as_of=now) is None
+
+
+TWO = AnswerForm(outputs=(Output(name="h1"), Output(name="h2")))
+KIND = AnswerForm(outputs=(Output(name="kind", kind="class", classes=("cat", "dog")),))
+
+
+def wide(rng: np.random.Generator, days: int, warmth: float, form: AnswerForm) -> tuple[Any, Any, Any]:
+    """The same with two numbers a row; of two targets the second is off the more, of a class it is told less surely."""
+    temperature = rng.normal(warmth, 6 if warmth == 10.0 else 4, size=24 * days)
+    if form is TWO:
+        answers = 100 + 5 * rng.normal(size=(24 * days, 2))
+        spread = np.maximum(temperature, 1)[:, None] * np.array([0.5, 1.5])
+        return temperature, answers, answers + spread * rng.normal(size=answers.shape)
+    sure = np.full(24 * days, 0.95)
+    truth = rng.random(24 * days) < np.clip(1.0 - np.maximum(temperature, 0) ** 2 / 600, 0.3, 1.0)
+    return temperature, np.column_stack([1 - sure, sure]), truth.astype(np.float64)
+
+
+@pytest.mark.parametrize("labelled_every", [0, 3])
+@pytest.mark.parametrize(("form", "loss"), [(TWO, "absolute_error"), (KIND, "log_loss")])
+def test_several_outputs_are_estimated_by_the_loss_of_a_row(
+    tmp_path: Path, form: AnswerForm, loss: str, labelled_every: int
+) -> None:
+    """From inputs and all numbers; the interval holds what the labels say later, and some labels put it right."""
+    loss_of, rng, log = loss_named(loss), np.random.default_rng(1), new_log(tmp_path)
+    temperature, answers, truth = wide(rng, 60, 10.0, form)
+    losses = loss_of(truth, answers)
+    held = HoldoutRows(
+        table=pl.DataFrame({"temp": temperature, "kind": ["work", "free"] * (len(losses) // 2)}),
+        prediction=answers[:, 0],
+        label=truth if truth.ndim == 1 else truth[:, 0],
+        days=np.arange(len(losses)) // 24,
+        answers=answers,
+        losses=losses,
+    )
+    names = [name for output in form.outputs for name in output.names]
+    records: list[Any] = []
+    suffered = np.zeros(0)
+    for first, days, warmth in ((0, DAYS - 20, 10.0), (DAYS - 20, 20, 16.0)):
+        temperature, said, true = wide(rng, days, warmth, form)
+        suffered = loss_of(true, said)
+        for place, (temp, numbers, fact) in enumerate(zip(temperature.tolist(), said.tolist(), true, strict=True)):
+            hour = 24 * first + place
+            told = dict(zip(names, numbers, strict=True))
+            records.append(prediction(hour, numbers[0], inputs={"temp": temp}, told=told))
+            if first and not (labelled_every and hour % labelled_every == 0):
+                continue
+            at = START + hour * HOUR + DAY
+            if form is TWO:
+                records += [
+                    Label(prediction_id=f"p{hour}", value=float(each), at=at, target=name)
+                    for name, each in zip(names, fact, strict=True)
+                ]
+            else:
+                text = ("cat", "dog")[int(fact)]
+                records.append(Label(prediction_id=f"p{hour}", value=math.nan, text=text, at=at))
+    write(log, records)
+    profile = profile_of(held.table["temp"].to_numpy(), held.prediction, held.label)
+    reference = loss_reference(losses)
+    assert reference is not None
+    found = look(log, profile, reference, held, form=form, loss=loss, loss_of=loss_of)
+    estimated = found["estimated_quality"]
+    assert estimated.level == "warn"
+    assert estimated.lower is not None
+    assert estimated.upper is not None
+    assert estimated.lower <= suffered.mean() <= estimated.upper
+    share = "32%" if labelled_every else "0%"
+    assert f"while {share} of their labels are in" in estimated.sentence
+    assert "quality" not in found

@@ -40,17 +40,24 @@ __all__ = [
 def holdout_rows(project: Project, model: ModelSettings, package: Package, run: Json) -> HoldoutRows:
     """The fresh rows that the package's run held out, with what it says of them after the output guard, and the truth.
 
-    Both are the leads. Of a model that ranks, row by row.
+    Both are the leads; of several outputs all numbers and their losses are there, too. Of what ranks, row by row.
     """
     rows = fresh_rows(holdout_table(project, model, run), model, [package])
     days = np.arange(len(rows))  # without a time, each row is on its own
     if model.time is not None and model.time in rows.columns:
         days = rows.select(moments(model.time, rows.schema[model.time]).dt.epoch("d")).to_series().to_numpy()
+    outputs, answers, truth = (
+        package.spec.signature.outputs,
+        _row_answers(rows, package, model),
+        _row_truth(rows, package),
+    )
     return HoldoutRows(
         table=rows,
-        prediction=leads(package.spec.signature.outputs, _row_answers(rows, package, model)),
-        label=lead_truth(_row_truth(rows, package), package.spec.signature.outputs),
+        prediction=leads(outputs, answers),
+        label=lead_truth(truth, outputs),
         days=days.astype(np.int64),
+        answers=answers if outputs else None,
+        losses=loss_named(model.gate.loss)(truth, answers) if outputs else None,
     )
 
 

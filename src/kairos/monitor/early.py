@@ -17,8 +17,8 @@ from kairos.monitor.days import day_number, day_start
 from kairos.monitor.delays import GroupArrivals, group_arrivals
 from kairos.monitor.estimate import Estimate, Estimator, LabelledRows, LossOf, NewRows
 from kairos.monitor.features import common_features, feature_matrix
+from kairos.monitor.forms import ONE_NUMBER, AnswerForm
 from kairos.monitor.holdout import HoldoutRows
-from kairos.monitor.judgeable import proper
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.store.predictions import PredictionLog
@@ -46,6 +46,7 @@ class EarlyLook:
         loss_of: The loss.
         policy: From which lateness of labels on, and on how many rows.
         kept: Inputs that the log has as they came; ``None``: all.
+        form: What the version answers with; not a list.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class EarlyLook:
         loss_of: LossOf,
         policy: MonitorPolicy,
         kept: Collection[str] | None = None,
+        form: AnswerForm = ONE_NUMBER,
     ) -> None:
         self._log, self._model, self._version = log, model, version
         self._profile, self._holdout, self._loss_of = profile, holdout, loss_of
-        self._policy, self._kept = policy, kept
+        self._policy, self._kept, self._form = policy, kept, form
         self._fitted: tuple[tuple[str, ...], Estimator] | None = None
         self._last: tuple[tuple[int, timedelta], tuple[Estimate, Window] | None] | None = None
 
@@ -93,8 +95,9 @@ class EarlyLook:
         rows = rows.filter(pl.col("output").is_finite()).unique("id", keep="first", maintain_order=True)
         if len(rows) < self._policy.early_rows:
             return None
-        labels = self._log.truths(self._model, window, rows, as_of=today).filter(pl.col("label").is_finite())
-        labels = labels.filter(proper(self._loss_of, labels.get_column("label").to_numpy()))
+        labels = self._form.labelled(self._log.truths(self._model, window, rows, as_of=today))
+        labels = labels.filter(pl.col("label").is_finite())
+        labels = labels.filter(self._form.proper(self._loss_of, labels))
         rows = rows.join(labels, left_on="id", right_on="prediction_id", how="left", maintain_order="left")
         rows = rows.gather_every(-(-len(rows) // _MOST_ROWS))
         names = tuple(common_features(rows, self._profile, prefix=INPUT_PREFIX, kept=self._kept))
@@ -104,15 +107,19 @@ class EarlyLook:
 
     def _new_rows(self, rows: pl.DataFrame, names: tuple[str, ...], today: datetime, maturity: Maturity) -> NewRows:
         back = Window(today - max(timedelta(days=28), _MEMORY * maturity.matures_after), today)
-        arrivals = group_arrivals(self._log.arrivals(self._model, back, as_of=today), as_of=today)
+        came = self._log.arrivals(self._model, back, as_of=today)
+        if self._form.outputs:  # no number says what all labels of a row are like: one group
+            came = came.with_columns(label=pl.when(pl.col("label_at").is_not_null()).then(0.0))
+        arrivals = group_arrivals(came, as_of=today)
         label = rows.get_column("label").fill_null(np.nan).to_numpy()
         days = rows.get_column("at").dt.epoch("d").to_numpy().astype(np.int64)
         return NewRows(
             inputs=feature_matrix(rows, self._profile, list(names), prefix=INPUT_PREFIX).matrix,
-            prediction=rows.get_column("output").to_numpy(),
+            prediction=self._form.answers(rows),
             label=label,
             chances=_chances(arrivals, label, ((day_number(today) - 1 - days) * 86400.0).astype(np.float64)),
             days=days,
+            losses=self._form.losses(self._loss_of, rows) if self._form.outputs else None,
         )
 
     def _estimator(self, names: tuple[str, ...]) -> Estimator:
@@ -123,7 +130,8 @@ class EarlyLook:
             rows = LabelledRows(
                 inputs=features.matrix,
                 is_category=features.is_category,
-                prediction=held.prediction[::step],
+                prediction=(held.prediction if held.answers is None else held.answers)[::step],
+                losses=None if held.losses is None else held.losses[::step],
                 label=held.label[::step],
                 days=held.days[::step],
             )

@@ -45,13 +45,19 @@ class LabelledRows:
     """Shape (n, p)."""
     is_category: tuple[bool, ...]
     prediction: Floats
+    """Shape (n,), or (n, numbers) of several outputs."""
     label: Floats
+    """Shape (n,); of several outputs not looked at."""
     days: Ints
     """Number of the day of each row."""
+    losses: Floats | None = None
+    """Of each row, where that cannot be computed from one number and one label; ``None``: it can."""
 
     @property
     def is_chance(self) -> bool:
         """Whether predictions are probabilities of a class: labels are 0 and 1, predictions lie between."""
+        if self.losses is not None:
+            return False
         two = bool(np.isin(self.label, (0.0, 1.0)).all()) and 0 < self.label.mean() < 1
         return two and bool(self.prediction.min() >= 0 and self.prediction.max() <= 1)
 
@@ -67,6 +73,8 @@ class NewRows:
     chances: Floats
     """Of each row to have a label by now, in [0, 1]; 0 where rows are too young for any. Shape (m,)."""
     days: Ints
+    losses: Floats | None = None
+    """As in ``LabelledRows``, NaN where there is no label yet; then ``label`` only says whether there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +106,8 @@ class Estimator:
 
     def __init__(self, reference: LabelledRows, loss_of: LossOf) -> None:
         self._old, self._loss_of = reference, loss_of
-        self._losses = loss_of(reference.label, reference.prediction)
+        given = reference.losses
+        self._losses = loss_of(reference.label, reference.prediction) if given is None else given
         self._plain = self._learn(None)
 
     def estimate(self, new: NewRows, *, alpha: float = 0.05) -> Estimate:
@@ -123,7 +132,7 @@ class Estimator:
                 names[1]: adapted.mean,
                 "weighted": float(np.average(self._losses, weights=weights.weights)),
             },
-            rows=new.prediction.size,
+            rows=len(new.prediction),
             labelled=int(known.sum()),
             effective_share=weights.effective_share,
             flags=_flags(weights, joint.disagreement),
@@ -163,7 +172,8 @@ class Estimator:
 
     def _by_loss(self, weights: Floats | None) -> Callable[[NewRows], _Expected]:
         old = self._old
-        inputs, is_category = np.column_stack([old.inputs, old.prediction]), (*old.is_category, False)
+        inputs = np.column_stack([old.inputs, old.prediction])
+        is_category = (*old.is_category, *[False] * (inputs.shape[1] - len(old.is_category)))
         model = fit_loss(inputs, self._losses, old.days, is_category=is_category, weights=weights)
         spread = _day_spread(self._losses - model.left_out, old.days)
 
@@ -182,7 +192,8 @@ class Estimator:
         old_enough = new.chances > 0
         known = ~np.isnan(new.label) & old_enough
         losses = np.full(new.label.size, np.nan)
-        losses[known] = self._loss_of(new.label[known], new.prediction[known])
+        own = new.losses
+        losses[known] = self._loss_of(new.label[known], new.prediction[known]) if own is None else own[known]
         found: PoweredMean = powered_mean(
             losses[old_enough],
             new.chances[old_enough],

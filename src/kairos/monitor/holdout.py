@@ -18,6 +18,11 @@ class HoldoutRows:
     table: pl.DataFrame
     """With the model's inputs by their own names."""
     prediction: NDArray[np.float64]
+    """Of several outputs the lead's, as ``label``."""
     label: NDArray[np.float64]
     days: NDArray[np.int64]
     """Number of the day of each row; of rows without a time, any number."""
+    answers: NDArray[np.float64] | None = None
+    """Of several outputs all numbers, shape (n, numbers); ``None``: there is one."""
+    losses: NDArray[np.float64] | None = None
+    """Of these, shape (n,); the same."""

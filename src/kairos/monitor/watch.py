@@ -87,7 +87,7 @@ class Monitor:
             maturity: When a day counts; ``None``: as the policy says, without looking how labels arrived.
             holdout: Rows that the version had not learnt from; without them nothing is estimated before labels come.
             kept: Inputs that the log has as they came; ``None``: all.
-            form: What the version answers with; only of one number a row something is estimated before labels come.
+            form: What the version answers with; of lists nothing is estimated before labels come.
         """
         policy = self._policy
         maturity = maturity or Maturity(matures_after=_matures_after(policy))
@@ -113,10 +113,10 @@ class Monitor:
         if (
             reference is not None
             and holdout is not None
-            and form.is_plain
+            and not form.ranks
             and maturity.matures_after >= policy.early_after
         ):
-            early = self._early_look(model, version, profile, holdout, loss_of, kept)
+            early = self._early_look(model, version, profile, holdout, loss_of, kept, form)
             estimated = early.estimate(since=live_since, now=now, maturity=maturity)
             if estimated is not None:
                 found.append(
@@ -158,6 +158,7 @@ class Monitor:
         holdout: HoldoutRows,
         loss_of: LossOf,
         kept: Collection[str] | None,
+        form: AnswerForm,
     ) -> EarlyLook:
         """One for each model: what it has learnt from the holdout is learnt once."""
         known, early = self._early.get(model, (None, None))
@@ -171,6 +172,7 @@ class Monitor:
                 loss_of=loss_of,
                 policy=self._policy,
                 kept=kept,
+                form=form,
             )
             self._early[model] = (version, early)
         return early
