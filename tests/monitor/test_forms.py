@@ -16,12 +16,15 @@ from kairos.gates.losses import loss_named
 from kairos.models.outputs import Output
 from kairos.models.profile import Profile
 from kairos.monitor.checks.quality import LossReference
+from kairos.monitor.findings import Finding
 from kairos.monitor.forms import AnswerForm
+from kairos.monitor.holdout import HoldoutRows
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.rollout import gather
 from kairos.monitor.tallies import Tallies
 from kairos.monitor.watch import Monitor
+from kairos.monitor.words import finding_words
 from kairos.store.counts import Comparison
 from kairos.store.predictions import Label, Prediction
 from kairos.values import Window
@@ -157,6 +160,52 @@ def test_an_output_beside_the_lead_that_moves_is_found(tmp_path: Path) -> None:
     )
     assert [(each.check, each.column, each.level) for each in findings] == [("prediction_drift", "h2", "warn")]
     assert findings[0].sentence.startswith("Output 'h2' moved since training")
+
+
+def test_each_of_several_targets_is_looked_at_for_bias(tmp_path: Path) -> None:
+    """By its own usual error and its own labels; the targets share the chance of error, and no other output has one."""
+    random = np.random.default_rng(4)
+    records: list[Prediction | Label] = []
+    for hour in range(24 * 40):
+        truth = {"h1": float(random.normal(100, 5)), "h2": float(random.normal(10, 2))}
+        said = {"h1": truth["h1"] + float(random.normal(0, 5)), "h2": truth["h2"] + 2.0 + float(random.normal(0, 1))}
+        records += [told(hour, said), *(label(hour, truth[name], target=name) for name in truth)]
+    log = new_log(tmp_path)
+    write(log, records)
+    x = random.normal(size=400)
+    profile = Profile.fit({"x": ("number", x)}, target=100 + 5 * x, prediction=100 + 5 * x, prediction_on="holdout")
+    held = HoldoutRows(
+        table=pl.DataFrame(),
+        prediction=x,
+        label=x,
+        days=np.arange(400),
+        usual_errors={"h1": 4.0, "h2": 0.8},
+    )
+
+    def look(form: AnswerForm, holdout: HoldoutRows | None) -> list[Finding]:
+        """Of bias alone."""
+        found = Monitor(log, MonitorPolicy()).look(
+            "demand",
+            version=1,
+            profile=profile,
+            reference=LossReference(mean=2.4, upper=2.6, cap=40.0, rows=400),
+            loss="absolute_error",
+            loss_of=loss_named("absolute_error"),
+            live_since=START,
+            now=START + 45 * DAY,
+            form=form,
+            holdout=holdout,
+        )
+        return [each for each in found if each.check == "prediction_bias"]
+
+    [bias] = look(STEPS, held)
+    assert (bias.column, bias.level) == ("h2", "alarm")
+    assert 1.5 < bias.value < 2.4
+    assert bias.threshold == pytest.approx(0.05 * 10, rel=0.1)
+    assert bias.sentence.startswith("Predictions of 'h2' are too high by at least")
+    assert "(98% at any number of looks)" in bias.sentence
+    assert "of version 1 for h2 have been too high" in finding_words(bias)[0]
+    assert look(STEPS, None) == [], "how far an error usually reaches is not known of the second"
 
 
 def test_lists_that_came_at_one_moment_are_told_apart_by_their_names() -> None:

@@ -13,9 +13,9 @@ import pytest
 from kairos.models.arrays import FREE, ragged, to_log
 from kairos.models.profile import MOST_SUMMARISED, ColumnProfile, Profile
 from kairos.models.summaries import summaries
+from kairos.monitor.cells import input_cells
 from kairos.monitor.checks.drift import column_drift, input_drift
 from kairos.monitor.policy import MonitorPolicy
-from kairos.monitor.tallies import input_cells
 from kairos.monitor.watched import summary_of, watched_inputs
 from kairos.values import canonical_json
 from tests.monitor.logs import DAY, START, new_log, prediction, truth, write

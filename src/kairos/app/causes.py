@@ -31,7 +31,7 @@ from kairos.monitor.causes.gather import NEEDS_LABELS, put_before, rows_of
 from kairos.monitor.causes.words import cause_sentences
 from kairos.monitor.days import day_number, day_start
 from kairos.monitor.findings import Check, Finding
-from kairos.store.records import INPUT_PREFIX
+from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX, TRUTH_PREFIX
 from kairos.values import Window
 
 __all__ = ["Why", "find_why"]
@@ -133,6 +133,9 @@ def _evidence(project: Project, model: ModelSettings, finding: Finding | None, a
     began = finding.window.start if finding is not None and finding.check in ("quality", "input_drift") else None
     since = as_of - 2 * _BEFORE if began is None else began - _BEFORE
     frame = _frame(project, model, Window(min(since, as_of), as_of), symptom)
+    is_bias = finding is not None and finding.check == "prediction_bias"
+    if finding is not None and is_bias and finding.column is not None:
+        frame = _of_target(frame, finding.column)
     is_low = finding is not None and finding.check == "prediction_bias" and finding.value < 0
     loss_of = loss_named(model.gate.loss)
     return CauseEvidence(
@@ -144,8 +147,16 @@ def _evidence(project: Project, model: ModelSettings, finding: Finding | None, a
         events=events_of(project, model, frame, symptom, since=since, until=as_of, is_low=is_low),
         slices=frozenset(model.gate.slices),
         not_before=None if began is None else day_number(began - _EARLIER),
-        column=None if finding is None else finding.column,
+        column=None if finding is None or is_bias else finding.column,
     )
+
+
+def _of_target(frame: pl.DataFrame, target: str) -> pl.DataFrame:
+    """The rows with what was said and true of one of several targets in place of the lead's."""
+    told, true = OUTPUT_PREFIX + target, TRUTH_PREFIX + target
+    if not {told, true} <= set(frame.columns):
+        return frame
+    return frame.with_columns(output=pl.col(told), label=pl.col(true))
 
 
 def _symptom(model: ModelSettings, finding: Finding | None) -> tuple[Symptom, str]:

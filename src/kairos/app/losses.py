@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,12 @@ def holdout_rows(project: Project, model: ModelSettings, package: Package, run: 
         days=days.astype(np.int64),
         answers=answers if outputs else None,
         losses=loss_named(model.gate.loss)(truth, answers) if outputs else None,
+        usual_errors=_usual_errors(package.spec.targets, truth, answers),
     )
+
+
+def _usual_errors(targets: Sequence[str], truth: NDArray[Any], answers: NDArray[np.float64]) -> dict[str, float]:
+    return {name: float(np.abs(answers[:, at] - truth[:, at]).mean()) for at, name in enumerate(targets) if len(truth)}
 
 
 def check_columns(table: pl.DataFrame, model: ModelSettings) -> None:

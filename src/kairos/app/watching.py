@@ -172,8 +172,8 @@ class Watch:
 
     def _triage(self, champion: VersionState) -> Triage:
         if not self.form(champion).is_plain:
-            why = "it ranks" if self.form(champion).ranks else "it answers with several numbers"
-            return Triage(advice="retrain", reasons=(f"{why}: no straight line mends that",))
+            why = "it ranks, and no straight line changes an order" if self.form(champion).ranks else _SEVERAL
+            return Triage(advice="retrain", reasons=(why,))
         now, policy = self._project.clock.now(), self._model.monitor
         _, _, holdout = self._known(champion)
         until = day_start(day_number(self.when_mature().mature_until(now)))
@@ -252,6 +252,8 @@ TRIAGED = timedelta(days=56)
 """How far back labelled rows say what a bias asks for."""
 _MISSING = "input {!r} is missing in more rows than in training"
 """Without numbers: what is told once has the same words tomorrow."""
+
+_SEVERAL = "it answers with several numbers, and putting one of them right could hide what another loses"
 
 _ASKS: Mapping[Check, Level] = MappingProxyType({"input_drift": "warn", "prediction_drift": "warn"})
 """From which level on a check asks for a new model, where that is not ``alarm``: drift never proves harm."""

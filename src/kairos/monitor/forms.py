@@ -38,6 +38,18 @@ class AnswerForm:
         """Whether a row has a loss of its own, of the one number that answered it."""
         return not self.outputs and not self.ranks
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Of several targets their names; none of anything else."""
+        return tuple(each.name for each in self.outputs) if len(self.outputs) > 1 else ()
+
+    def targets_beside_lead(self, rows: pl.DataFrame) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
+        """Each target but the first with what was true and what left, shape (n,), of rows of ``labelled``."""
+        if len(self.targets) < 2:
+            return []
+        truth, answers = self.truth(rows), self.answers(rows)
+        return [(name, truth[:, at], answers[:, at]) for at, name in enumerate(self.targets) if at]
+
     def labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with the lead's truth as their ``label``, null where not all is known.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -26,3 +27,5 @@ class HoldoutRows:
     """Of several outputs all numbers, shape (n, numbers); ``None``: there is one."""
     losses: NDArray[np.float64] | None = None
     """Of these, shape (n,); the same."""
+    usual_errors: Mapping[str, float] = field(default_factory=dict)
+    """Mean absolute error of each of several targets, by name, in its unit."""

@@ -9,10 +9,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kairos.models.profile import ColumnProfile, Profile
+from kairos.monitor.cells import input_cells, output_cells, prediction_cells
 from kairos.monitor.checks.drift import ColumnDrift, day_effect
 from kairos.monitor.days import day_start
 from kairos.monitor.policy import MonitorPolicy
-from kairos.monitor.tallies import by_day, input_cells, output_cells, prediction_cells
+from kairos.monitor.tallies import by_day
 from kairos.monitor.watched import watched_inputs
 from kairos.stats.psi import psi, psi_test
 from kairos.store.predictions import PredictionLog

@@ -7,24 +7,23 @@ where they correct an earlier one. So what is kept never changes, and a restart 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kairos.models.profile import ColumnProfile, Profile
+from kairos.models.profile import Profile
+from kairos.monitor.cells import input_cells, no_counts, output_cells, prediction_cells
 from kairos.monitor.days import Days, day_number, day_start, join_days
 from kairos.monitor.forms import ONE_NUMBER, AnswerForm
 from kairos.monitor.judgeable import LossOf
 from kairos.monitor.labelled import labelled_rows
 from kairos.monitor.policy import Unlabelled
-from kairos.monitor.watched import watched_inputs, watched_values
-from kairos.stats.bins import NumberBins
+from kairos.monitor.watched import watched_inputs
 from kairos.store.predictions import PredictionLog
-from kairos.store.records import INPUT_PREFIX, OUTPUT_PREFIX
 from kairos.values import Window
 
 __all__ = [
@@ -34,9 +33,6 @@ __all__ = [
     "Truth",
     "UnusableLabels",
     "by_day",
-    "input_cells",
-    "output_cells",
-    "prediction_cells",
 ]
 
 _SETTLES_AFTER = timedelta(hours=1)
@@ -75,6 +71,8 @@ class DayTruth:
     """Sum of prediction minus label."""
     level: float
     """Sum of the labels' sizes."""
+    others: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """``error`` and ``level`` of each target beside the lead, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +97,8 @@ class Truth:
     """Share of the rows of each entry that have no label, shape (n,), in [0, 1)."""
     level: float
     """Mean size of the labels; NaN without any."""
+    others: Mapping[str, tuple[Days, float]] = field(default_factory=dict)
+    """``errors`` and ``level`` of each target beside the lead, by name."""
 
 
 class Tallies:
@@ -166,21 +166,21 @@ class Tallies:
 
     def input_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
         """Counts of an input per day, shape (days, cells), over at most ``days`` days before ``until``."""
-        none = _no_counts(watched_inputs(self._profile)[name].profile)
+        none = no_counts(watched_inputs(self._profile)[name].profile)
         found = [self._counts.get(day) for day in self._live_days(until, days)]
         counts = [none if day is None else day.inputs.get(name, none) for day in found]
         return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
 
     def prediction_counts(self, *, until: int, days: int) -> NDArray[np.int64]:
         """Counts of the predictions per day, shape (days, cells), over at most ``days`` days before ``until``."""
-        none = _no_counts(self._profile.prediction)
+        none = no_counts(self._profile.prediction)
         found = [self._counts.get(day) for day in self._live_days(until, days)]
         counts = [none if day is None else day.prediction for day in found]
         return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
 
     def output_counts(self, name: str, *, until: int, days: int) -> NDArray[np.int64]:
         """The same of an output that the prediction does not show."""
-        none = _no_counts(self._profile.outputs[name])
+        none = no_counts(self._profile.outputs[name])
         found = [self._counts.get(day) for day in self._live_days(until, days)]
         counts = [none if day is None else day.others.get(name, none) for day in found]
         return np.array(counts, dtype=np.int64).reshape(len(counts), none.size)
@@ -193,9 +193,16 @@ class Tallies:
         losses = join_days(days, rows, [day.loss for day in found], min_rows=min_rows)
         errors = join_days(days, rows, [day.error for day in found], min_rows=min_rows)
         level = sum(day.level for day in found) / sum(rows) if found else float("nan")
+        others = {
+            name: (
+                join_days(days, rows, [day.others[name][0] for day in found], min_rows=min_rows),
+                sum(day.others[name][1] for day in found) / sum(rows),
+            )
+            for name in (found[0].others if found else ())
+        }
         none = [self._without_label(day, count) for day, count in zip(days, rows, strict=True)]
         ratio = join_days(days, rows, [float(each) for each in none], min_rows=min_rows).means
-        return Truth(losses=losses, errors=errors, unlabelled=ratio / (1 + ratio), level=level)
+        return Truth(losses=losses, errors=errors, unlabelled=ratio / (1 + ratio), level=level, others=others)
 
     def _without_label(self, day: int, labelled: int) -> int:
         """Predictions of a day that could leave and have no label; where requests are what counts, none."""
@@ -251,32 +258,11 @@ class Tallies:
             loss=float(self._loss_of(self._form.truth(rows), self._form.answers(rows)).sum()),
             error=float((output - label).sum()),
             level=float(np.abs(label).sum()),
+            others={
+                name: (float((said - true).sum()), float(np.abs(true).sum()))
+                for name, true, said in self._form.targets_beside_lead(rows)
+            },
         )
-
-
-def input_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.int64]]:
-    """Rows of the prediction log per cell of each input's bins, folded; inputs that were not captured are left out."""
-    return {
-        name: _cells(each.profile, watched_values(each, rows.get_column(INPUT_PREFIX + each.column)))
-        for name, each in watched_inputs(profile).items()
-        if INPUT_PREFIX + each.column in rows.columns
-    }
-
-
-def prediction_cells(rows: pl.DataFrame, profile: Profile) -> NDArray[np.int64]:
-    """Rows of the prediction log per cell of the prediction's bins, folded; those without a finite one are left out."""
-    raw = rows.get_column("raw").drop_nulls()
-    return _cells(profile.prediction, raw.filter(raw.is_finite()))
-
-
-def output_cells(rows: pl.DataFrame, profile: Profile) -> dict[str, NDArray[np.int64]]:
-    """Rows of the prediction log per cell of the bins of each output beside the lead, folded."""
-    found = {}
-    for name, column in profile.outputs.items():
-        if OUTPUT_PREFIX + name in rows.columns:
-            values = rows.get_column(OUTPUT_PREFIX + name).drop_nulls()
-            found[name] = _cells(column, values)
-    return found
 
 
 def by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -285,15 +271,3 @@ def by_day(rows: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
     days, starts, lengths = np.unique(numbers, return_index=True, return_counts=True)
     for day, start, length in zip(days.tolist(), starts.tolist(), lengths.tolist(), strict=True):
         yield day, rows.slice(start, length)
-
-
-def _cells(column: ColumnProfile, values: pl.Series) -> NDArray[np.int64]:
-    bins = column.bins
-    if not isinstance(bins, NumberBins):
-        return bins.fold(bins.counts(values.to_list()))
-    numbers = values if values.dtype.is_numeric() else values.cast(pl.Float64, strict=False)
-    return bins.fold(bins.counts(numbers.to_numpy()))  # null becomes NaN
-
-
-def _no_counts(column: ColumnProfile) -> NDArray[np.int64]:
-    return np.zeros_like(column.bins.fold(np.asarray(column.counts)))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 
 from kairos.models.profile import Profile
+from kairos.monitor.cells import input_cells
 from kairos.monitor.checks.bias import prediction_bias
 from kairos.monitor.checks.estimated import estimated_quality
 from kairos.monitor.checks.impossible import impossible_values
@@ -25,7 +27,7 @@ from kairos.monitor.judgeable import LossOf
 from kairos.monitor.maturity import Maturity
 from kairos.monitor.policy import MonitorPolicy
 from kairos.monitor.season import LastYear
-from kairos.monitor.tallies import Tallies, Truth, input_cells
+from kairos.monitor.tallies import Tallies, Truth
 from kairos.monitor.watched import watched_inputs
 from kairos.stats.psi import psi
 from kairos.store.predictions import PredictionLog
@@ -108,7 +110,15 @@ class Monitor:
         ]
         truth = tallies.truth(min_rows=policy.min_day_rows)
         found += _judge_truth(
-            truth, profile, reference, form=form, loss=loss, since=live_since, policy=policy, version=version
+            truth,
+            profile,
+            reference,
+            usual_errors={} if holdout is None else holdout.usual_errors,
+            form=form,
+            loss=loss,
+            since=live_since,
+            policy=policy,
+            version=version,
         )
         if (
             reference is not None
@@ -211,25 +221,30 @@ def _judge_truth(
     profile: Profile,
     reference: LossReference | None,
     *,
+    usual_errors: Mapping[str, float],
     form: AnswerForm,
     loss: str,
     since: datetime,
     policy: MonitorPolicy,
     version: int,
 ) -> list[Finding | None]:
-    """What labels say about the mature days."""
+    """What labels say about the mature days; of several targets of each, whose checks share the chance of error."""
     found: list[Finding | None] = []
-    usual = _usual_error(loss, reference, profile) if form.has_error else None
-    if usual is not None:
+    lead = form.targets[0] if form.targets else None
+    usual = usual_errors.get(lead or "", _usual_error(loss, reference, profile)) if form.has_error else None
+    each = {} if usual is None else {lead: (truth.errors, truth.level, usual)}
+    each |= {name: (*truth.others[name], usual_errors[name]) for name in truth.others if name in usual_errors}
+    for name, (errors, level, typical) in each.items():
         found.append(
             prediction_bias(
-                truth.errors,
-                label_level=truth.level,
-                usual_error=usual,
+                errors,
+                label_level=level,
+                usual_error=typical,
                 since=since,
-                policy=policy,
+                policy=replace(policy, alpha=policy.alpha / max(len(form.targets), 1)),
                 version=version,
                 unlabelled=truth.unlabelled,
+                target=name,
             )
         )
     if reference is not None:

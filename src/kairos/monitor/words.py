@@ -36,11 +36,11 @@ def _quality(finding: Finding) -> str:
 def _bias(finding: Finding) -> str:
     is_high = finding.value > 0
     bound = finding.lower if is_high else finding.upper
-    way = "high" if is_high else "low"
+    way, of = "high" if is_high else "low", "" if finding.column is None else f" for {finding.column}"
     size = abs(finding.value if bound is None else bound)
     return (
-        f"Since {_since(finding)} the answers of version {finding.version} have been too {way} by at least {size:.4g} "
-        f"on average, where {finding.threshold:.4g} is tolerated."
+        f"Since {_since(finding)} the answers of version {finding.version}{of} have been too {way} by at least "
+        f"{size:.4g} on average, where {finding.threshold:.4g} is tolerated."
     )
 
 

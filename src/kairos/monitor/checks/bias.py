@@ -32,6 +32,7 @@ def prediction_bias(
     policy: MonitorPolicy,
     version: int,
     unlabelled: NDArray[np.float64] | None = None,
+    target: str | None = None,
 ) -> Finding | None:
     """Finds that predictions are off by more than the tolerated share of the label level.
 
@@ -47,6 +48,7 @@ def prediction_bias(
         version: Which one is watched.
         unlabelled: Share of the rows of each day that have no label, shape (n,); with the policy ``missing`` these
             count as the worst case on either side.
+        target: Which of several; ``None``: there is one.
 
     Returns:
         ``alarm`` if the interval lies outside the tolerance, else ``None``.
@@ -66,11 +68,11 @@ def prediction_bias(
     upper = bias_interval(most, bound=bound, alpha=policy.alpha)[1]
     lower, upper = (max(lower, tolerated), upper) if is_high else (lower, min(upper, -tolerated))
     nearest = lower if is_high else -upper
-    clipped = int((np.abs(days.means) > bound).sum())
+    clipped, of = int((np.abs(days.means) > bound).sum()), "" if target is None else f" of {target!r}"
     return Finding(
         check="prediction_bias",
         level="alarm",
-        column=None,
+        column=target,
         value=float(errors.mean()),
         lower=lower,
         upper=upper,
@@ -78,7 +80,7 @@ def prediction_bias(
         window=Window(since, max(since, days.ends[-1])),
         rows=int(days.rows.sum()),
         sentence=(
-            f"Predictions are too {'high' if is_high else 'low'} by at least {nearest:.4g} on average "
+            f"Predictions{of} are too {'high' if is_high else 'low'} by at least {nearest:.4g} on average "
             f"({1 - policy.alpha:.0%} at any number of looks), above the {tolerated:.4g} tolerated "
             f"({policy.bias_tolerance:.0%} of the mean label), over {days.means.size} days"
             f"{f', {clipped} of them cut to {bound:.4g}' if clipped else ''}."
