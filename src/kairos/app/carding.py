@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from kairos.app.card_markdown import markdown_table, one_line
 from kairos.app.card_parts import Section, Table, against_simple_models
 from kairos.app.facts import run_entry
 from kairos.app.judging import judged_before
 from kairos.app.packages import open_stored
 from kairos.app.project import Project
+from kairos.app.proving import form_told
 from kairos.app.settings import ModelSettings
 from kairos.app.settings.card import CardSettings
 from kairos.app.telling import decision_line
@@ -61,7 +62,7 @@ def make_card(project: Project, ref: VersionRef) -> Card:
     return Card(
         version=ref,
         sections=(
-            _summary(ref, version, package, model.card),
+            _summary(ref, version, package, model.card, form_told(project, version, package)),
             _use(ref.model, model.card),
             _quality(ref, case, gates, run),
             *against_simple_models(ref, run),
@@ -84,34 +85,11 @@ def markdown(card: Card) -> str:
         lines += [
             "",
             f"## {section.title}",
-            *(["", *(f"- {_one_line(line)}" for line in section.lines)] if section.lines else []),
+            *(["", *(f"- {one_line(line)}" for line in section.lines)] if section.lines else []),
         ]
         if section.table is not None:
-            lines += ["", *_markdown_table(section.table)]
+            lines += ["", *markdown_table(section.table)]
     return "\n".join(lines) + "\n"
-
-
-def _one_line(text: str) -> str:
-    """Text that stays one line and starts no tag; what is between backticks is code, and is shown as it is."""
-    parts = " ".join(text.split()).split("`")
-    if len(parts) % 2 == 0:  # one of them has no other
-        return "\\`".join(part.replace("<", "\\<") for part in parts)
-    return "`".join(part if at % 2 else part.replace("<", "\\<") for at, part in enumerate(parts))
-
-
-def _cell(text: str) -> str:
-    """Text that may be a name or level of the data: nothing in it is a mark of Markdown."""
-    return re.sub(r"[\\|<\[`*]", r"\\\g<0>", " ".join(text.split()))
-
-
-def _markdown_table(table: Table) -> Iterator[str]:
-    def row(cells: Sequence[str]) -> str:
-        shown = [f"`{cell}`" if at in table.pictures else _cell(cell) for at, cell in enumerate(cells)]
-        return "| " + " | ".join(shown) + " |"
-
-    yield row(table.head)
-    yield "|" + " --- |" * len(table.head)
-    yield from (row(cells) for cells in table.rows)
 
 
 def _case(project: Project, entry: Entry) -> GateCase | None:
@@ -127,12 +105,12 @@ def _case(project: Project, entry: Entry) -> GateCase | None:
     )
 
 
-def _summary(ref: VersionRef, version: VersionState, package: Package, card: CardSettings) -> Section:
+def _summary(ref: VersionRef, version: VersionState, package: Package, card: CardSettings, form: str) -> Section:
     spec = package.spec
     lines = [
         f"Predicts `{spec.target}`, judged by {spec.loss.replace('_', ' ')}.",
         f"Stage: {version.stage}. Registered {version.registered_at:%Y-%m-%d %H:%M} UTC by {version.registered_by}.",
-        f"Package `{version.package}`; its form is {package.form}",
+        f"Package `{version.package}`; its form is {form}",
     ]
     if card.contact:
         lines.append(f"Questions: {card.contact}")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kairos.app.facts import run_entry
 from kairos.app.project import Project
-from kairos.delivery.versions import Freeze
+from kairos.delivery.versions import Freeze, VersionState
 from kairos.errors import KairosError, NotFound
 from kairos.ledger import Entry
 from kairos.pipeline.environment import Environment
@@ -148,7 +148,7 @@ def explain(project: Project, prediction_id: str) -> Explanation:
         inputs=dict(row.inputs),
         label=project.predictions.truth_of(row),
         package=state.package,
-        form=_form(project, state.package),
+        form=_form(project, state),
         origin=state.origin,
         base=None if state.base is None else VersionRef(version.model, state.base),
         recalibration=recalibration_of(project, version),
@@ -190,11 +190,14 @@ def _find(project: Project, prediction_id: str) -> list[Prediction]:
     return rows
 
 
-def _form(project: Project, package: Digest) -> str:
-    from kairos.app.packages import open_stored  # it loads numpy, which a list of versions does without
+def _form(project: Project, version: VersionState) -> str:
+    # they load numpy and Polars, which a list of versions does without
+    from kairos.app.packages import open_stored
+    from kairos.app.proving import form_told
 
     try:
-        return open_stored(project.store, package).form
+        package = open_stored(project.store, version.package)
+        return form_told(project, version, package)
     except KairosError as error:  # the answer was given; that its package is damaged by now belongs in the telling
         return f"unknown: {error.what}"
 

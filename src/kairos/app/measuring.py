@@ -12,6 +12,7 @@ from kairos.app.facts import artifact_digest
 from kairos.app.losses import answers_on, check_columns, fresh_rows, truth_on
 from kairos.app.packages import holdout_table, open_version
 from kairos.app.project import Project
+from kairos.app.proving import HeldOut, compare_forms
 from kairos.app.settings import ModelSettings
 from kairos.app.signing import signed_if_needed
 from kairos.errors import DataRefused, KairosError
@@ -35,6 +36,8 @@ class Measured:
     ``demand.absolute_error.TARGET``. Empty without rows."""
     beating: Beating | None = None
     """``None``: no baseline or no interval was asked for, or nothing can be compared."""
+    forms: HeldOut | None = None
+    """Its compiled form beside the estimator; ``None``: it has none, or was proven on these rows before."""
 
 
 def measured_of(
@@ -98,6 +101,7 @@ def _measured(project: Project, model: ModelSettings, package: Package, run: Jso
     return Measured(
         metrics={key: float(values.mean()) for key, values in metrics.items()},
         beating=beating(model, package, rows, own, said, digest) if is_told else None,
+        forms=compare_forms(package, rows) if intervals else None,
     )
 
 

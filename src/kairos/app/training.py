@@ -158,6 +158,8 @@ def train(
             metrics = {name: value for told in measured.values() for name, value in told.items()}
             body["metrics"] = metrics | ({} if others is None else others.metrics())
             body |= {"baselines": plain(beatings)} if beatings else {}
+            forms = {model: each.forms for model, each in found.items() if each.forms is not None}
+            body |= {"forms": plain(forms)} if forms else {}
             told = {"origin": origin, "reasons": list(reasons)} | ({} if twin is None else {"twin": str(twin)})
             versions, unchanged = recorded(project, result, body, made, told, notes)
             return Trained(

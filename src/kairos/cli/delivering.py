@@ -63,6 +63,7 @@ def models(args: Namespace) -> int:
 def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
     """One version with the columns that it takes, as whoever sends requests may see them."""
     from kairos.app.packages import open_version
+    from kairos.app.proving import form_told  # it loads Polars
 
     version = project.state().model(ref.model).version(ref.number)
     model = project.settings.model(ref.model)
@@ -75,7 +76,7 @@ def _show_version(args: Namespace, project: Project, ref: VersionRef) -> int:
         return 0
     say(
         f"{ref} is {version.stage}, made by run {version.run} at {moment(version.registered_at)}: {_origin(version)}",
-        f"Its form is {package.form}",
+        f"Its form is {form_told(project, version, package)}",
         "",
     )
     table(("column", "kind", "may be null", "values in training"), [column_row(column) for column in columns])
