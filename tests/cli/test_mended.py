@@ -31,6 +31,8 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("report", "-o", "."): "A report is one file.",
     ("ledger", "log", "-n", "-1"): "'-1' is not a whole number from 1 on",
     ("ledger", "log", "-n", "0"): "'0' is not a whole number from 1 on",
+    ("rebuild", "r1", "--tolerance", "-1"): "'-1' is not a number from 0 on",
+    ("explain", "b1-0", "--rebuild", "--tolerance", "nan"): "'nan' is not a number from 0 on",
     ("runs", "-n", "-1"): "'-1' is not a whole number from 1 on",
 }
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from kairos import __version__
 from kairos.cli.parser_data import add_data
-from kairos.cli.parser_making import TABLE, Commands, command, count
+from kairos.cli.parser_making import TABLE, Commands, command, count, gap
 from kairos.cli.parser_tune import add_tune
 from kairos.errors import UsageError
 
@@ -88,7 +88,7 @@ def _running(commands: Commands) -> None:
     show.add_argument("run", metavar="RUN|MODEL@N")
     rebuild = command(commands, "rebuild", "rebuilding:rebuild", "make a run again and say whether the same comes out")
     rebuild.add_argument("run", metavar="RUN|MODEL@N")
-    rebuild.add_argument("--tolerance", type=float, default=1e-9, metavar="X", help="relative; by default 1e-9")
+    rebuild.add_argument("--tolerance", type=gap, default=1e-9, metavar="X", help="relative; by default 1e-9")
     rebuild.add_argument("--env", action="store_true", help="in an environment made from the run's lock")
     diff = command(commands, "diff", "differing:diff", "what differs between two, and by more than chance or not")
     diff.add_argument("first", metavar="RUN|MODEL@N")
@@ -178,7 +178,7 @@ def _serving(commands: Commands) -> None:
     explain.add_argument("prediction", metavar="PREDICTION_ID")
     explain.add_argument("--why", action="store_true", help="what each input contributed, against training")
     explain.add_argument("--rebuild", action="store_true", help="make the model again: does it answer the same?")
-    explain.add_argument("--tolerance", type=float, metavar="X", help="of --rebuild; relative, by default 1e-9")
+    explain.add_argument("--tolerance", type=gap, metavar="X", help="of --rebuild; relative, by default 1e-9")
     explain.add_argument("--env", action="store_true", help="of --rebuild: in an environment made from the run's lock")
     why = command(commands, "why", "why:why", "what changed first when a model got worse")
     why.add_argument("model")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any, TypeAlias
 
-__all__ = ["TABLE", "Commands", "command", "count"]
+__all__ = ["TABLE", "Commands", "command", "count", "gap"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 TABLE = "a file, PATH[@REVISION] that is tracked, a digest, ARTIFACT[@RUN]"
@@ -28,3 +29,14 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
+
+
+def gap(text: str) -> float:
+    """How far two numbers may be apart, from 0 on; NaN would let nothing through and say so nowhere."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0.0 <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return found
