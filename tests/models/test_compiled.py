@@ -18,6 +18,7 @@ from onnxruntime import InferenceSession
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
+    BaggingRegressor,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -171,7 +172,13 @@ NUMBERED = LGBMRegressor(n_estimators=9, min_data_per_group=5, verbose=-1).fit(
     to_pandas(FULL.select("hour_of_day", "temperature")), FULL["users"].to_numpy(), categorical_feature=["hour_of_day"]
 )
 WITHOUT: dict[str, tuple[Any, ModelOptions, Any, str]] = {
-    "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "cannot be converted"),
+    "own step": (make_pipeline(Doubled(), Ridge()), NUMBERS, FULL, "be converted, being of Doubled, Ridge: "),
+    "trees inside another estimator": (
+        make_pipeline(StandardScaler(), BaggingRegressor(DecisionTreeRegressor(), n_estimators=2)),
+        NUMBERS,
+        FULL,
+        "be converted, being of StandardScaler, BaggingRegressor, DecisionTreeRegressor: ",
+    ),
     "three classes": (HistGradientBoostingClassifier(max_iter=3), NUMBERS, THREE, "more than two"),
     "classes of neighbours": (KNeighborsClassifier(), NUMBERS, BUSY.drop("weather"), "answers with a class"),
     "categories that are numbers": (NUMBERED, NUMBERS, to_pandas(FULL), "no data type of its table"),
@@ -355,10 +362,13 @@ def test_a_converter_that_breaks_down_does_not_fail_the_run(tmp_path: Path, monk
 
     monkeypatch.setattr(graph, "convert", broken)
     package = made(tmp_path / "numbers", HistGradientBoostingRegressor(max_iter=3), NUMBERS, hours())
-    assert package.compilation.why == "It cannot be converted: builtins.RuntimeError: it broke"
+    assert package.compilation.why == (
+        "It cannot be converted, being of HistGradientBoostingRegressor: builtins.RuntimeError: it broke"
+    )
     assert package.answering == "native"
     with_text = made(tmp_path / "text", encoded(one_hot, Ridge()), NUMBERS, seasons())
-    assert with_text.compilation.why == "It cannot be converted: builtins.RuntimeError"
+    of = "ColumnTransformer, Ridge, OneHotEncoder"
+    assert with_text.compilation.why == f"It cannot be converted, being of {of}: builtins.RuntimeError"
 
 
 def test_without_the_libraries_a_package_is_made_and_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

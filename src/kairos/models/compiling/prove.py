@@ -100,8 +100,22 @@ def compile_model(
         # The words of an error may name values of a text column, which a package does not.
         has_text = any(column.kind in ("category", "text") for column in signature.columns)
         words = "" if has_text else f": {first_line(error)}"
-        return Compilation(why=f"It cannot be converted: {name}{words}"), b""
+        return Compilation(why=f"It cannot be converted, being of {_parts(estimator)}: {name}{words}"), b""
     return Compilation(proof=proof), data
+
+
+def _parts(estimator: Any) -> str:
+    """Names of the classes that an estimator is made of, one of which is at fault."""
+    found: dict[str, None] = {}
+    waiting = [estimator]
+    for item in waiting:  # it grows while it is walked
+        if isinstance(item, (list, tuple)):
+            waiting.extend(item)
+        elif hasattr(item, "get_params") and not isinstance(item, type):
+            if not hasattr(item, "steps"):
+                found[type(item).__name__] = None
+            waiting.extend(item.get_params(deep=False).values())
+    return ", ".join(found) or type(estimator).__name__
 
 
 def prove(
