@@ -271,7 +271,8 @@ def test_another_question_is_another_study(tmp_path: Path, engine: LocalEngine) 
 
 def test_a_study_keeps_its_window_until_it_is_over(tmp_path: Path, engine: LocalEngine) -> None:
     """Where the settings name none, the last ``history`` moves; a study that ends with it, or other code, does not."""
-    root = write(tmp_path / "toy", settings=SETTINGS.replace(f'window = "{WINDOW}"', 'history = "35d"'))
+    more_steps = PIPELINE + "\n\n@step\ndef beside(rentals: pl.DataFrame) -> int:\n    return 1\n"
+    root = write(tmp_path / "toy", more_steps, SETTINGS.replace(f'window = "{WINDOW}"', 'history = "35d"'))
     first = search(root, engine, trials=2, window=None, at="2011-02-07T10:30:00Z")
     kept, moved = "2011-01-03T10:00:00Z..2011-02-07T10:00:00Z", "2011-01-05T00:00:00Z..2011-02-09T00:00:00Z"
     assert str(first.question.window) == kept
@@ -284,9 +285,8 @@ def test_a_study_keeps_its_window_until_it_is_over(tmp_path: Path, engine: Local
     def chosen(plan: Plan, wanted: int, base: ByStep | None = None) -> tuple[str, str | None]:
         with Project(root, clock=ReplayClock(parse_moment("2011-02-09"))) as project:
             model = project.settings.model("demand")
-            steps = [model.step, model.holdout]
             source = pipeline_source(project)
-            prepared = prepare(source, cache=project.cache, params={}, targets=steps, force=())
+            prepared = prepare(source, cache=project.cache, params={}, targets=None, force=())  # of other models, too
             found = choose_window(project, model, plan, base or {}, prepared.reached, wanted)
             return str(found.window), found.study
 
@@ -295,7 +295,9 @@ def test_a_study_keeps_its_window_until_it_is_over(tmp_path: Path, engine: Local
     assert chosen(plan, 3) == (moved, None)  # judged, with as many trials as are wanted
     assert chosen(replace(plan, seed=1), 4) == (moved, None)
     assert chosen(plan, 4, {"split": {"holdout_days": 7}}) == (moved, None)
-    (root / "pipeline.py").write_text(PIPELINE.replace("constant=level", "constant=level + 0.0"))
+    (root / "pipeline.py").write_text(more_steps.replace("return 1", "return 2"))
+    assert chosen(plan, 4) == (kept, first.question.id)
+    (root / "pipeline.py").write_text(more_steps.replace("constant=level", "constant=level + 0.0"))
     assert chosen(plan, 4) == (moved, None)
 
 

@@ -11,7 +11,7 @@ from kairos.app.agreeing import check_settings
 from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import pipeline_source
-from kairos.app.tuning.question import ByStep, Inner, Question
+from kairos.app.tuning.question import DATA_OF, ByStep, Inner, Question
 from kairos.app.tuning.rows import held_out_again, judged_rows, latest_seen, order_of
 from kairos.app.tuning.trying import Ran, run_on
 from kairos.errors import DataRefused, NotFound, StepFailed, UsageError, did_you_mean
@@ -94,7 +94,7 @@ def open_question(
     inner = _inner(project, model, graph, ran.result, base=base, seed=planned.seed)
     rests_on = {step.step: step.code or "" for step in ran.result.steps}
     rests_on |= {
-        f"data of {step.step}": hashlib.sha256(output.digest.encode()).hexdigest()  # a fact keeps what it names
+        f"{DATA_OF}{step.step}": hashlib.sha256(output.digest.encode()).hexdigest()  # a fact keeps what it names
         for step in ran.result.steps
         for output in step.outputs
         if graph.node(step.step).spec.kind == "source"

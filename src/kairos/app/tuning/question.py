@@ -15,10 +15,12 @@ from kairos.pipeline.graph import Graph
 from kairos.pipeline.typed import typed
 from kairos.values import Json, Window, canonical_json
 
-__all__ = ["BEGAN", "ByStep", "Inner", "Question", "Rows", "by_step", "merged", "plain_base", "plain_plan"]
+__all__ = ["BEGAN", "DATA_OF", "ByStep", "Inner", "Question", "Rows", "by_step", "merged", "plain_base", "plain_plan"]
 
 BEGAN = "study.began"
 """The kind of the fact that a study is there."""
+DATA_OF = "data of "
+"""Before the names of sources, in what a study rests on."""
 
 ByStep = Mapping[str, Mapping[str, Any]]
 """Values of params by step."""

@@ -10,7 +10,7 @@ from kairos.app.project import Project
 from kairos.app.settings import ModelSettings
 from kairos.app.training import recent_window
 from kairos.app.tuning.judging import JUDGED
-from kairos.app.tuning.question import BEGAN, ByStep, plain_base, plain_plan
+from kairos.app.tuning.question import BEGAN, DATA_OF, ByStep, plain_base, plain_plan
 from kairos.app.tuning.trying import TRIED
 from kairos.experiments.study import Plan
 from kairos.pipeline.code import Reached
@@ -50,8 +50,8 @@ def choose_window(
         body = entry.body
         if any(canonical_json(body.get(name)) != canonical_json(value) for name, value in asked.items()):
             continue
-        if any(body["rests_on"].get(step) != code for step, code in known.items()):
-            continue
+        if any(known.get(step) != code for step, code in body["rests_on"].items() if not step.startswith(DATA_OF)):
+            continue  # of steps that it does not rest on the code may be what it is
         window = Window.parse(body["window"])
         if window == recent or _is_over(project, entry.subject, plan, wanted):
             break
