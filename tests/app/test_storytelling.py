@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kairos.app import storytelling
 from kairos.app.backtest import Backtest, never_retrain
 from kairos.app.judging import judge
 from kairos.app.packages import open_stored
@@ -18,6 +20,8 @@ from kairos.app.reporting import story_of
 from kairos.app.story import Story
 from kairos.app.storytelling import answered, tell_story
 from kairos.errors import NotFound
+from kairos.models.outputs import Output
+from kairos.monitor.forms import AnswerForm
 from kairos.store.predictions import Label, Prediction
 from kairos.values import Window
 from tests.app.worlds import DAY, HOUR, SETTINGS, START, Stock, World, hourly
@@ -284,3 +288,18 @@ def test_all_policies_are_told_on_rows_whose_truth_is_known(world: World) -> Non
     moments = [START, START + DAY, START + DAY + HOUR]
     others = {"never retrain": Backtest(at=moments, losses=np.array([1.0, 3.0, 50.0]), deployments=1, violations=0)}
     assert story(world, others=others).policies[1].loss == 2.0
+
+
+def test_an_hour_of_which_not_every_target_is_known_is_not_drawn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first target may be known and its second not yet: then it has no loss, and no truth to stand beside it."""
+    world.live(200.0)
+    form = AnswerForm(outputs=(Output(name="users"), Output(name="later")))
+    monkeypatch.setattr(storytelling, "live_form", lambda *_: form)
+    rows = [row(hour, 100.0, told={"users": 100.0, "later": 90.0}) for hour in (0, 1)]
+    known = [(0, "users"), (0, "later"), (1, "users")]
+    labels = [replace(label(hour, 101.0), target=target) for hour, target in known]
+    world.keep(rows, labels)
+    world.clock.move_to(START + 3 * DAY)
+    found = story(world)
+    assert [(hour.at, hour.truth) for hour in found.hours] == [(START, 101.0)]
+    assert found.policies[0].loss == (1.0 + 11.0) / 2

@@ -195,7 +195,7 @@ def _stretches(rows: pl.DataFrame, deployments: list[Entry], window: Window) -> 
         shown = shown | pl.col("at").is_between(start, end, closed="left")
     return [
         HourPoint(at=row["at"], prediction=row["output"], truth=row["label"], version=row["version"])
-        for row in rows.filter(shown).iter_rows(named=True)
+        for row in rows.filter(shown, pl.col("label").is_finite()).iter_rows(named=True)
     ]
 
 
