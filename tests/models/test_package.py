@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression
 from kairos.errors import PackageError
 from kairos.models.finish import ModelOptions
 from kairos.models.package import open_package, write_package
+from kairos.values import canonical_json
 from tests.models.trainings import finish, hours
 
 
@@ -113,6 +114,22 @@ def test_a_copy_that_mlflow_registered_is_loaded(folder: Path) -> None:
     (folder / "requirements.txt").write_text("")
     with pytest.raises(PackageError, match=r"'requirements.txt' of a model package is not as"):
         open_package(folder, is_copy_of_mlflow=True).runner()
+
+
+def test_the_list_of_files_is_refused_if_a_byte_of_it_changed(folder: Path) -> None:
+    """White space, too; where a digit of a digest did, the file that no longer fits is told with the list's name."""
+    listed = folder / "kairos/files.json"
+    written = listed.read_bytes()
+    listed.write_bytes(written + b"\n")
+    with pytest.raises(PackageError, match=r"'kairos/files\.json' of a model package is not as it was") as caught:
+        open_package(folder)
+    assert caught.value.facts["file"] == "kairos/files.json"
+    for place in (-3, len(written) // 2, 20):
+        changed = bytearray(written)
+        changed[place] ^= 1
+        listed.write_bytes(changed)
+        with pytest.raises(PackageError, match=r"kairos/files\.json|lacks"):
+            load(folder)
 
 
 @pytest.mark.parametrize("name", READ)
@@ -232,7 +249,7 @@ def test_a_package_of_an_older_version_answers_natively(folder: Path) -> None:
     for name in ("kairos/compiled.json", "kairos/compiled.onnx"):
         del files[name]
         (folder / name).unlink()
-    listed.write_text(json.dumps(files))
+    listed.write_bytes(canonical_json(files))
     package = open_package(folder)
     assert package.answering == "native"
     assert package.compilation.why is not None

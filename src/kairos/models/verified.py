@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from kairos.errors import PackageError
-from kairos.values import Json, unplain
+from kairos.values import Json, canonical_json, unplain
 
 __all__ = ["FILES", "Verified", "read_json", "sha256_of"]
 
@@ -42,7 +42,10 @@ class Verified:
         self._hint = hint
         self._is_checked = False
         self._locate = locate
-        self._expected = read_json(read, FILES)
+        data = read(FILES)
+        self._expected = read_json(lambda name: data, FILES)
+        if canonical_json(self._expected) != data:
+            raise self._changed(FILES)
         self.names = frozenset(self._expected)
 
     def __call__(self, name: str) -> bytes:
@@ -77,8 +80,12 @@ class Verified:
 
     def _check(self, name: str, found: str) -> None:
         if found != self._expected.get(name):
-            what = f"The file {name!r} of a model package is not as it was written."
-            raise PackageError(what, hint=self._hint, file=name)
+            listed = str(self._expected.get(name))
+            raise self._changed(name, f"SHA-256 {found[:12]}…, and {FILES!r} says {listed[:12]}…")
+
+    def _changed(self, name: str, given: str | None = None) -> PackageError:
+        what = f"The file {name!r} of a model package is not as it was written."
+        return PackageError(what, given=given, hint=self._hint, file=name)
 
 
 def sha256_of(data: bytes) -> str:
