@@ -92,6 +92,15 @@ def test_what_was_not_committed_can_be_applied_however_git_is_set(repository: Pa
     assert here == there
 
 
+def test_a_new_file_of_another_kind_is_kept_once_it_is_staged(repository: Path) -> None:
+    """Untracked, it may be a secret."""
+    project = repository / "project"
+    (project / "query.sql").write_text("select 1\n")
+    assert code_state(project).dirty_digest is None
+    git(repository, "add", ".")
+    assert b"+select 1" in code_state(project).difference
+
+
 def test_a_detached_head_has_no_branch(repository: Path) -> None:
     """The commit is still known."""
     git(repository, "checkout", "--quiet", "--detach")

@@ -12,7 +12,7 @@ from kairos.values import Json
 __all__ = ["CodeState", "code_state"]
 
 _OWN = ("*.py", "*.toml")
-"""Untracked files of these kinds count: a step may already use them."""
+"""Untracked files of these kinds count: a step may already use them. Others may be secrets, or somebody's data."""
 
 _PLAIN = (
     *("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"),
@@ -30,7 +30,7 @@ class CodeState:
     dirty_digest: str | None = None
     """SHA-256 of the difference to the commit and of untracked ``.py`` and ``.toml`` files; ``None`` if clean."""
     difference: bytes = field(default=b"", repr=False, compare=False)
-    """To the commit, as ``git diff`` writes it; without untracked files."""
+    """To the commit, as ``git diff`` writes it, with new files that were staged; without untracked ones."""
 
     def plain(self) -> dict[str, Json]:
         """A JSON object."""
