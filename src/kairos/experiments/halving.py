@@ -71,7 +71,7 @@ def _budgets(length: int, factor: int) -> list[int]:
     """How many trials each bracket is given, in proportion, for ways of that many steps.
 
     >>> _budgets(100, 3)
-    [102, 34, 15, 8, 5]
+    [81, 34, 15, 8, 5]
     """
     brackets = 1
     while factor**brackets <= length:

@@ -60,8 +60,8 @@ class Number:
     def at(self, share: float) -> Any:
         """The value that lies so far from ``low`` to ``high``, for a share in [0, 1); each has its equal part.
 
-        >>> Number(low=1, high=4, is_whole=True).at(0.5), Number(low=0.01, high=1, is_whole=False, log=True).at(0.5)
-        (3, 0.1)
+        >>> Number(low=1, high=4, is_whole=True).at(0.5), Number(low=1, high=4, is_whole=False, log=True).at(0.5)
+        (3, 2.0)
         """
         count = self.count
         if count is not None and not self.log:
