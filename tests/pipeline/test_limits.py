@@ -324,9 +324,8 @@ def test_nothing_is_left_of_a_step_that_was_ended(place: Place) -> None:
             time.sleep(600)
     """
     assert not place.run(text).ok
-    assert place.run("@step\ndef a() -> int: return 1").ok  # its lane has put the remains away
     left = Path((place.root / "place").read_text())
     deadline = time.monotonic() + 30
     while left.exists() and time.monotonic() < deadline:
-        place.run("@step\ndef a() -> int: return 1", force=["a"])
-    assert not left.exists()
+        time.sleep(0.01)
+    assert not left.exists()  # though nobody has run anything since

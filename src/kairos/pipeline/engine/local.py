@@ -130,6 +130,9 @@ class _Lane:
             is_warm = self._is_warm()
             self._resources.give_back(granted, is_warm=is_warm)  # before anybody has the next task
             tell()
+            if not is_warm:  # others have the next tasks, so it is long until this lane would put the remains away
+                with self._starting:
+                    self._bury()
 
     def _outcome(self, granted: Granted) -> Callable[[], None]:
         """Runs a task, if it is still wanted; what tells how it ended."""
