@@ -134,8 +134,8 @@ def test_arrays_are_spread_over_columns(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(len(TABLE), 6))
     table = TABLE.select("temperature", "users").with_columns(vector=vectors)
     package = finished(tmp_path, catboost.CatBoostRegressor(**FEW, random_seed=0), table, "squared_error")
-    flat = table.select("temperature", *(pl.Series(f"vector.{at}", vectors[:, at]) for at in range(6)))
-    own = catboost.CatBoostRegressor(**FEW, random_seed=0).fit(flat.to_pandas(), table["users"].to_numpy())
-    np.testing.assert_allclose(score_table(package, table), own.predict(flat.to_pandas()), rtol=1e-9)
+    flat = to_pandas(table.select("temperature", *(pl.Series(f"vector.{at}", vectors[:, at]) for at in range(6))))
+    own = catboost.CatBoostRegressor(**FEW, random_seed=0).fit(flat, table["users"].to_numpy())
+    np.testing.assert_allclose(score_table(package, table), own.predict(flat), rtol=1e-9)
     assert package.compilation.is_proven, package.compilation.why
     assert set(package.profile.importances) == {"temperature", "vector"}

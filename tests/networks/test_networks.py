@@ -207,7 +207,7 @@ def test_large_weights_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """By the native form as by the compiled one: workers of one machine hold them once."""
     monkeypatch.setattr("kairos.models.native.LARGE_BYTES", 1)
     monkeypatch.setattr("kairos.models.compiling.apart.LARGE_BYTES", 1)
-    monkeypatch.setattr("kairos.models.compiled.LARGE_BYTES", 1)
+    monkeypatch.setattr("kairos.models.onnx_session.LARGE_BYTES", 1)
     package = finished(tmp_path, made("layers"), train=TABLE)
     columns = score_columns(package, TABLE)
     runners = (package.native_runner(), package.compiled_runner())
