@@ -23,6 +23,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -180,3 +181,14 @@ def test_damaged_bytes_are_a_package_error() -> None:
         read_estimator(b"PK\x03\x04 nothing", "skops")
     with pytest.raises(PackageError, match="not known"):
         read_estimator(b"", "joblib")
+
+
+def test_no_address_of_stop_words_is_in_the_bytes() -> None:
+    """scikit-learn remembers one, so that a text model that was trained again was another package."""
+    texts = ["the bill is wrong", "a crash of the app", "how to pay the bill"]
+    first, second = (TfidfVectorizer(stop_words=["the", "a"]).fit(texts) for _ in range(2))
+    data, form = write_estimator(first, allow_pickle=False)
+    assert data == write_estimator(second, allow_pickle=False)[0]
+    np.testing.assert_array_equal(
+        read_estimator(data, form, allow_pickle=False).transform(texts).todense(), first.transform(texts).todense()
+    )

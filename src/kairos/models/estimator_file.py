@@ -149,8 +149,12 @@ def untrusted_types(data: bytes, *, trusted: Collection[str] = TRUSTED_TYPES) ->
     return sorted(set(skops.io.get_untrusted_types(data=data)) - set(trusted))
 
 
+_ADDRESS = "_stop_words_id"
+"""Where scikit-learn's vectorisers of text remember by an address in memory which stop words they have looked at."""
+
+
 def _same_bytes(data: bytes) -> bytes:
-    """Renames the members of a skops archive by order of appearance and takes the time out."""
+    """Renames the members of a skops archive by order of appearance, and takes the time and addresses out."""
     with zipfile.ZipFile(io.BytesIO(data)) as source:
         schema = json.loads(source.read("schema.json"))
         numbers: dict[object, int] = {}
@@ -187,7 +191,9 @@ def _renumber(node: Json, numbers: dict[object, int], files: dict[str, str]) -> 
         if isinstance(node.get("file"), str) and "__loader__" in node:
             old = node["file"]
             node["file"] = files.setdefault(old, f"{len(files) + 1}{old[old.rindex('.') :]}")
-        for value in node.values():
+        for name, value in node.items():
+            if name == _ADDRESS and isinstance(value, dict) and "content" in value:
+                value["content"] = "0"
             _renumber(value, numbers, files)
     elif isinstance(node, list):
         for value in node:
